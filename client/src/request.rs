@@ -6,7 +6,7 @@ use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
     Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
-    PreviewOptions, Sampling, SecondPass, Solver,
+    PreviewOptions, Quality, Sampling, SecondPass, Solver, StepCache,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -129,6 +129,18 @@ impl GenerationBuilder {
     /// Shift of the time schedule: larger values spend more steps near the noise.
     pub fn shift(mut self, shift: f32) -> Self {
         self.sampling().shift = Some(shift);
+        self
+    }
+
+    /// How exactly evaluations are computed.
+    pub fn quality(mut self, quality: Quality) -> Self {
+        self.sampling().quality = quality.into();
+        self
+    }
+
+    /// What evaluations reuse of earlier ones, instead of what the quality stands for.
+    pub fn step_cache(mut self, settings: StepCache) -> Self {
+        self.sampling().step_cache = Some(settings);
         self
     }
 

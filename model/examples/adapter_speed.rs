@@ -84,7 +84,7 @@ fn draw(open: &mut OpenModel, adapters: &[AdapterChoice]) -> Result<Drawn, Box<d
         ControlFlow::Continue(())
     })?;
     match outcome {
-        Outcome::Finished { images, timings } => Ok(Drawn { switch, steps: timings.steps, images }),
+        Outcome::Finished { images, timings, .. } => Ok(Drawn { switch, steps: timings.steps, images }),
         Outcome::Stopped { .. } => Err("nobody stopped it".into()),
     }
 }

@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if kept.is_none() {
         std::fs::remove_dir_all(&temporary)?;
     }
-    let Outcome::Finished { images, timings } = outcome else { return Err("nobody stopped it".into()) };
+    let Outcome::Finished { images, timings, .. } = outcome else { return Err("nobody stopped it".into()) };
     write_ppm(&picture, &images[0])?;
     write_ppm(&picture.with_extension("preview.ppm"), &previews[0])?;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::generation::v1::{NoiseSchedule, Sampling, Solver};
+use crate::generation::v1::{NoiseSchedule, Quality, Sampling, Solver};
 use crate::system::v1::SamplingDefaults;
 
 /// What the names of [`Solver`] begin with.
 const SOLVER_PREFIX: &str = "SOLVER_";
+/// What the names of [`Quality`] begin with.
+const QUALITY_PREFIX: &str = "QUALITY_";
 /// What the names of [`NoiseSchedule`] begin with.
 const SCHEDULE_PREFIX: &str = "NOISE_SCHEDULE_";
 
@@ -24,6 +26,14 @@ impl Sampling {
         match self.schedule() {
             NoiseSchedule::Unspecified => String::new(),
             schedule => schedule.as_str_name().trim_start_matches(SCHEDULE_PREFIX).to_lowercase(),
+        }
+    }
+
+    /// The quality's name as commands write it, such as `fast`; empty for exact, which goes without saying.
+    pub fn quality_name(&self) -> String {
+        match self.quality() {
+            Quality::Unspecified | Quality::Exact => String::new(),
+            quality => quality.as_str_name().trim_start_matches(QUALITY_PREFIX).to_lowercase(),
         }
     }
 
@@ -68,7 +78,11 @@ impl fmt::Display for Sampling {
             _ => self.schedule_name(),
         };
         let solver = [self.solver_name(), schedule].join(" ").trim().to_owned();
-        let parts = [solver, steps, self.numbers()];
+        let quality = match self.quality_name() {
+            name if name.is_empty() => name,
+            name => format!("quality {name}"),
+        };
+        let parts = [solver, steps, self.numbers(), quality];
         formatter.write_str(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "))
     }
 }
@@ -88,6 +102,8 @@ impl From<&SamplingDefaults> for Sampling {
             guidance_rescale: Some(defaults.guidance_rescale),
             shift: Some(defaults.shift),
             schedule: schedule.unwrap_or_default().into(),
+            quality: Quality::Exact.into(),
+            step_cache: None,
         }
     }
 }
@@ -114,6 +130,8 @@ mod tests {
         assert!(sampling.to_string().starts_with("dpm, 20 steps"), "{sampling}");
         assert_eq!(sampling.numbers(), "guidance 3.5 while 0.25 <= t, shift 6");
         assert_eq!(Sampling { steps: 1, ..Sampling::default() }.to_string(), "1 step");
+        let fast = Sampling { steps: 2, quality: Quality::Fast.into(), ..Sampling::default() };
+        assert_eq!(fast.to_string(), "2 steps, quality fast");
         assert_eq!(Sampling::default().to_string(), "");
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sakuga_model_core::{PreviewMethod, Stage, StageProfile, StepReport};
+use sakuga_model_core::{EvaluationReuse, PreviewMethod, Stage, StageProfile, StepReport};
 use sakuga_schema::Diagnostic;
 
 use crate::error::ServerError;
@@ -155,6 +155,8 @@ pub(crate) struct FinishedImage {
     pub height_px: u32,
     /// Bytes of the file.
     pub size: u64,
+    /// What it reused; `None`: nothing.
+    pub reused: Option<EvaluationReuse>,
 }
 
 /// Where a job's time went.

@@ -12,6 +12,9 @@ pub(crate) const DESCRIPTION_KEYWORD: &str = "Description";
 /// Keyword of the text chunk that galleries read, in the form of AUTOMATIC1111's web UI.
 pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 
+/// Keyword of the text chunk with the evaluations that the picture reused, as protobuf JSON.
+pub(crate) const REUSE_KEYWORD: &str = "sakuga-reuse";
+
 /// One international text chunk of a PNG file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TextChunk {

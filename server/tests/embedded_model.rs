@@ -213,7 +213,7 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
     assert_eq!((given.guidance_until, given.guidance_renorm, given.shift), (Some(0.5), Some(1.0), Some(2.0)));
     let mut asked = Sampling { solver: Solver::Euler.into(), steps: 2, shift: Some(6.0), ..given };
     (asked.guidance_scale, asked.guidance_until, asked.guidance_renorm) = (Some(1.0), Some(1.0), Some(0.0));
-    assert_eq!(resolved(Some(asked)).await.sampling, Some(asked), "0 is a bound like any other: none");
+    assert_eq!(resolved(Some(asked.clone())).await.sampling, Some(asked), "0 is a bound like any other: none");
     server.stop().await;
 }
 

@@ -90,7 +90,7 @@ async fn a_folder_draws_through_the_server() {
     for (solver, schedule) in choices {
         let events = events(&mut client, request(solver, schedule)).await;
         let resolved = events.iter().find_map(|event| match &event.event {
-            Some(Event::Started(started)) => started.resolved.as_ref()?.sampling,
+            Some(Event::Started(started)) => started.resolved.as_ref()?.sampling.clone(),
             _ => None,
         });
         schedules.push(resolved.expect("a job starts with its resolved request").schedule());

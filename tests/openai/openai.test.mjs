@@ -108,7 +108,7 @@ test("edits with a mask", { skip }, async () => {
 
 test("errors are those of the client", { skip }, async () => {
   const client = connect();
-  await assert.rejects(client.images.generate({ prompt, quality: "low" }), (error) => {
+  await assert.rejects(client.images.generate({ prompt, quality: "hd" }), (error) => {
     assert.ok(error instanceof OpenAI.BadRequestError);
     assert.deepEqual([error.param, error.code], ["quality", "INVALID_REQUEST"]);
     return true;

@@ -142,7 +142,7 @@ def test_edits(client):
 
 def test_a_bad_request_names_the_parameter(client):
     for arguments, param in [
-        ({"quality": "low"}, "quality"),
+        ({"quality": "hd"}, "quality"),
         ({"n": 99}, "n"),
         ({"style": "vivid"}, "style"),
         ({"extra_body": {"sakuga": {"samplin": {}}}}, "sakuga.samplin"),

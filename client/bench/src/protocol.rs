@@ -57,7 +57,7 @@ impl Protocol {
 
     /// The sampling settings.
     pub fn sampling(&self) -> Sampling {
-        self.request.sampling.unwrap_or_default()
+        self.request.sampling.clone().unwrap_or_default()
     }
 }
 

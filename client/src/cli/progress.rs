@@ -184,6 +184,9 @@ pub(crate) fn step_line(step: &Step) -> String {
         parts.push(format!("{} left", units::duration(eta)));
     }
     parts.push(if step.guidance_active { "guided".to_owned() } else { "unguided".to_owned() });
+    if step.reused_share > 0.0 {
+        parts.push(format!("{:.0} % reused", 100.0 * step.reused_share));
+    }
     if step.pass_number > 1 {
         parts.push("second pass".to_owned());
     }
@@ -260,8 +263,11 @@ mod tests {
             guidance_active: true,
             evaluations: 3,
             pass_number: 1,
+            reused_share: 0.0,
         };
         assert_eq!(step_line(&step), "143 ms/step, 2.3 s left, guided");
         assert_eq!(step_line(&Step { pass_number: 2, ..step }), "143 ms/step, 2.3 s left, guided, second pass");
+        let reused = Step { reused_share: 0.5, ..step };
+        assert_eq!(step_line(&reused), "143 ms/step, 2.3 s left, guided, 50 % reused");
     }
 }

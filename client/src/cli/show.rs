@@ -87,7 +87,7 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("model", &metadata.model);
     fact("device", &metadata.device);
     fact("seed", &seed(metadata.seed, metadata.image_index, request));
-    fact("sampling", &request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default());
+    fact("sampling", &request.sampling.as_ref().map(ToString::to_string).unwrap_or_default());
     let (init, init_file) = request.init.as_ref().map(request_text::init).unwrap_or_default();
     let (mask, mask_file) = request.mask.as_ref().map(request_text::mask).unwrap_or_default();
     fact("begins as", &init);

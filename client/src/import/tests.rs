@@ -64,7 +64,7 @@ fn an_a1111_text_becomes_a_typed_request() {
             ("1girl, solo".into(), "masterpiece".into())
         );
         assert_eq!(negative(&imported), "lowres, bad hands");
-        let sampling = imported.request.sampling.expect("given");
+        let sampling = imported.request.sampling.clone().expect("given");
         assert_eq!((sampling.solver(), sampling.steps, sampling.guidance_scale), (Solver::Dpm, 28, Some(7.0)));
         assert_eq!(
             (imported.request.seed, imported.request.width, imported.request.height),
@@ -195,7 +195,7 @@ fn the_api_form_of_comfyui_is_followed_from_its_sampler() {
         assert_eq!(imported.program, Program::ComfyUi);
         assert_eq!(prompt(&imported).characters[0].appearance.to_string(), "long_hair");
         assert_eq!(negative(&imported), "lowres");
-        let sampling = imported.request.sampling.expect("given");
+        let sampling = imported.request.sampling.clone().expect("given");
         assert_eq!((sampling.solver(), sampling.steps, sampling.guidance_scale), (Solver::Dpm, 24, Some(6.5)));
         assert_eq!((imported.request.seed, imported.request.width, imported.request.height), (Some(42), 832, 1216));
         assert_eq!(left_out(&imported), [("lora", "ink.safetensors:0.8"), ("model", "noob.safetensors")]);

@@ -202,7 +202,7 @@ async fn the_protocol_is_what_is_asked_for() {
     assert_eq!(requests.len(), 2 + 2 + 6);
     let seeds: Vec<_> = requests.iter().take(4).map(|request| request.seed.unwrap()).collect();
     assert_eq!(seeds, [20_250_826, 20_250_827, 20_250_826, 20_250_827], "the same pictures in every run");
-    let steps = |request: &GenerateRequest| request.sampling.map(|sampling| sampling.steps);
+    let steps = |request: &GenerateRequest| request.sampling.as_ref().map(|sampling| sampling.steps);
     assert!(requests[..4].iter().all(|request| (request.width, request.height, steps(request)) == (128, 64, Some(3))));
     assert!(requests[4..].iter().all(|request| (request.width, request.height, steps(request)) == (64, 64, Some(1))));
     assert!(requests.iter().all(|request| request.gpu_stats_interval_ms == 100 && !request.profile));

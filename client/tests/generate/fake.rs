@@ -151,7 +151,11 @@ fn estimate(asked: &EstimateRequest) -> Estimate {
         device: "cpu".to_owned(),
         learned_jobs: 20,
         time: Some(EstimatedTime { expected: seconds(12), low: seconds(11), high: seconds(14) }),
-        steps: asked.request.as_ref().and_then(|request| request.sampling).map_or(28, |sampling| sampling.steps),
+        steps: asked
+            .request
+            .as_ref()
+            .and_then(|request| request.sampling.as_ref())
+            .map_or(28, |sampling| sampling.steps),
         eta: asked.options.and_then(|options| options.timeout),
         fits: images < 2,
         obstacles: if images < 2 { vec![] } else { vec![obstacle] },
@@ -212,6 +216,7 @@ pub(crate) fn opening(steps: u32, images: u32) -> Vec<Act> {
             seeds: vec![42; images as usize],
             device: "cpu".to_owned(),
             model_notice: "the weights are random".to_owned(),
+            quality: None,
         })),
         stage(Stage::TextEncode),
         stage(Stage::Denoise),
@@ -233,6 +238,7 @@ pub(crate) fn step(index: u32, total: u32) -> Act {
         guidance_active: true,
         evaluations: index,
         pass_number: 1,
+        reused_share: 0.0,
     }))
 }
 
@@ -273,6 +279,7 @@ pub(crate) fn completed(files: &[&[u8]]) -> Act {
             height: 32,
             size: file.len() as u64,
             metadata: None,
+            reuse: None,
         })
         .collect();
     let timings = Timings {

@@ -139,7 +139,7 @@ async fn a_batch_draws_what_it_can_and_waits_for_a_busy_server() {
     assert_eq!(sent.len(), 4, "two were refused at first");
     sent.sort_by_key(|request| request.seed);
     sent.dedup();
-    let steps = |request: &GenerateRequest| request.sampling.unwrap().steps;
+    let steps = |request: &GenerateRequest| request.sampling.as_ref().unwrap().steps;
     assert_eq!(sent.len(), 2);
     assert_eq!((text(&sent[0]), sent[0].seed, steps(&sent[0])), ("a fox, snow", Some(1), 5));
     assert_eq!((text(&sent[1]), sent[1].seed, steps(&sent[1])), ("1girl", Some(2), 3));
@@ -196,7 +196,8 @@ async fn a_matrix_draws_every_combination_and_a_sheet() {
     let sheet = image::load_from_memory(&std::fs::read(path.join("grid/sheet.png")).unwrap()).unwrap();
     assert!(sheet.width() > 100 && sheet.height() > 50, "{}x{}", sheet.width(), sheet.height());
     let sent: Vec<GenerateRequest> = fake.requests().into_iter().map(|(request, _)| request).collect();
-    let what: Vec<(u32, &str)> = sent.iter().map(|request| (request.sampling.unwrap().steps, text(request))).collect();
+    let what: Vec<(u32, &str)> =
+        sent.iter().map(|request| (request.sampling.as_ref().unwrap().steps, text(request))).collect();
     let expected =
         [(5, "1girl, blue_hair"), (9, "1girl, blue_hair"), (5, "1girl, green_hair"), (9, "1girl, green_hair")];
     assert_eq!(what, expected);

@@ -81,13 +81,21 @@ pub struct SmallerRequest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{AdapterChoice, Guidance, NoiseSchedule, Sampling, Solver};
+    use crate::{AdapterChoice, Guidance, NoiseSchedule, Quality, Sampling, Solver};
 
     #[test]
     fn adapters_take_memory_but_never_more_than_all_weights_or_the_largest_of_them() {
         let need = MemoryNeed { fixed_bytes: 100, pixel_bytes: 1, batch_max: 0 };
         let (solver, schedule) = (Solver::Euler, NoiseSchedule::Native);
-        let sampling = Sampling { solver, schedule, steps: 1, guidance: Guidance::new(2.0), shift: 1.0 };
+        let sampling = Sampling {
+            solver,
+            schedule,
+            steps: 1,
+            guidance: Guidance::new(2.0),
+            shift: 1.0,
+            quality: Quality::Exact,
+            step_cache: None,
+        };
         let with = |bytes: &[u64]| {
             let adapter = |device_bytes: &u64| AdapterChoice {
                 name: String::new(),

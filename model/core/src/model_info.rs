@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{ModelVocabulary, NoiseSchedule, Sampling, SizeLimits, Solver, SpecError, Stage};
+use crate::{
+    ModelVocabulary, NoiseSchedule, Quality, Sampling, SizeLimits, Solver, SpecError, Stage, StepCache,
+    StepCacheSupport,
+};
 
 /// What a loaded model is.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,9 +50,24 @@ pub struct ModelInfo {
     pub sampling: Sampling,
     /// What it was trained with; `None`: its folder does not state it.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
+    /// Its step cache; `None`: its family has none, and every request is exact.
+    pub step_cache: Option<StepCacheSupport>,
 }
 
 impl ModelInfo {
+    /// Fills in the settings of the step cache that the quality of a request stands for, unless it gives its own. A level without
+    /// settings becomes exact.
+    pub fn fill_quality(&self, sampling: &mut Sampling) {
+        if let (None, Some(support), Quality::High | Quality::Fast) =
+            (sampling.step_cache, &self.step_cache, sampling.quality)
+        {
+            sampling.step_cache = support.settings(sampling.quality);
+            if sampling.step_cache.is_none() {
+                sampling.quality = Quality::Exact;
+            }
+        }
+    }
+
     /// Checks that the model has what a request samples with.
     ///
     /// # Errors
@@ -72,7 +90,26 @@ impl ModelInfo {
         if !self.has_shift && sampling.shift != 1.0 {
             return refuse("sampling.shift", sampling.shift.to_string(), "1".to_owned());
         }
-        Ok(())
+        self.check_quality(sampling)
+    }
+
+    fn check_quality(&self, sampling: &Sampling) -> Result<(), SpecError> {
+        let refuse = |field, given, supported| Err(SpecError::Unsupported { field, given, supported });
+        let Some(support) = &self.step_cache else {
+            if sampling.quality == Quality::Exact {
+                return Ok(());
+            }
+            let given = format!("{}: the family {} has no step cache", sampling.quality, self.family);
+            return refuse("sampling.quality", given, Quality::Exact.to_string());
+        };
+        match &sampling.step_cache {
+            Some(cache) if cache.middle_blocks(support.blocks) == 0 => {
+                let given = format!("{} blocks at the front and {} at the back", cache.front_blocks, cache.back_blocks);
+                let supported = format!("fewer than its {} blocks together", support.blocks);
+                refuse(StepCache::FRONT_FIELD, given, supported)
+            }
+            _ => Ok(()),
+        }
     }
 }
 

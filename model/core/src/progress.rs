@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Rgb8, Stage, StageProfile, TokenCount};
+use crate::{EvaluationReuse, Rgb8, Stage, StageProfile, TokenCount};
 
 /// One report to the observer.
 pub enum Progress<'a> {
@@ -65,6 +65,9 @@ pub struct StepReport {
     pub guidance_active: bool,
     /// Evaluations of the denoiser so far. A guided one computes both halves and counts once.
     pub evaluations: u32,
+    /// Share of the halves of guidance of all images of the batch, in the evaluations of this step, that reused the middle blocks
+    /// of an earlier evaluation. 0: everything was computed.
+    pub reused_share: f32,
 }
 
 /// Where the time went, each part measured to the end of the device's work. Time spent in the observer is in none of them
@@ -101,6 +104,8 @@ pub enum Outcome {
         images: Vec<Rgb8>,
         /// Where the time went.
         timings: Timings,
+        /// What each of the images reused, in the same order; empty: nothing.
+        reused: Vec<EvaluationReuse>,
     },
     /// The observer stopped it.
     Stopped {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Limit, NoiseSchedule, Solver};
+use crate::{Limit, NoiseSchedule, Quality, Solver, StepCache};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,6 +17,10 @@ pub struct Sampling {
     pub guidance: Guidance,
     /// Time shift of the schedule; 1 leaves it unshifted.
     pub shift: f32,
+    /// How exactly evaluations are computed.
+    pub quality: Quality,
+    /// What evaluations reuse of earlier ones; `None`: nothing.
+    pub step_cache: Option<StepCache>,
 }
 
 /// Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) in an interval of time (Kynkäänniemi et al. 2024,
@@ -74,6 +78,10 @@ pub struct PartialSampling {
     pub guidance_rescale: Option<f32>,
     /// [`Sampling::shift`].
     pub shift: Option<f32>,
+    /// [`Sampling::quality`].
+    pub quality: Option<Quality>,
+    /// [`Sampling::step_cache`].
+    pub step_cache: Option<StepCache>,
 }
 
 impl PartialSampling {
@@ -101,6 +109,11 @@ impl PartialSampling {
                 rescale: self.guidance_rescale.unwrap_or(defaults.guidance.rescale),
             },
             shift: self.shift.unwrap_or(defaults.shift),
+            quality: self.quality.unwrap_or(match self.step_cache {
+                Some(_) => Quality::Custom,
+                None => defaults.quality,
+            }),
+            step_cache: self.step_cache.or(defaults.step_cache),
         }
     }
 }
@@ -199,6 +212,18 @@ impl Sampling {
                 format!("{from} is not below guidance_until, which is {until}; lower it or raise guidance_until");
             faults.push(SamplingFault { field: "sampling.guidance_from", text });
         }
+        faults.extend(self.step_cache.iter().flat_map(|cache| cache.faults(self.steps)));
+        match (self.quality, self.step_cache) {
+            (Quality::Exact, Some(_)) => {
+                let text = "the quality is exact, which reuses nothing; leave one of the two out".to_owned();
+                faults.push(SamplingFault { field: "sampling.step_cache", text });
+            }
+            (Quality::Custom, None) => {
+                let text = "custom needs `step_cache`; give it, or use exact, high or fast".to_owned();
+                faults.push(SamplingFault { field: "sampling.quality", text });
+            }
+            _ => {}
+        }
         faults
     }
 
@@ -211,6 +236,7 @@ impl Sampling {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ReuseRule;
 
     const DEFAULTS: Sampling = Sampling {
         solver: Solver::Euler,
@@ -218,6 +244,15 @@ mod tests {
         steps: 28,
         guidance: Guidance::new(5.0),
         shift: 6.0,
+        quality: Quality::Exact,
+        step_cache: None,
+    };
+
+    const CACHE: StepCache = StepCache {
+        front_blocks: 1,
+        back_blocks: 1,
+        rule: ReuseRule::Change { threshold: 0.1, warmup_steps: 2, consecutive_max: 2 },
+        taylor_order: 0,
     };
 
     #[test]
@@ -233,12 +268,37 @@ mod tests {
             guidance_renorm: Some(1.0),
             guidance_rescale: Some(0.7),
             shift: Some(3.0),
+            quality: Some(Quality::Custom),
+            step_cache: Some(CACHE),
         };
         let guidance = Guidance { scale: 2.0, from: 0.25, until: 0.5, renorm: 1.0, rescale: 0.7 };
         assert_eq!(
             given.or(&DEFAULTS),
-            Sampling { solver: Solver::Dpm, schedule: NoiseSchedule::Exponential, steps: 4, guidance, shift: 3.0 }
+            Sampling {
+                solver: Solver::Dpm,
+                schedule: NoiseSchedule::Exponential,
+                steps: 4,
+                guidance,
+                shift: 3.0,
+                quality: Quality::Custom,
+                step_cache: Some(CACHE),
+            }
         );
+    }
+
+    #[test]
+    fn settings_of_the_cache_mean_custom_and_contradict_exact() {
+        let cached = PartialSampling { step_cache: Some(CACHE), ..PartialSampling::default() };
+        assert_eq!(cached.or(&DEFAULTS).quality, Quality::Custom);
+        let faults = |quality, step_cache| {
+            let sampling = Sampling { quality, step_cache, ..DEFAULTS };
+            sampling.faults().into_iter().map(|fault| fault.field).collect::<Vec<_>>()
+        };
+        assert_eq!(faults(Quality::High, Some(CACHE)), [""; 0]);
+        assert_eq!(faults(Quality::Exact, Some(CACHE)), ["sampling.step_cache"]);
+        assert_eq!(faults(Quality::Custom, None), ["sampling.quality"]);
+        let broken = StepCache { taylor_order: 7, ..CACHE };
+        assert_eq!(faults(Quality::Custom, Some(broken)), ["sampling.step_cache.taylor_order"]);
     }
 
     #[test]

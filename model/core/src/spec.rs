@@ -225,7 +225,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{Area, Guidance, Mask, NoiseSchedule, Region, Rgb8, Solver, Upscaler};
+    use crate::{Area, Guidance, Mask, NoiseSchedule, Quality, Region, Rgb8, Solver, Upscaler};
 
     const SIZE: SizeLimits = SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 2048 * 2048 };
 
@@ -235,7 +235,15 @@ mod tests {
             "",
             width_px,
             height_px,
-            Sampling { solver: Solver::Euler, schedule: NoiseSchedule::Native, steps: 28, guidance, shift: 6.0 },
+            Sampling {
+                solver: Solver::Euler,
+                schedule: NoiseSchedule::Native,
+                steps: 28,
+                guidance,
+                shift: 6.0,
+                quality: Quality::Exact,
+                step_cache: None,
+            },
         )
     }
 

@@ -3,13 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
 use sakuga_model_core::{
     EngineError, GenerationSpec, ModelInfo, Observer, Outcome, PreviewMethod, Progress, Stage, Timings, TokenCount,
 };
 
 use super::drawing::Drawing;
-use super::passes::{self, Flow, PassPlan};
+use super::passes::{self, Denoised, Drawn, Flow, PassPlan};
 use super::profiler::Profiler;
 
 /// The stages that each family computes in its own way.
@@ -30,7 +29,7 @@ pub(crate) trait FamilyStages {
     /// The device fails, or a tokenizer belongs to another model.
     fn encode_text(&self, spec: &GenerationSpec) -> Result<(Self::Conditioning, Vec<TokenCount>), EngineError>;
 
-    /// All batches of a pass, one after the other; the latents of each.
+    /// All batches of a pass, one after the other.
     ///
     /// # Errors
     ///
@@ -42,7 +41,7 @@ pub(crate) trait FamilyStages {
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
-    ) -> Flow<Vec<Tensor<4>>>;
+    ) -> Flow<Vec<Denoised>>;
 }
 
 /// Draws the images of `spec`. `observer` is called for every stage and step.
@@ -77,12 +76,12 @@ pub(crate) fn generate<F: FamilyStages>(
     let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
         family.denoise(spec, &conditioning, plan, timings, observer)
     };
-    let images = match passes::draw(spec, &drawing, &mut timings, observer, &mut denoise)? {
-        ControlFlow::Continue(images) => images,
+    let Drawn { images, reused } = match passes::draw(spec, &drawing, &mut timings, observer, &mut denoise)? {
+        ControlFlow::Continue(drawn) => drawn,
         ControlFlow::Break(after_step) => return stopped(after_step),
     };
     timings.total = begun.elapsed();
-    Ok(Outcome::Finished { images, timings })
+    Ok(Outcome::Finished { images, timings, reused })
 }
 
 /// An observer that draws both previews of each step: a warm-up then also allocates what they need.

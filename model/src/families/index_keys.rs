@@ -107,7 +107,7 @@ fn decimal(number: f32) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::Guidance;
+    use sakuga_model_core::{Guidance, Quality};
     use serde_json::{Value, json};
 
     use super::*;
@@ -121,6 +121,8 @@ mod tests {
             steps: 30,
             guidance: Guidance::new(7.0),
             shift: 1.0,
+            quality: Quality::Exact,
+            step_cache: None,
         },
         solvers: &[Solver::Euler, Solver::Dpm],
         schedules: &NoiseSchedule::ALL,
@@ -154,7 +156,7 @@ mod tests {
             schedule: NoiseSchedule::Karras,
             steps: 20,
             guidance: Guidance::new(4.5),
-            shift: 1.0,
+            ..DEFAULTS.sampling
         };
         assert_eq!(keys.sampling, expected);
     }

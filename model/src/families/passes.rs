@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Tensor, TensorData};
 use sakuga_model_core::{
-    EngineError, GenerationSpec, InitImage, ModelInfo, Observer, Pass, Progress, Rgb8, SecondPass, SpecError, Stage,
-    Timings, Upscaler,
+    EngineError, EvaluationReuse, GenerationSpec, InitImage, ModelInfo, Observer, Pass, Progress, Rgb8, SecondPass,
+    SpecError, Stage, Timings, Upscaler,
 };
 
 use super::drawing::Drawing;
@@ -39,10 +39,31 @@ impl PassPlan {
     }
 }
 
+/// A batch at the end of a pass.
+pub(crate) struct Denoised {
+    /// `[images, channels, height, width]`
+    pub(crate) latents: Tensor<4>,
+    /// What each image reused in this pass; empty: nothing.
+    pub(crate) reused: Vec<EvaluationReuse>,
+}
+
+impl From<Tensor<4>> for Denoised {
+    fn from(latents: Tensor<4>) -> Self {
+        Self { latents, reused: Vec::new() }
+    }
+}
+
+/// The images of a request.
+pub(crate) struct Drawn {
+    pub(crate) images: Vec<Rgb8>,
+    /// What each of them reused; empty: nothing.
+    pub(crate) reused: Vec<EvaluationReuse>,
+}
+
 /// A value, or the number of steps after which the observer stopped.
 pub(crate) type Flow<T> = Result<ControlFlow<u32, T>, EngineError>;
-/// A family's denoiser: the latents of all batches of a pass, in order.
-pub(crate) type Denoise<'a> = dyn FnMut(&PassPlan, &mut Timings, &mut Observer<'_>) -> Flow<Vec<Tensor<4>>> + 'a;
+/// A family's denoiser: all batches of a pass, in order.
+pub(crate) type Denoise<'a> = dyn FnMut(&PassPlan, &mut Timings, &mut Observer<'_>) -> Flow<Vec<Denoised>> + 'a;
 
 /// Refuses a request that needs an encoder of pixels if the model has none.
 ///
@@ -71,7 +92,7 @@ pub(crate) fn draw(
     timings: &mut Timings,
     observer: &mut Observer<'_>,
     denoise: &mut Denoise<'_>,
-) -> Flow<Vec<Rgb8>> {
+) -> Flow<Drawn> {
     let mut stages = Stages { spec, drawing, timings, observer };
     let mut start = Start::Noise;
     if let Some(init) = &spec.init {
@@ -83,6 +104,7 @@ pub(crate) fn draw(
     let batches = spec.batches().len() as u32;
     let steps_total = batches * spec.computed_steps();
     let (mut steps_before, mut latents) = (0, Vec::new());
+    let mut reused = vec![EvaluationReuse::default(); spec.images as usize];
     for (number, pass) in (1..).zip(spec.passes()) {
         if let Some(second) = spec.second_pass.as_ref().filter(|_| number > 1) {
             match stages.enlarge(second, latents)? {
@@ -92,7 +114,13 @@ pub(crate) fn draw(
         }
         let plan = PassPlan { number, pass, start, steps_before, steps_total };
         match stages.run(Stage::Denoise, |stages| denoise(&plan, stages.timings, stages.observer))? {
-            ControlFlow::Continue(denoised) => latents = denoised,
+            ControlFlow::Continue(denoised) => {
+                for (batch, denoised) in spec.batches().into_iter().zip(&denoised) {
+                    let images = reused.iter_mut().skip(batch.start as usize);
+                    images.zip(&denoised.reused).for_each(|(image, added)| image.append(added));
+                }
+                latents = denoised.into_iter().map(|batch| batch.latents).collect();
+            }
             ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
         }
         (start, steps_before) = (Start::Noise, steps_before + batches * pass.steps());
@@ -107,9 +135,16 @@ pub(crate) fn draw(
     });
     let latents = latents.collect();
     let drawn = stages.run(Stage::Decode, |stages| stages.decode(latents))?;
-    Ok(drawn.map_continue(|images| match &spec.init {
-        Some(init) => images.into_iter().map(|image| init.composed(image)).collect(),
-        None => images,
+    Ok(drawn.map_continue(|images| {
+        let images = match &spec.init {
+            Some(init) => images.into_iter().map(|image| init.composed(image)).collect(),
+            None => images,
+        };
+        let reused = match spec.sampling.step_cache {
+            Some(_) => spec.drawn().into_iter().map(|index| reused[index as usize].clone()).collect(),
+            None => Vec::new(),
+        };
+        Drawn { images, reused }
     }))
 }
 

@@ -11,7 +11,7 @@ use super::drawing::Drawing;
 use super::passes::{Flow, PassPlan};
 
 /// A step of a batch that is done.
-pub(crate) struct BatchStep {
+pub(crate) struct BatchStep<'a> {
     /// From 1 on.
     pub(crate) index: u32,
     /// Share of data and noise reached, as a [`StepReport`] has it.
@@ -22,6 +22,8 @@ pub(crate) struct BatchStep {
     pub(crate) guidance_active: bool,
     /// Evaluations of the denoiser in this batch so far.
     pub(crate) evaluations: u32,
+    /// As a [`StepReport`] has it, once the device's work is done.
+    pub(crate) reused_share: &'a dyn Fn() -> f32,
 }
 
 /// Reports the steps of one batch.
@@ -85,7 +87,7 @@ impl<'a, 'b> StepReporter<'a, 'b> {
     }
 
     /// Reports a step. `predicted` gives the latents to preview.
-    pub(crate) fn report(&mut self, step: &BatchStep, predicted: &dyn Fn() -> Tensor<4>) -> ControlFlow<()> {
+    pub(crate) fn report(&mut self, step: &BatchStep<'_>, predicted: &dyn Fn() -> Tensor<4>) -> ControlFlow<()> {
         // Work is queued on a GPU: without this wait the clock would measure the queueing.
         let place = self.drawing.place;
         if let Err(failure) = place.sync() {
@@ -110,6 +112,7 @@ impl<'a, 'b> StepReporter<'a, 'b> {
             duration,
             guidance_active: step.guidance_active,
             evaluations: self.evaluations_before + step.evaluations,
+            reused_share: (step.reused_share)(),
         };
         let step = StepDone { report, first_image: self.first_image, draw_previews: &previews };
         let flow = (self.observer)(Progress::Step(step));

@@ -82,7 +82,7 @@ fn only_the_rest_of_the_schedule_is_computed_by_every_solver() {
             }
             ControlFlow::Continue(())
         });
-        let Ok(Outcome::Finished { images, timings }) = outcome else { panic!("{outcome:?}") };
+        let Ok(Outcome::Finished { images, timings, .. }) = outcome else { panic!("{outcome:?}") };
         assert_eq!(stages, [Stage::TextEncode, Stage::VaeEncode, Stage::Denoise, Stage::Decode]);
         assert_eq!(steps.iter().map(|(index, _)| *index).collect::<Vec<_>>(), (1..=14).collect::<Vec<_>>());
         // Both images begin at the same point of the grid, not at its beginning.
@@ -183,7 +183,7 @@ fn a_second_pass_is_larger_and_reports_its_steps() {
             }
             ControlFlow::Continue(())
         });
-        let Ok(Outcome::Finished { images, timings }) = outcome else { panic!("{outcome:?}") };
+        let Ok(Outcome::Finished { images, timings, .. }) = outcome else { panic!("{outcome:?}") };
         let between: &[&str] = match upscaler {
             Upscaler::Lanczos => &["decode", "pass 2", "vae_encode"],
             Upscaler::LatentBilinear => &["pass 2"],

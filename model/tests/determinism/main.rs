@@ -164,7 +164,7 @@ fn watching_changes_nothing() {
         }
         ControlFlow::Continue(())
     });
-    let Ok(Outcome::Finished { images, timings }) = outcome else { panic!("{outcome:?}") };
+    let Ok(Outcome::Finished { images, timings, .. }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);
     assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
     assert!(guided[0] && !guided[5]);
@@ -183,7 +183,7 @@ fn measuring_changes_no_picture_and_tells_of_every_part() {
         }
         ControlFlow::Continue(())
     });
-    let Ok(Outcome::Finished { images, timings }) = outcome else { panic!("{outcome:?}") };
+    let Ok(Outcome::Finished { images, timings, .. }) = outcome else { panic!("{outcome:?}") };
     assert_eq!(images, draw(&pipeline, &spec()));
     let stages: Vec<Stage> = profiles.iter().map(|profile| profile.stage).collect();
     assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);

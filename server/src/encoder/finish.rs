@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use sakuga_model_core::{Rgb8, Stage, Timings};
+use sakuga_model_core::{EvaluationReuse, Rgb8, Stage, Timings};
 
 use super::sink::ArtifactSink;
 use crate::error::ServerError;
@@ -11,7 +11,8 @@ use crate::estimate::JobMeasurements;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings};
 use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
-use crate::picture::{self, EncodeError};
+use crate::picture;
+use crate::wire::metadata;
 
 /// Learns how long the pictures of a job took to become files, and returns what was measured of it.
 pub(crate) type OnEncoded = Box<dyn FnOnce(&JobRequest, Duration) -> JobMeasurements + Send>;
@@ -21,6 +22,8 @@ pub(crate) struct FinishTask {
     pub job: Job,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,
+    /// What each of them reused; empty: nothing.
+    pub reused: Vec<EvaluationReuse>,
     /// Where the engine's time went.
     pub timings: Timings,
     /// How long the job waited in the queue.
@@ -35,7 +38,7 @@ pub(crate) struct FinishTask {
 
 impl FinishTask {
     pub(super) fn run(self, sink: &ArtifactSink) {
-        let FinishTask { job, images, timings, queued, load_model, steps_done, on_encoded } = self;
+        let FinishTask { job, images, reused, timings, queued, load_model, steps_done, on_encoded } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         let pass = job.request.spec.passes().count() as u32;
@@ -46,7 +49,7 @@ impl FinishTask {
         let drawn = job.request.spec.drawn();
         for ((position, index), picture) in drawn.iter().copied().enumerate().zip(images) {
             if job.handle.cancel_reason().is_none() {
-                match store(&job, position, index, &picture, sink) {
+                match store(&job, position, index, (&picture, reused.get(position)), sink) {
                     Ok(image) => {
                         finished.push(image);
                         continue;
@@ -90,10 +93,10 @@ fn store(
     job: &Job,
     position: usize,
     image_index: u32,
-    picture: &Rgb8,
+    picture: (&Rgb8, Option<&EvaluationReuse>),
     sink: &ArtifactSink,
 ) -> Result<FinishedImage, ServerError> {
-    let (file, image) = encode(job, position, picture).map_err(|error| ServerError::Internal(error.to_string()))?;
+    let (file, image) = encode(job, position, picture)?;
     sink.put(&job.handle, image_index, file)?;
     Ok(image)
 }
@@ -106,15 +109,24 @@ fn announce(job: &Job, image_index: u32, total_size: u64) {
     }
 }
 
-fn encode(job: &Job, position: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
-    let texts = job.request.texts.get(position).map_or(&[][..], Vec::as_slice);
-    let file = Bytes::from(picture::encode_png(picture, texts)?);
+fn encode(
+    job: &Job,
+    position: usize,
+    (picture, reused): (&Rgb8, Option<&EvaluationReuse>),
+) -> Result<(Bytes, FinishedImage), ServerError> {
+    let internal = |error: &dyn std::error::Error| ServerError::Internal(error.to_string());
+    let mut texts = job.request.texts.get(position).cloned().unwrap_or_default();
+    if let Some(reused) = reused {
+        texts.push(metadata::reuse_chunk(reused).map_err(|error| internal(&error))?);
+    }
+    let file = Bytes::from(picture::encode_png(picture, &texts).map_err(|error| internal(&error))?);
     let image = FinishedImage {
         sha256: picture::sha256_hex(&file),
         pixels_sha256: picture::sha256_hex(&picture.pixels),
         width_px: picture.width_px,
         height_px: picture.height_px,
         size: file.len() as u64,
+        reused: reused.cloned(),
     };
     Ok((file, image))
 }

@@ -8,10 +8,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
-    AdapterChoice, EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed,
-    MemoryShortage, ModelDescription, ModelInfo, ModelSource, ModelVocabulary, NoiseSchedule, Observer, OpenModel,
-    OpenOptions, Outcome, Pass, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver,
-    Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter, Upscaler,
+    AdapterChoice, EncoderInfo, EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Guidance, ImageModel,
+    MemoryNeed, MemoryShortage, ModelDescription, ModelInfo, ModelSource, ModelVocabulary, NoiseSchedule, Observer,
+    OpenModel, OpenOptions, Outcome, Pass, PreviewMethod, Progress, PromptText, Quality, ReuseRule, Rgb8, Sampling,
+    SecondPass, SizeLimits, Solver, Stage, StepCache, StepCacheSupport, StepDone, StepReport, Timings, TokenCount,
+    TokenCounter, Upscaler,
 };
 
 mod adapters;
@@ -24,7 +25,11 @@ const SAMPLING: Sampling = Sampling {
     steps: 28,
     guidance: Guidance::new(5.0),
     shift: 6.0,
+    quality: Quality::Exact,
+    step_cache: None,
 };
+/// Blocks of the denoiser that it claims to have.
+const BLOCKS: u32 = 12;
 /// The names of the text encoders.
 const ENCODERS: [&str; 2] = ["main_encoder", "pooled_encoder"];
 
@@ -185,6 +190,7 @@ fn info(script: &Script) -> EngineInfo {
             has_shift: true,
             sampling: SAMPLING,
             vocabulary: script.vocabulary.clone(),
+            step_cache: Some(StepCacheSupport { blocks: BLOCKS, profile: None }),
         },
     }
 }
@@ -250,13 +256,41 @@ impl ImageModel for ScriptedModel {
             None => drawn.collect(),
         };
         timings.total = begun.elapsed();
-        Ok(Outcome::Finished { images, timings })
+        let reused = match spec.sampling.step_cache {
+            Some(cache) => vec![reuse(spec, &cache); spec.drawn().len()],
+            None => Vec::new(),
+        };
+        Ok(Outcome::Finished { images, timings, reused })
     }
 
     fn release(&mut self) -> Result<(), EngineError> {
         self.applied.clear();
         Ok(())
     }
+}
+
+/// Whether a step of a pass claims to reuse; without a pattern every second one after the warm-up.
+fn reuses(cache: &StepCache, step: u32) -> bool {
+    match cache.rule {
+        ReuseRule::Steps(steps) => steps.contains(step),
+        ReuseRule::Change { warmup_steps, .. } => step > warmup_steps && step.is_multiple_of(2),
+    }
+}
+
+/// What an image claims to have reused, in both halves of guidance.
+fn reuse(spec: &GenerationSpec, cache: &StepCache) -> EvaluationReuse {
+    let mut all = EvaluationReuse::default();
+    for pass in spec.passes() {
+        let each = spec.sampling.solver.evaluations_per_step();
+        let reused = (1..=pass.steps()).filter(|step| reuses(cache, *step));
+        let conditional: Vec<u32> = reused.flat_map(|step| (step - 1) * each + 1..=step * each).collect();
+        all.append(&EvaluationReuse {
+            evaluations: pass.steps() * each,
+            unconditional: conditional.clone(),
+            conditional,
+        });
+    }
+    all
 }
 
 impl ScriptedModel {
@@ -327,6 +361,7 @@ impl ScriptedModel {
             duration,
             guidance_active: guidance.is_active(t),
             evaluations: done * solver.evaluations_per_step(),
+            reused_share: spec.sampling.step_cache.map_or(0.0, |cache| f32::from(u8::from(reuses(&cache, index)))),
         };
         observer(Progress::Step(StepDone { report, first_image: 0, draw_previews: &previews }))
     }

@@ -216,7 +216,7 @@ impl Estimator {
         let images = pass.batches.get(batch).copied()?;
         let left = pass.guided.get(done as usize..).unwrap_or_default();
         let guided = left.iter().filter(|guided| **guided).count() as f64;
-        let each = f64::from(pass.evaluations_per_step);
+        let each = f64::from(pass.evaluations_per_step) * pass.computed_share;
         let denoise = self.fit(Part::Denoise);
         let step = |is_guided| Some(each * denoise.predict(&[pass.evaluation(images, is_guided)])?);
         let steps = left.len() as f64;

@@ -74,6 +74,10 @@ impl JobMeter {
         let evaluations = report.evaluations.saturating_sub(self.evaluations).max(1);
         self.evaluations = report.evaluations;
         self.steps_done = report.index;
+        if report.reused_share > 0.0 {
+            // Only whole evaluations say how long one takes.
+            return;
+        }
         let Some((_, images)) = work.images_of_step(report.pass, first_image) else { return };
         let class = StepClass { pass: report.pass, images, is_guided: report.guidance_active };
         self.steps.entry(class).or_default().push(report.duration.as_secs_f64() / f64::from(evaluations));
@@ -190,7 +194,20 @@ mod tests {
             duration: Duration::from_millis(ms),
             guidance_active: true,
             evaluations,
+            reused_share: 0.0,
         }
+    }
+
+    #[test]
+    fn a_step_that_reused_says_nothing_of_whole_ones() {
+        let work = work(&spec(64, 4));
+        let mut meter = JobMeter::default();
+        for (index, ms, reused_share) in [(1, 10, 0.0), (2, 2, 1.0), (3, 6, 0.5)] {
+            meter.step(&work, &StepReport { reused_share, ..report(index, ms, index) }, 0);
+        }
+        assert_eq!(meter.steps_done(), 3);
+        let steps = meter.steps(&work);
+        assert_eq!((steps.len(), steps[0].seconds), (1, 0.01));
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sakuga_model_core::{EngineInfo, GenerationSpec, Pass, PreviewMethod, Sampling, SecondPass, TokenCount, Upscaler};
+use sakuga_model_core::{
+    EngineInfo, GenerationSpec, ModelInfo, Pass, PreviewMethod, ReuseRule, Sampling, SecondPass, TokenCount, Upscaler,
+};
 
 use super::{Part, Work};
 use crate::preview::PreviewPolicy;
@@ -26,6 +28,8 @@ pub(super) struct PassWork {
     /// Whether each step is guided at its start.
     pub(super) guided: Vec<bool>,
     pub(super) evaluations_per_step: u32,
+    /// Share of each evaluation that is expected to be computed: below 1 where a step cache reuses some blocks.
+    pub(super) computed_share: f64,
     /// Tokens of an image.
     image_tokens: f64,
     /// Tokens of the prompt and of the negative prompt that the denoiser reads.
@@ -105,6 +109,7 @@ impl JobWork {
             batches: batches.clone(),
             guided: guided_steps(&spec.sampling, shift, pass),
             evaluations_per_step: spec.sampling.solver.evaluations_per_step(),
+            computed_share: computed_share(&info.model, &spec.sampling, pass.steps()),
             image_tokens: pass.pixels() as f64 / token_pixels,
             text_tokens,
             pixels: pass.pixels() as f64,
@@ -197,10 +202,23 @@ impl JobWork {
                     .map(|work| work.main + work.extra)
                     .sum()
             };
-            pass.guided.iter().map(of_step).sum::<f64>() * f64::from(pass.evaluations_per_step)
+            pass.guided.iter().map(of_step).sum::<f64>() * f64::from(pass.evaluations_per_step) * pass.computed_share
         };
         self.passes.iter().map(of_pass).sum()
     }
+}
+
+/// The share of the denoiser's blocks that a pass of so many steps is expected to compute. Settings that were not measured are
+/// expected to reuse nothing, so that no job takes longer than its estimate for that reason.
+fn computed_share(model: &ModelInfo, sampling: &Sampling, steps: u32) -> f64 {
+    let (Some(support), Some(cache)) = (&model.step_cache, &sampling.step_cache) else { return 1.0 };
+    let reused_steps = match cache.rule {
+        ReuseRule::Steps(set) => set.iter().filter(|step| *step <= steps).count() as f64 / f64::from(steps.max(1)),
+        ReuseRule::Change { .. } => support
+            .promise(sampling.quality, Some(cache))
+            .map_or(0.0, |promise| 1.0 - f64::from(promise.computed_share)),
+    };
+    1.0 - reused_steps * f64::from(cache.middle_blocks(support.blocks)) / f64::from(support.blocks.max(1))
 }
 
 /// Whether each computed step of a pass is guided at its start, on the shifted grid of flow matching. The grid of a diffusion
@@ -218,7 +236,7 @@ fn guided_steps(sampling: &Sampling, shift: f32, pass: &Pass) -> Vec<bool> {
 pub(super) mod tests {
     use std::sync::Arc;
 
-    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Solver};
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Quality, Rgb8, Solver, StepCache, StepSet};
 
     use super::*;
     use crate::engine::scripted::{Script, source};
@@ -234,6 +252,8 @@ pub(super) mod tests {
             steps,
             guidance: Guidance::new(5.0),
             shift: 6.0,
+            quality: Quality::Exact,
+            step_cache: None,
         };
         GenerationSpec { seed: 1, ..GenerationSpec::new("a sentence", edge_px, edge_px, sampling) }
     }
@@ -256,6 +276,24 @@ pub(super) mod tests {
     fn amounts(work: &JobWork, part: Part) -> Vec<(u32, f64, f64)> {
         let of = work.parts.iter().filter(|found| found.part == part);
         of.flat_map(|found| found.work.iter().map(|work| (found.after_steps, work.count, work.main))).collect()
+    }
+
+    #[test]
+    fn reused_steps_are_less_work() {
+        let set = StepSet::of([3, 4, 6, 8]).expect("few steps");
+        let cache = StepCache { front_blocks: 1, back_blocks: 2, rule: ReuseRule::Steps(set), taylor_order: 0 };
+        let whole = spec(64, 8);
+        let reusing = GenerationSpec {
+            sampling: Sampling { quality: Quality::Custom, step_cache: Some(cache), ..whole.sampling },
+            ..whole.clone()
+        };
+        // Half of the steps compute 3 of 12 blocks.
+        let ratio = work(&reusing).tokens_evaluated() / work(&whole).tokens_evaluated();
+        assert!((ratio - 0.625).abs() < 1e-9, "{ratio}");
+        let rule = ReuseRule::Change { threshold: 0.1, warmup_steps: 0, consecutive_max: 0 };
+        let unmeasured = Sampling { step_cache: Some(StepCache { rule, ..cache }), ..reusing.sampling };
+        let unmeasured = work(&GenerationSpec { sampling: unmeasured, ..whole.clone() });
+        assert_eq!(unmeasured.tokens_evaluated(), work(&whole).tokens_evaluated());
     }
 
     #[test]

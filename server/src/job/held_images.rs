@@ -44,7 +44,7 @@ impl HeldImages {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Sampling, Solver};
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Quality, Rgb8, Sampling, Solver};
 
     use super::*;
 
@@ -56,6 +56,8 @@ mod tests {
             steps: 4,
             guidance: Guidance::new(5.0),
             shift: 6.0,
+            quality: Quality::Exact,
+            step_cache: None,
         };
         let plain = GenerationSpec::new("", 64, 64, sampling);
         let image = Rgb8 { width_px: 64, height_px: 64, pixels: vec![0; 3 * 64 * 64] };

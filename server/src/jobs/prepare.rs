@@ -18,9 +18,9 @@ use crate::estimate::JobWork;
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::limits::Limits;
-use crate::request::RequestRules;
+use crate::request::{RequestRules, notice};
 use crate::wire::to_proto::JobContext;
-use crate::wire::{from_proto, metadata, to_proto};
+use crate::wire::{from_proto, metadata, step_cache, to_proto};
 
 /// Bytes of the description of a picture without what it repeats.
 const IMAGE_BYTES: usize = 256;
@@ -78,10 +78,11 @@ pub(super) fn prepare(
         texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
     };
     let device = model.info.device.clone();
-    let model_notice = model.info.model.notice.clone();
+    let model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
+    let quality = step_cache::promise(&model.info.model, &checked.spec().sampling);
     let diagnostics = checked.diagnostics().to_vec();
     let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
-    let context = JobContext { job_id, resolved, device, model_notice, metadata };
+    let context = JobContext { job_id, resolved, device, model_notice, quality, metadata };
     Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info) })
 }
 

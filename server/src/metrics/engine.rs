@@ -58,7 +58,7 @@ impl ImageModel for MeteredModel {
             observer(event)
         });
         match &drawn {
-            Ok(Outcome::Finished { images, timings }) => {
+            Ok(Outcome::Finished { images, timings, .. }) => {
                 running.outcome = "completed";
                 metrics.images.inc_by(images.len() as u64);
                 metrics.stage("text_encode", timings.text_encode);

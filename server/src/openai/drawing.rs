@@ -3,7 +3,7 @@
 //! The parameters of OpenAI's API fill the fields that mean the same. Every other field is in `sakuga`, the request itself in
 //! protobuf JSON, so that no option is described twice.
 
-use sakuga_proto::generation::v1::{self as generation, GenerateRequest, JobOptions, generate_request};
+use sakuga_proto::generation::v1::{self as generation, GenerateRequest, JobOptions, Quality, generate_request};
 use sakuga_proto::json;
 
 use super::extension::{self, PARAMETER_OF};
@@ -101,7 +101,7 @@ impl Drawing {
             parameters.fault("prompt", Violation::REQUIRED, "there is nothing to draw; write a prompt");
         }
         request.images = parameters.whole("n", 1, sakuga_model_core::limits::IMAGES.max).unwrap_or(1);
-        parameters.choice("quality", &[("auto", ()), ("high", ())]);
+        quality(&mut parameters, &mut request);
         parameters.choice("background", &[("auto", ()), ("opaque", ())]);
         let output = output(&mut parameters);
         let has_urls = parameters.choice("response_format", &[("b64_json", false), ("url", true)]);
@@ -132,6 +132,33 @@ impl Drawing {
         });
         Ok(Self { request, options, output, partials, has_urls, user })
     }
+}
+
+/// The levels of quality by OpenAI's names. `auto` leaves the choice to `sakuga.sampling` and to the server's default.
+const QUALITIES: [(&str, Quality); 4] =
+    [("auto", Quality::Unspecified), ("high", Quality::Exact), ("medium", Quality::High), ("low", Quality::Fast)];
+
+/// Puts `quality` into the request.
+fn quality(parameters: &mut Parameters, request: &mut GenerateRequest) {
+    let quality = parameters.choice("quality", &QUALITIES);
+    if quality == Quality::Unspecified {
+        return;
+    }
+    let sampling = request.sampling.get_or_insert_default();
+    if sampling.quality() != Quality::Unspecified || sampling.step_cache.is_some() {
+        let text = "`quality` and the quality of `sakuga.sampling` are both set; remove one of the two";
+        parameters.fault("quality", Violation::CONFLICT, text);
+        return;
+    }
+    sampling.quality = quality.into();
+}
+
+/// OpenAI's name for the quality that a resolved request has.
+pub(super) fn quality_name(request: Option<&GenerateRequest>) -> &'static str {
+    let sampling = request.and_then(|request| request.sampling.as_ref());
+    let quality = sampling.map_or(Quality::Exact, generation::Sampling::quality);
+    let named = QUALITIES.into_iter().skip(1).find(|(_, known)| *known == quality);
+    named.map_or("auto", |(name, _)| name)
 }
 
 /// What `size` says.
@@ -291,6 +318,21 @@ mod tests {
     }
 
     #[test]
+    fn qualities_have_the_names_of_openai() {
+        for (name, expected) in QUALITIES {
+            let request = generation(json!({ "prompt": "1girl", "quality": name })).request;
+            let found = request.sampling.as_ref().map_or(Quality::Unspecified, generation::Sampling::quality);
+            assert_eq!(found, expected, "{name}");
+            if expected != Quality::Unspecified {
+                assert_eq!(quality_name(Some(&request)), name);
+            }
+        }
+        let sampling = generation::Sampling { quality: Quality::Custom.into(), ..generation::Sampling::default() };
+        let custom = GenerateRequest { sampling: Some(sampling), ..GenerateRequest::default() };
+        assert_eq!((quality_name(Some(&custom)), quality_name(None)), ("auto", "high"));
+    }
+
+    #[test]
     fn parameters_and_extension_become_one_request() {
         let drawing = generation(json!({
             "prompt": "1girl", "n": 2, "size": "320x192", "model": "scripted", "quality": "high", "user": "a",
@@ -357,6 +399,7 @@ mod tests {
             (json!({ "output_compression": 50 }), "output_compression"),
             (json!({ "output_format": "gif" }), "output_format"),
             (json!({ "quality": "standard" }), "quality"),
+            (json!({ "quality": "low", "sakuga": { "sampling": { "quality": "QUALITY_HIGH" } } }), "quality"),
             (json!({ "background": "transparent" }), "background"),
             (json!({ "size": "0x64" }), "size"),
             (json!({ "size": "+64x64" }), "size"),

@@ -16,7 +16,7 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::cursor::{Cursor, Presentation};
-use super::drawing::Endpoint;
+use super::drawing::{Endpoint, quality_name};
 use super::feed::{Feed, end, seconds};
 use super::finished::Finished;
 use super::output::{Format, Output};
@@ -46,6 +46,8 @@ struct Events {
     presentation: Presentation,
     /// Steps between two previews.
     every_steps: u32,
+    /// OpenAI's name for the quality of the request.
+    quality: &'static str,
     /// Finished pictures that an earlier stream has sent.
     sent: u32,
     is_ended: bool,
@@ -69,6 +71,7 @@ impl Api {
             feed,
             presentation,
             every_steps: preview.map_or(1, |preview| preview.every_steps),
+            quality: quality_name(job.request.as_ref()),
             sent,
             is_ended: false,
             _permit: permit,
@@ -177,7 +180,7 @@ impl Events {
             "partial_image_index": index,
             "created_at": seconds(event),
             "size": format!("{}x{}", preview.width, preview.height),
-            "quality": "high",
+            "quality": self.quality,
             "background": "opaque",
             "output_format": Format::of(preview.format()).name(),
             "sakuga": {
@@ -195,7 +198,7 @@ impl Events {
 
     /// The events of the finished pictures that were not sent before.
     fn completed(&self, finished: Finished, sequence: u64, time: i64) -> Vec<Part> {
-        let Finished { pictures, seeds, size, usage } = finished;
+        let Finished { pictures, seeds, size, usage, .. } = finished;
         let mut parts = Vec::new();
         for (number, (picture, (image_index, seed))) in (1..).zip(pictures.into_iter().zip(seeds)) {
             if number <= self.sent {
@@ -206,7 +209,7 @@ impl Events {
                 "type": format!("{}.completed", self.presentation.endpoint.event_prefix()),
                 "created_at": time,
                 "size": size,
-                "quality": "high",
+                "quality": self.quality,
                 "background": "opaque",
                 "output_format": self.presentation.output.format.name(),
                 "usage": usage,

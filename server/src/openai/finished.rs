@@ -6,6 +6,7 @@ use sakuga_proto::generation::v1::{Completed, ImageMetadata};
 use serde_json::{Value, json};
 
 use super::Api;
+use super::drawing::quality_name;
 use super::output::Output;
 use super::pictures::Picture;
 use crate::job_id::JobId;
@@ -17,6 +18,8 @@ pub(super) struct Finished {
     pub(super) seeds: Vec<(u32, u64)>,
     /// Width and height, `1024x1024`.
     pub(super) size: String,
+    /// OpenAI's name for the quality of the request.
+    pub(super) quality: &'static str,
     /// Tokens of the prompt.
     pub(super) usage: Value,
 }
@@ -32,9 +35,10 @@ impl Finished {
         let seeds = indexed().map(|(index, image)| (index, seed(&image.metadata))).collect();
         let picture = |(image_index, size)| Picture { api: api.clone(), id: id.clone(), image_index, size, output };
         let pictures = indexed().map(|(index, image)| picture((index, image.size))).collect();
+        let quality = quality_name(metadata.request.as_ref());
         let counting = api.clone();
         let tokens = tokio::task::spawn_blocking(move || tokens(&counting, &metadata)).await.unwrap_or(0);
-        Self { pictures, seeds, size, usage: usage(tokens) }
+        Self { pictures, seeds, size, quality, usage: usage(tokens) }
     }
 }
 

@@ -65,7 +65,7 @@ impl Api {
             "created": time,
             "background": "opaque",
             "output_format": output.format.name(),
-            "quality": "high",
+            "quality": finished.quality,
             "size": finished.size,
             "usage": finished.usage,
             "sakuga": { "job_id": id.as_str(), "seeds": seeds },

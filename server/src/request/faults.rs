@@ -223,6 +223,7 @@ impl Faults {
     /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
     pub(crate) fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
         let mut sampling = given.resolve(&model.sampling, model.schedules);
+        model.fill_quality(&mut sampling);
         if given.steps.is_none() {
             sampling.steps = sampling.steps.min(steps_max);
         }

@@ -19,6 +19,7 @@ mod cut;
 mod expansion;
 mod faults;
 pub(crate) mod images;
+pub(crate) mod notice;
 pub(crate) mod over_long;
 mod untrained_size;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use proptest::prelude::*;
-use sakuga_model_core::{GenerationSpec, Guidance, NoiseSchedule, PreviewMethod, Sampling, Solver};
+use sakuga_model_core::{GenerationSpec, Guidance, NoiseSchedule, PreviewMethod, Quality, Sampling, Solver};
 use tokio::runtime::Runtime;
 
 use crate::encoder::Encoder;
@@ -78,6 +78,8 @@ fn job_request(plan: &Plan) -> JobRequest {
         steps: plan.steps,
         guidance: Guidance::new(5.0),
         shift: 6.0,
+        quality: Quality::Exact,
+        step_cache: None,
     };
     let spec = GenerationSpec {
         images: plan.images,

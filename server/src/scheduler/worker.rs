@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sakuga_model_core::{EngineError, EngineInfo, GenerationSpec, Outcome, Progress, Rgb8, Stage, Timings};
+use sakuga_model_core::{
+    EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Outcome, Progress, Rgb8, Stage, Timings,
+};
 use sakuga_proto::text::count;
 
 use super::command::{ModelChange, ModelCommand};
@@ -113,9 +115,15 @@ impl Worker {
             return Device::Usable;
         }
         match drawn {
-            Ok(Outcome::Finished { images, timings }) => {
+            Ok(Outcome::Finished { images, timings, reused }) => {
                 let on_encoded = self.on_encoded(measured);
-                self.finish(job, images, timings, Waits { queued, load_model: load_time }, (steps_done, on_encoded));
+                self.finish(
+                    job,
+                    (images, reused),
+                    timings,
+                    Waits { queued, load_model: load_time },
+                    (steps_done, on_encoded),
+                );
             }
             Ok(Outcome::Stopped { .. }) => match job.handle.cancel_reason() {
                 Some(reason) => {
@@ -183,7 +191,7 @@ impl Worker {
     fn finish(
         &self,
         job: Job,
-        images: Vec<Rgb8>,
+        (images, reused): (Vec<Rgb8>, Vec<EvaluationReuse>),
         timings: Timings,
         waits: Waits,
         (steps_done, on_encoded): (u32, OnEncoded),
@@ -194,7 +202,16 @@ impl Worker {
             return fail(&job, ServerError::Internal(text));
         }
         let Waits { queued, load_model } = waits;
-        self.context.encoder.finish(FinishTask { job, images, timings, queued, load_model, steps_done, on_encoded });
+        self.context.encoder.finish(FinishTask {
+            job,
+            images,
+            reused,
+            timings,
+            queued,
+            load_model,
+            steps_done,
+            on_encoded,
+        });
     }
 
     /// Carries out a command, unless its caller is gone.

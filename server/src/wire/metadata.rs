@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use sakuga_model_core::{AdapterChoice, EngineInfo, NoiseSchedule, Sampling};
+use sakuga_model_core::{AdapterChoice, EngineInfo, EvaluationReuse, NoiseSchedule, Sampling};
 use sakuga_proto::generation::v1::{AppliedAdapter, GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
-use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, PARAMETERS_KEYWORD, TextChunk};
+use super::step_cache;
+use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, PARAMETERS_KEYWORD, REUSE_KEYWORD, TextChunk};
 use crate::request::Request;
 use crate::request::images::{Images, SecondPassFacts};
 
@@ -37,6 +38,7 @@ pub(crate) fn image_metadata(
         model: format!("{}@{}", engine.model.name, engine.model.fingerprint),
         model_text: request.spec().text.clone(),
         adapters: request.spec().adapters.iter().map(applied).collect(),
+        quality: step_cache::promise(&engine.model, &request.spec().sampling),
     }
 }
 
@@ -56,6 +58,15 @@ pub(crate) fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result
         TextChunk { keyword: DESCRIPTION_KEYWORD, text: description(metadata, request) },
         TextChunk { keyword: PARAMETERS_KEYWORD, text: parameters(metadata, request) },
     ])
+}
+
+/// The text chunk of a picture that reused evaluations.
+///
+/// # Errors
+///
+/// [`JsonError`] if the descriptor set is broken.
+pub(crate) fn reuse_chunk(reused: &EvaluationReuse) -> Result<TextChunk, JsonError> {
+    Ok(TextChunk { keyword: REUSE_KEYWORD, text: json::to_string(&step_cache::reuse(reused))? })
 }
 
 fn description(metadata: &ImageMetadata, request: &Request) -> String {

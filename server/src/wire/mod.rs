@@ -8,4 +8,5 @@ pub(crate) mod images;
 pub(crate) mod metadata;
 pub(crate) mod sampling;
 pub(crate) mod status;
+pub(crate) mod step_cache;
 pub(crate) mod to_proto;

@@ -1,10 +1,11 @@
 //! Sampling options between the wire and the model: the only file that names both.
 
-use sakuga_model_core::{NoiseSchedule, PartialSampling, Sampling, Solver};
+use sakuga_model_core::{NoiseSchedule, PartialSampling, Quality, Sampling, Solver};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
 use super::enumeration::known;
+use super::step_cache;
 use crate::error::Violation;
 
 /// The options that a request gives; a solver that this server does not know is a fault.
@@ -19,12 +20,14 @@ pub(crate) fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation
         guidance_renorm: given.guidance_renorm,
         guidance_rescale: given.guidance_rescale,
         shift: given.shift,
+        quality: quality(given.quality, faults),
+        step_cache: given.step_cache.and_then(|given| step_cache::from_proto(&given, faults)),
     }
 }
 
 /// The options of a request with every default filled in.
 pub(crate) fn to_proto(sampling: &Sampling) -> generation::Sampling {
-    let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
+    let Sampling { solver, schedule, steps, guidance, shift, quality, step_cache } = *sampling;
     generation::Sampling {
         solver: match solver {
             Solver::Euler => generation::Solver::Euler,
@@ -49,12 +52,21 @@ pub(crate) fn to_proto(sampling: &Sampling) -> generation::Sampling {
         guidance_renorm: Some(guidance.renorm),
         guidance_rescale: Some(guidance.rescale),
         shift: Some(shift),
+        quality: match quality {
+            Quality::Exact => generation::Quality::Exact,
+            Quality::High => generation::Quality::High,
+            Quality::Fast => generation::Quality::Fast,
+            Quality::Custom => generation::Quality::Custom,
+        }
+        .into(),
+        step_cache: step_cache.as_ref().map(step_cache::to_proto),
     }
 }
 
 /// The defaults of a model.
 pub(crate) fn defaults(sampling: &Sampling) -> system::SamplingDefaults {
-    let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
+    // Every model is exact by default.
+    let Sampling { solver, schedule, steps, guidance, shift, quality: _, step_cache: _ } = *sampling;
     system::SamplingDefaults {
         solver: solver.name().into(),
         schedule: schedule.name().into(),
@@ -90,16 +102,34 @@ fn schedule(value: i32, faults: &mut Vec<Violation>) -> Option<NoiseSchedule> {
     })
 }
 
+fn quality(value: i32, faults: &mut Vec<Violation>) -> Option<Quality> {
+    Some(match known(value, "sampling.quality", faults)? {
+        generation::Quality::Unspecified => return None,
+        generation::Quality::Exact => Quality::Exact,
+        generation::Quality::High => Quality::High,
+        generation::Quality::Fast => Quality::Fast,
+        generation::Quality::Custom => Quality::Custom,
+    })
+}
+
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::Guidance;
+    use sakuga_model_core::{Guidance, ReuseRule, StepCache, StepSet};
 
     use super::*;
 
     #[test]
     fn every_option_comes_back_as_it_was_sent() {
-        for (solver, schedule) in Solver::ALL.into_iter().zip(NoiseSchedule::ALL.into_iter().cycle()) {
-            let mut sampling = Sampling { solver, schedule, steps: 7, guidance: Guidance::new(5.0), shift: 6.0 };
+        let rules = [
+            ReuseRule::Change { threshold: 0.25, warmup_steps: 3, consecutive_max: 2 },
+            ReuseRule::Steps(StepSet::of([2, 5, 7]).expect("few steps")),
+        ];
+        let caches = rules.map(|rule| StepCache { front_blocks: 2, back_blocks: 3, rule, taylor_order: 1 });
+        let qualities = Quality::ALL.into_iter().cycle().zip(caches.into_iter().cycle());
+        let others = NoiseSchedule::ALL.into_iter().cycle().zip(qualities);
+        for (solver, (schedule, (quality, cache))) in Solver::ALL.into_iter().zip(others) {
+            let (guidance, step_cache) = (Guidance::new(5.0), Some(cache));
+            let mut sampling = Sampling { solver, schedule, steps: 7, guidance, shift: 6.0, quality, step_cache };
             for (place, number) in Sampling::NUMBERS.iter().enumerate() {
                 number.set(&mut sampling, 0.5 + place as f32);
             }
@@ -115,6 +145,8 @@ mod tests {
                 guidance_renorm: Some(sampling.guidance.renorm),
                 guidance_rescale: Some(sampling.guidance.rescale),
                 shift: Some(sampling.shift),
+                quality: Some(quality),
+                step_cache,
             };
             assert_eq!((given, faults.len()), (expected, 0));
         }

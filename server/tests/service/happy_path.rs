@@ -77,7 +77,7 @@ async fn the_resolved_request_sent_again_makes_the_same_file() {
     let started =
         expect_event!(first.iter().find(|event| matches!(event.event, Some(Event::Started(_)))).unwrap(), Started);
     let resolved = started.resolved.clone().expect("the resolved request");
-    let sampling = resolved.sampling.expect("sampling");
+    let sampling = resolved.sampling.clone().expect("sampling");
     assert_eq!((sampling.guidance_scale, sampling.guidance_until, sampling.shift), (Some(5.0), Some(1.0), Some(6.0)));
     assert_eq!(sampling.guidance_renorm, Some(0.0));
     assert_eq!((resolved.width, resolved.height, resolved.images), (64, 64, 1));

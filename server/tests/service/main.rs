@@ -17,6 +17,7 @@ mod observe;
 mod overload;
 mod previews;
 mod prompts;
+mod quality;
 mod reflection;
 #[path = "../shared/server.rs"]
 mod server;

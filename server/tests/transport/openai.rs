@@ -375,7 +375,7 @@ async fn every_fault_is_named_with_its_place() {
         (json!({ "prompt": "1girl", "siez": "auto" }), "siez", "did you mean `size`"),
         (json!({ "prompt": "1girl", "n": 9 }), "n", "use 1 to 8"),
         (json!({ "prompt": "1girl", "size": "63x64" }), "size", "multiple"),
-        (json!({ "prompt": "1girl", "quality": "low" }), "quality", "`low`"),
+        (json!({ "prompt": "1girl", "quality": "hd" }), "quality", "`hd`"),
         (json!({ "prompt": "1girl", "sakuga": { "sampling": { "steps": 201 } } }), "sakuga.sampling.steps", "201"),
         (json!({}), "prompt", "prompt"),
         (

@@ -251,7 +251,7 @@ async fn ask(
     let mut request =
         client.generation().xml(text).size(SIDE_PX, SIDE_PX).images(images).seed(seed).as_request().clone();
     request.model.clone_from(&plan.model);
-    request.sampling = Some(plan.sampling);
+    request.sampling = Some(plan.sampling.clone());
     let mut tries = 0;
     loop {
         let mut generation = match client.generation().request(request.clone()).start().await {

@@ -82,6 +82,10 @@ class Options(ImageOptions, total=False):
     """Share by which the guided prediction is scaled to the deviation of the conditional one, 0 to 1. 0: off."""
     shift: float
     """Shift of the time schedule, 0.1 to 20: larger values spend more steps near the noise."""
+    quality: Literal["exact", "high", "fast"]
+    """How exactly evaluations are computed: `high` and `fast` reuse some of them."""
+    step_cache: request_pb2.StepCache
+    """What evaluations reuse, instead of what `quality` stands for."""
     preview: Literal["none", "linear", "decoder"]
     """Method of previews."""
     preview_format: Literal["jpeg", "png", "webp"]
@@ -113,7 +117,9 @@ _PLAIN: Final = (
     "profile",
 )
 _SAMPLING: Final = tuple(
-    field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name not in ("solver", "schedule")
+    field.name
+    for field in request_pb2.Sampling.DESCRIPTOR.fields
+    if field.name not in ("solver", "schedule", "quality", "step_cache")
 )
 _PREVIEW: Final = ("max_edge", "every_steps", "min_interval_ms")
 
@@ -151,6 +157,16 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
     request.sampling.schedule = request_pb2.NoiseSchedule.ValueType(
         number(request_pb2.NoiseSchedule.DESCRIPTOR, options.get("schedule"))
     )
+    request.sampling.quality = request_pb2.Quality.ValueType(
+        number(request_pb2.Quality.DESCRIPTOR, options.get("quality"))
+    )
+    match options.get("step_cache"):
+        case None:
+            pass
+        case request_pb2.StepCache() as step_cache:
+            request.sampling.step_cache.CopyFrom(step_cache)
+        case other:
+            raise RequestError(f"`step_cache` is a StepCache, not {type(other).__name__}")
     preview = request.preview
     preview.method = request_pb2.PreviewMethod.ValueType(
         number(request_pb2.PreviewMethod.DESCRIPTOR, options.get("preview"))

@@ -264,7 +264,7 @@ mod tests {
             assert!(jobs.iter().any(|(_, kind)| kind.contains(part)), "{part}");
         }
         for (request, kind) in &jobs {
-            let steps = request.sampling.expect("set").steps;
+            let steps = request.sampling.as_ref().expect("set").steps;
             assert!((4..=16).contains(&steps) && request.width % 32 == 0 && request.height % 32 == 0, "{kind}");
         }
     }

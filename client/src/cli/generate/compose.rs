@@ -173,7 +173,7 @@ fn without_effect(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     let has_negative = has_inner_negative || request.negative.is_some() || request.negative_system_prompt.is_some();
-    if is_guidance_off(&request.sampling.unwrap_or_default()) && has_negative {
+    if request.sampling.as_ref().is_some_and(is_guidance_off) && has_negative {
         notes.push(
             "guidance is off (--guidance 1 or --guidance-until 0), so the negative prompt has no effect; use a larger \
              --guidance"

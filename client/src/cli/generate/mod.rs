@@ -13,6 +13,7 @@ mod preview;
 mod sampling;
 mod session;
 mod setting;
+mod step_cache;
 mod summary;
 mod texts;
 mod variations;

@@ -143,7 +143,7 @@ mod tests {
         ] {
             find(key).unwrap().set(&mut request, value).unwrap();
         }
-        let sampling = request.sampling.unwrap();
+        let sampling = request.sampling.clone().unwrap();
         assert_eq!((sampling.steps, sampling.solver(), sampling.guidance_scale), (12, Solver::Dpm, Some(4.5)));
         assert_eq!((sampling.guidance_from, sampling.guidance_until), (Some(0.1), Some(0.9)));
         assert_eq!((sampling.guidance_renorm, sampling.shift), (Some(1.0), Some(3.0)));

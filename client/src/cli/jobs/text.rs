@@ -133,7 +133,7 @@ pub(crate) fn describe(job: &Job) -> String {
         let prompt = request_text::prompt(request, PROMPT_WHOLE);
         let seed = request.seed.map(|seed| seed.to_string()).unwrap_or_default();
         let size = request_text::size(request);
-        let sampling = request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default();
+        let sampling = request.sampling.as_ref().map(ToString::to_string).unwrap_or_default();
         let images = pictures(request);
         for (name, fact) in
             [("prompt", prompt), ("size", size), ("pictures", images), ("seed", seed), ("sampling", sampling)]

@@ -337,6 +337,7 @@ mod tests {
             guidance_active: true,
             evaluations: 14,
             pass_number: 1,
+            reused_share: 0.0,
         };
         model.apply(Update::Step("job-1".into(), step));
         let picture = Picture::new(32, 32, vec![200; 3 * 32 * 32]).expect("as many bytes");

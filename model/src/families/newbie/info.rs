@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Quality, Sampling, SizeLimits,
+    Solver, Stage,
 };
 
 use super::LoadOptions;
@@ -35,6 +36,8 @@ pub const SAMPLING_DEFAULT: Sampling = Sampling {
     steps: 28,
     guidance: Guidance::new(5.0),
     shift: 6.0,
+    quality: Quality::Exact,
+    step_cache: None,
 };
 
 const DEFAULTS: Defaults = Defaults {
@@ -122,6 +125,7 @@ pub(super) fn model_info(
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
         vocabulary,
+        step_cache: None,
     }
 }
 
@@ -172,8 +176,7 @@ mod tests {
             "_sakuga_default_solver": "dpmpp", "_sakuga_system_prompt": ""});
         let keys = keys(index).expect("all in range");
         let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(3.5) };
-        let expected =
-            Sampling { solver: Solver::Dpm, schedule: NoiseSchedule::Native, steps: 20, guidance, shift: 1.0 };
+        let expected = Sampling { solver: Solver::Dpm, steps: 20, guidance, shift: 1.0, ..SAMPLING_DEFAULT };
         assert_eq!(keys.common.sampling, expected);
         assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");
     }

@@ -35,7 +35,7 @@ use super::FamilyModel;
 use super::drawing::Drawing;
 use super::fingerprint;
 use super::generate::{FamilyStages, generate, with_previews};
-use super::passes::{Flow, PassPlan};
+use super::passes::{Denoised, Flow, PassPlan};
 use super::steps::{BatchStep, StepReporter};
 use super::vocabulary;
 use crate::checkpoint::{LoadReport, ModelFolder};
@@ -210,7 +210,7 @@ impl FamilyStages for Pipeline {
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
-    ) -> Flow<Vec<Tensor<4>>> {
+    ) -> Flow<Vec<Denoised>> {
         let Sampling { solver, guidance, shift, .. } = spec.sampling;
         let schedule = Schedule::new(solver, plan.pass.grid_steps as usize, f64::from(shift));
         let first = plan.steps_skipped();
@@ -255,12 +255,13 @@ impl FamilyStages for Pipeline {
                     sigma: interval.sigma,
                     guidance_active: denoiser.is_guided(interval.t_start),
                     evaluations: interval.evaluations as u32,
+                    reused_share: &|| 0.0,
                 };
                 let end = schedule.intervals();
                 reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
             });
             match reports.finish(walk)? {
-                ControlFlow::Continue(latents) => finished.push(latents),
+                ControlFlow::Continue(latents) => finished.push(latents.into()),
                 ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Quality, Sampling, SizeLimits,
+    Solver, Stage,
 };
 
 use super::networks::Networks;
@@ -56,7 +57,15 @@ impl IndexKeys {
         let defaults = Defaults {
             size_px: SIZE_DEFAULT_PX,
             edge_max_px: EDGE_MAX_PX,
-            sampling: Sampling { solver, schedule, steps: STEPS_DEFAULT, guidance, shift: 1.0 },
+            sampling: Sampling {
+                solver,
+                schedule,
+                steps: STEPS_DEFAULT,
+                guidance,
+                shift: 1.0,
+                quality: Quality::Exact,
+                step_cache: None,
+            },
             solvers: &SOLVERS,
             schedules: &NoiseSchedule::ALL,
             has_shift: false,
@@ -108,5 +117,6 @@ pub(super) fn model_info(
         has_shift: false,
         sampling: keys.common.sampling,
         vocabulary,
+        step_cache: None,
     }
 }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
     ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount, TokenCounter,
@@ -23,7 +22,7 @@ use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
 use crate::families::drawing::Drawing;
 use crate::families::generate::{FamilyStages, generate, with_previews};
-use crate::families::passes::{Flow, PassPlan};
+use crate::families::passes::{Denoised, Flow, PassPlan};
 use crate::families::steps::{BatchStep, StepReporter};
 use crate::families::vocabulary;
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
@@ -146,7 +145,7 @@ impl FamilyStages for Pipeline {
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
-    ) -> Flow<Vec<Tensor<4>>> {
+    ) -> Flow<Vec<Denoised>> {
         let guidance = spec.sampling.guidance;
         let config = self.sampling(&spec.sampling);
         let sampler = config.sampler(plan.pass.grid_steps as usize);
@@ -196,6 +195,7 @@ impl FamilyStages for Pipeline {
                         sigma: 1.0 - t,
                         guidance_active: denoiser.is_guided(step),
                         evaluations: (done.index - first) as u32 + 1,
+                        reused_share: &|| 0.0,
                     };
                     let next = done.index + 1;
                     let kept = plan.start.keeps().then(|| plan.start.keep(done.state.clone(), || at(next)));
@@ -206,7 +206,7 @@ impl FamilyStages for Pipeline {
                 },
             );
             match reports.finish(walk)? {
-                ControlFlow::Continue(latents) => finished.push(latents),
+                ControlFlow::Continue(latents) => finished.push(latents.into()),
                 ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }

@@ -12,7 +12,7 @@ use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Pr
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::request::{Request, default_negative_system_prompt};
-use crate::wire::{images, sampling, status};
+use crate::wire::{images, sampling, status, step_cache};
 
 mod adapters;
 mod estimate;
@@ -41,6 +41,8 @@ pub(crate) struct JobContext {
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
+    /// What was measured of the quality of the request.
+    pub quality: Option<generation::QualityPromise>,
     /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
 }
@@ -97,6 +99,7 @@ fn started(context: &JobContext) -> generation::Started {
         seeds: context.metadata.iter().map(|metadata| metadata.seed).collect(),
         device: context.device.clone(),
         model_notice: context.model_notice.clone(),
+        quality: context.quality.clone(),
     }
 }
 
@@ -124,6 +127,7 @@ fn step(report: &StepReport, eta: Duration) -> generation::Step {
         guidance_active: report.guidance_active,
         evaluations: report.evaluations,
         pass_number: report.pass,
+        reused_share: report.reused_share,
     }
 }
 
@@ -150,6 +154,7 @@ fn completed(context: &JobContext, images: Vec<FinishedImage>, timings: &JobTimi
                 height: image.height_px,
                 size: image.size,
                 metadata: Some(metadata.clone()),
+                reuse: image.reused.as_ref().map(step_cache::reuse),
             })
             .collect(),
         timings: Some(generation::Timings {

@@ -1,0 +1,214 @@
+//! Settings of a step cache: which evaluations of a denoiser reuse the middle blocks of an earlier one.
+//!
+//! The method is that of DBCache (<https://github.com/vipshop/cache-dit>) and of the first-block cache before it: every evaluation
+//! computes some blocks at the front and some at the back. While what the front blocks add changes little, the sum of what the
+//! middle blocks added at the last evaluation that computed them is added again. The extrapolation is that of TaylorSeer (Liu et
+//! al. 2025, arXiv:2503.06923) at orders 0 and 1.
+
+use std::fmt;
+
+use crate::limits::STEPS;
+use crate::{Limit, SamplingFault};
+
+/// What evaluations reuse of earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepCache {
+    /// Blocks at the beginning of the stack that every evaluation computes.
+    pub front_blocks: u32,
+    /// Blocks at its end that every evaluation computes.
+    pub back_blocks: u32,
+    /// When the blocks between them are reused.
+    pub rule: ReuseRule,
+    /// Order of the extrapolation of what they add: 0 repeats the last value, 1 continues the line through the last two.
+    pub taylor_order: u32,
+}
+
+/// When an evaluation reuses the middle blocks of an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ReuseRule {
+    /// While what the front blocks add changes little; each half of guidance of each image decides on its own.
+    Change {
+        /// The relative change, in the L1 norm, below which the middle blocks are reused. 0: never.
+        threshold: f32,
+        /// Steps at the beginning of each pass that compute everything.
+        warmup_steps: u32,
+        /// The most evaluations in a row that reuse. 0: no limit.
+        consecutive_max: u32,
+    },
+    /// In these steps of each pass, whatever changes.
+    Steps(StepSet),
+}
+
+/// Steps of a pass, counted from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepSet([u64; Self::WORDS]);
+
+impl StepSet {
+    const WORDS: usize = (STEPS.max as usize + 1).div_ceil(64);
+
+    /// Whether a step is one of them.
+    pub fn contains(&self, step: u32) -> bool {
+        let bit = |word: &u64| word >> (step % 64) & 1 == 1;
+        self.0.get(step as usize / 64).is_some_and(bit)
+    }
+
+    /// The steps, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        (0..Self::WORDS as u32 * 64).filter(|step| self.contains(*step))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; Self::WORDS]
+    }
+
+    /// These steps; `None` if one is beyond [`STEPS`].
+    pub fn of(steps: impl IntoIterator<Item = u32>) -> Option<Self> {
+        let mut set = Self::default();
+        for step in steps {
+            if step > STEPS.max {
+                return None;
+            }
+            set.0[step as usize / 64] |= 1 << (step % 64);
+        }
+        Some(set)
+    }
+}
+
+impl StepCache {
+    /// Bounds of [`ReuseRule::Change`]'s threshold.
+    pub const THRESHOLD: Limit<f32> = Limit { field: "sampling.step_cache.by_change.threshold", min: 0.0, max: 1.0 };
+    /// Bounds of [`ReuseRule::Change`]'s warm-up.
+    pub const WARMUP_STEPS: Limit<u32> =
+        Limit { field: "sampling.step_cache.by_change.warmup_steps", min: 0, max: STEPS.max };
+    /// Bounds of [`ReuseRule::Change`]'s limit in a row.
+    pub const CONSECUTIVE: Limit<u32> =
+        Limit { field: "sampling.step_cache.by_change.max_consecutive", min: 0, max: STEPS.max };
+    /// Bounds of the order of the extrapolation.
+    pub const TAYLOR_ORDER: Limit<u32> = Limit { field: "sampling.step_cache.taylor_order", min: 0, max: 1 };
+    /// The field of [`front_blocks`](Self::front_blocks).
+    pub const FRONT_FIELD: &str = "sampling.step_cache.front_blocks";
+    /// The field of the steps of [`ReuseRule::Steps`].
+    pub const STEPS_FIELD: &str = "sampling.step_cache.in_steps.steps";
+
+    /// Every value that cannot be used with so many steps, whatever the model.
+    pub(crate) fn faults(&self, steps: u32) -> Vec<SamplingFault> {
+        let mut faults = Vec::new();
+        let mut check = |is_fault: bool, field, text: String| {
+            if is_fault {
+                faults.push(SamplingFault { field, text });
+            }
+        };
+        let blocks = "0 blocks decide nothing; use 1 or more".to_owned();
+        check(self.front_blocks == 0, Self::FRONT_FIELD, blocks);
+        check_limit(&mut check, &Self::TAYLOR_ORDER, self.taylor_order);
+        match self.rule {
+            ReuseRule::Change { threshold, warmup_steps, consecutive_max } => {
+                check_limit(&mut check, &Self::THRESHOLD, threshold);
+                check_limit(&mut check, &Self::WARMUP_STEPS, warmup_steps);
+                check_limit(&mut check, &Self::CONSECUTIVE, consecutive_max);
+            }
+            ReuseRule::Steps(set) => {
+                let text = "step 1 has no step before it to reuse; use steps from 2 on".to_owned();
+                check(set.contains(0) || set.contains(1), Self::STEPS_FIELD, text);
+                let last = set.iter().last().unwrap_or(0);
+                let text = format!("step {last} is beyond the {steps} steps of the request; use 2 to {steps}");
+                check(last > steps, Self::STEPS_FIELD, text);
+            }
+        }
+        faults
+    }
+
+    /// Blocks of a stack of `blocks` blocks that an evaluation which reuses does not compute.
+    pub fn middle_blocks(&self, blocks: u32) -> u32 {
+        blocks.saturating_sub(self.front_blocks.saturating_add(self.back_blocks))
+    }
+}
+
+fn check_limit<T: PartialOrd + Copy + fmt::Display>(
+    check: &mut impl FnMut(bool, &'static str, String),
+    limit: &Limit<T>,
+    given: T,
+) {
+    check(!limit.contains(given), limit.field, format!("{given} is out of range; use {limit}"));
+}
+
+/// The evaluations of one image that reused the middle blocks, by number from 1, over all passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EvaluationReuse {
+    /// Evaluations in all.
+    pub evaluations: u32,
+    /// Those that reused in the conditional half.
+    pub conditional: Vec<u32>,
+    /// Those that reused in the unconditional half.
+    pub unconditional: Vec<u32>,
+}
+
+impl EvaluationReuse {
+    /// Adds those of a later pass.
+    pub fn append(&mut self, later: &Self) {
+        let before = self.evaluations;
+        self.conditional.extend(later.conditional.iter().map(|number| number + before));
+        self.unconditional.extend(later.unconditional.iter().map(|number| number + before));
+        self.evaluations += later.evaluations;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANGE: ReuseRule = ReuseRule::Change { threshold: 0.1, warmup_steps: 2, consecutive_max: 3 };
+    const CACHE: StepCache = StepCache { front_blocks: 1, back_blocks: 2, rule: CHANGE, taylor_order: 0 };
+
+    fn fields(cache: &StepCache) -> Vec<&'static str> {
+        cache.faults(20).iter().map(|fault| fault.field).collect()
+    }
+
+    #[test]
+    fn every_value_out_of_range_is_a_fault() {
+        assert_eq!(CACHE.faults(20), []);
+        let rule = ReuseRule::Change { threshold: f32::NAN, warmup_steps: 201, consecutive_max: 201 };
+        let broken = StepCache { front_blocks: 0, taylor_order: 2, rule, ..CACHE };
+        assert_eq!(
+            fields(&broken),
+            [
+                StepCache::FRONT_FIELD,
+                StepCache::TAYLOR_ORDER.field,
+                StepCache::THRESHOLD.field,
+                StepCache::WARMUP_STEPS.field,
+                StepCache::CONSECUTIVE.field
+            ]
+        );
+        assert!(broken.faults(20).iter().all(|fault| fault.text.contains("use ")));
+    }
+
+    #[test]
+    fn reused_steps_lie_between_the_second_and_the_last() {
+        let with = |steps: &[u32]| {
+            let set = StepSet::of(steps.iter().copied()).expect("few steps");
+            StepCache { rule: ReuseRule::Steps(set), ..CACHE }
+        };
+        assert_eq!(fields(&with(&[2, 20])), [""; 0]);
+        assert_eq!(fields(&with(&[1, 21])), [StepCache::STEPS_FIELD; 2]);
+        assert_eq!(fields(&with(&[0])), [StepCache::STEPS_FIELD]);
+        assert_eq!(StepSet::of([201]), None);
+    }
+
+    #[test]
+    fn a_set_of_steps_lists_them_ascending() {
+        let set = StepSet::of([200, 64, 3, 63]).expect("in range");
+        assert_eq!(set.iter().collect::<Vec<_>>(), [3, 63, 64, 200]);
+        assert!(set.contains(64) && !set.contains(65) && !set.contains(u32::MAX));
+        assert!(StepSet::default().is_empty() && !set.is_empty());
+    }
+
+    #[test]
+    fn evaluations_of_a_later_pass_count_on() {
+        let reuse =
+            |evaluations, conditional, unconditional| EvaluationReuse { evaluations, conditional, unconditional };
+        let mut all = reuse(10, vec![3], Vec::new());
+        all.append(&reuse(5, vec![2], vec![4]));
+        assert_eq!(all, reuse(15, vec![3, 12], vec![14]));
+    }
+}
