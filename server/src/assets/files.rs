@@ -2,7 +2,7 @@
 //! folder `unfinished`.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -81,6 +81,23 @@ impl AssetFiles {
             Ok((file, path))
         };
         open().map_err(|error: io::Error| StoreError::from_io(&error))
+    }
+
+    /// A new file with this content, to become an asset by [`AssetFiles::keep`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; then there is no file.
+    pub(crate) fn write_unfinished(&self, content: &[u8]) -> Result<PathBuf, StoreError> {
+        let (mut file, path) = self.begin()?;
+        match file.write_all(content) {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                // What cannot be removed now is removed at the next start.
+                let _ = fs::remove_file(&path);
+                Err(StoreError::from_io(&error))
+            }
+        }
     }
 
     /// Makes an unfinished file the one of an asset. When it returns, the file survives a loss of power.
@@ -179,8 +196,6 @@ impl AssetFiles {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
-
     use super::*;
 
     #[test]
@@ -190,8 +205,7 @@ mod tests {
         for place in [DataPlace::Folder(folder.path().into()), DataPlace::Memory] {
             let files = AssetFiles::of(&place);
             assert!(matches!(files.check(id, 10), Err(StoreError::Damaged(_))));
-            let (mut file, path) = files.begin().expect("room");
-            file.write_all(b"0123456789").expect("room");
+            let path = files.write_unfinished(b"0123456789").expect("room");
             files.keep(&path, id).expect("room");
             assert_eq!((files.check(id, 10), files.read(id, 2..5)), (Ok(()), Ok(Bytes::from_static(b"234"))));
             assert!(files.check(id, 9).is_err() && files.read(id, 9..11).is_err());

@@ -6,6 +6,11 @@ use std::sync::Arc;
 use sakuga_proto::digest::hex;
 use sha2::{Digest as _, Sha256};
 
+use crate::job_id::JobId;
+
+/// What the names of jobs as owners begin with. No name of a credential has a control character.
+const JOB: &str = "\0job ";
+
 /// The SHA-256 of an asset's bytes: its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AssetId([u8; 32]);
@@ -64,7 +69,7 @@ impl fmt::Debug for AssetId {
     }
 }
 
-/// Whose assets a call may use: those of its credential.
+/// Whose assets a call may use: those of its credential. A job is the owner of the files that came within its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AssetOwner {
     /// The name of the credential. Empty if the server asks for none: then all clients share their assets.
@@ -76,6 +81,16 @@ pub(crate) struct AssetOwner {
 impl AssetOwner {
     pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), former: None }
+    }
+
+    /// A job, as the owner of the files that came within its request.
+    pub(crate) fn of_job(job: &JobId) -> Self {
+        Self::named(format!("{JOB}{job}"))
+    }
+
+    /// The job that has this name as an owner; `None` for the name of a credential.
+    pub(super) fn job_of(name: &str) -> Option<JobId> {
+        name.strip_prefix(JOB).map(JobId::named)
     }
 
     /// The names under which its assets are.
@@ -97,6 +112,9 @@ mod tests {
             assert_eq!(AssetId::parse(wrong), None, "{wrong}");
         }
         assert_eq!(AssetId::of_key(&id.key("alice")), Some(id));
+        let job = JobId::new();
+        assert_eq!(AssetOwner::job_of(&AssetOwner::of_job(&job).name), Some(job.clone()));
+        assert_eq!(AssetOwner::job_of(job.as_str()), None);
         assert_ne!(id.key("alice"), id.key("bob"));
     }
 }

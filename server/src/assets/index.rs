@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::id::AssetId;
+use super::id::{AssetId, AssetOwner};
 use super::record::AssetRecord;
 
 /// The records of all assets.
@@ -65,6 +65,11 @@ impl Index {
         self.owners.get_mut(owner)?.get_mut(&id)
     }
 
+    /// The names of all owners.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &str> {
+        self.owners.keys().map(|owner| &**owner)
+    }
+
     /// The records of an owner.
     pub(super) fn of(&self, owner: &str) -> impl Iterator<Item = &AssetRecord> {
         self.owners.get(owner).into_iter().flat_map(BTreeMap::values)
@@ -75,13 +80,13 @@ impl Index {
         self.of(owner).fold((0, 0), |(count, bytes), record| (count + 1, bytes + record.size()))
     }
 
-    /// The assets that were used last before a time.
+    /// The assets of clients that were used last before a time. Those of jobs are kept until the jobs end.
     pub(super) fn unused_since(&self, before: SystemTime) -> Vec<(Arc<str>, AssetId)> {
         let of_owner = |(owner, records): (&Arc<str>, &BTreeMap<AssetId, AssetRecord>)| {
             let old = records.values().filter(|record| record.used() < before);
             old.map(|record| (owner.clone(), record.id())).collect::<Vec<_>>()
         };
-        self.owners.iter().flat_map(of_owner).collect()
+        self.owners.iter().filter(|(owner, _)| AssetOwner::job_of(owner).is_none()).flat_map(of_owner).collect()
     }
 
     /// Notes a use. Returns the record if it has to be written, which is once in `period`.

@@ -5,6 +5,7 @@
 //!
 //! - `upload` appends the bytes of a call to an `unfinished` file, which a later call continues, and `examine` finds out what a
 //!   whole file is before it is kept.
+//! - `job_files` keeps the pictures that came within the request of a job, for that job alone.
 //! - `record` is what the store keeps of an asset of one owner, `index` and `state` hold all of them in memory, and [`files`] is the folder.
 //! - `decode` is the only place where the server decodes a picture of a client: [`decode_picture`] and, for masks,
 //!   [`decode_alpha`].
@@ -18,6 +19,7 @@ mod examine;
 pub(crate) mod files;
 mod id;
 mod index;
+mod job_files;
 mod profile;
 mod reader;
 mod record;

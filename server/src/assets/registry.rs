@@ -232,7 +232,7 @@ impl Assets {
     }
 
     /// Removes an asset of an owner, and its file if it was the last.
-    async fn remove(&self, owner: &str, id: AssetId) -> Result<(), AssetError> {
+    pub(super) async fn remove(&self, owner: &str, id: AssetId) -> Result<(), AssetError> {
         let _changes = self.changes.lock().await;
         let record = {
             let mut state = self.state.lock();

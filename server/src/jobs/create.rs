@@ -192,8 +192,8 @@ impl Jobs {
     ) -> Result<Created, ServerError> {
         let Admitted { prepared, reservation, forecast } = admitted;
         let QueuePosition { position, eta } = forecast.position;
-        let Prepared { context, request, diagnostics, setup, .. } = prepared;
-        let Dependencies { writer, scheduler, observer, .. } = &self.dependencies;
+        let Prepared { context, request, diagnostics, setup, inline_files, .. } = prepared;
+        let Dependencies { writer, scheduler, observer, assets, is_durable, .. } = &self.dependencies;
         let deadline = policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let creation = Creation {
             client: call.caller.client.to_string(),
@@ -216,7 +216,17 @@ impl Jobs {
         if !name.key.is_empty() {
             writes.push(Write::PutName { name: name.key, job: id.to_string() });
         }
-        writer.write_once(writes).await?;
+        let has_files = *is_durable && !inline_files.is_empty();
+        if has_files {
+            // Before the job: a restart removes the files of jobs that do not exist.
+            assets.keep_for_job(&id, inline_files).await?;
+        }
+        if let Err(error) = writer.write_once(writes).await {
+            if has_files {
+                assets.release_job(&id).await;
+            }
+            return Err(error.into());
+        }
         journal.opened();
         log(&id, &request);
         let reader = call.is_watched.then(|| Reader::of_live(journal.clone(), 0));

@@ -71,6 +71,11 @@ impl Jobs {
                 });
             }
         }
+        let assets = &self.dependencies.assets;
+        if assets.has_files_of_job(id) {
+            let (assets, id) = (assets.clone(), id.clone());
+            self.runtime.spawn(async move { assets.release_job(&id).await });
+        }
         // Dropped without the lock: dropping a reader's task may take it.
         let entry = self.live.lock().remove(id);
         drop(entry);

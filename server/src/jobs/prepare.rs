@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use prost::Message as _;
 use sakuga_model_core::TokenCount;
 use sakuga_proto::generation::v1::{self as generation};
@@ -34,10 +35,12 @@ pub(super) struct Prepared {
     pub(super) tokens: [Vec<TokenCount>; 2],
     /// What measurements of the job will hold for.
     pub(super) setup: Setup,
+    /// The files that came within the request. The resolved request has their SHA-256 instead.
+    pub(super) inline_files: Vec<Bytes>,
 }
 
 /// Checks a request: parses its prompts, counts their tokens and fills in the defaults. The resolved request of an earlier
-/// run is returned unchanged. Its assets are those of `owner`.
+/// run is returned unchanged. Its assets are those of `owner`, and those that are kept for the job.
 ///
 /// # Errors
 ///
@@ -53,10 +56,9 @@ pub(super) fn prepare(
     let model = dependencies.models.find(&message.model)?;
     let adapters = from_proto::adapters(std::mem::take(&mut message.adapters));
     let mut unchecked = from_proto::unchecked(message);
-    let uploads = OwnFiles { assets: &dependencies.assets, owner };
+    let uploads = OwnFiles { assets: &dependencies.assets, owner, job: Some(&job_id) };
     unchecked.adapters = dependencies.adapters.choose(adapters, model, &uploads, &mut unchecked.faults);
-    // A file within the request is kept as its hash alone, so the job cannot be drawn again after a restart.
-    let has_inline_file = unchecked.images.has_inline_file();
+    let inline_files = unchecked.images.inline_files();
     let checked = unchecked.check(RequestRules { uploads: &uploads, ..RequestRules::of(model) }, draw_seed)?;
     let resolved = to_proto::resolved(&checked);
     let drawn = checked.spec().drawn().into_iter();
@@ -69,7 +71,7 @@ pub(super) fn prepare(
         client,
         model: model.id,
         priority: policy.priority,
-        is_kept: dependencies.is_durable && !has_inline_file && policy.grace.is_none_or(|grace| !grace.is_zero()),
+        is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
         work: JobWork::new(checked.spec(), &model.info, checked.tokens(), &checked.preview()),
         held_images: dependencies.held_images.hold(checked.spec())?,
@@ -83,7 +85,7 @@ pub(super) fn prepare(
     let diagnostics = checked.diagnostics().to_vec();
     let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
     let context = JobContext { job_id, resolved, device, model_notice, quality, metadata };
-    Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info) })
+    Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info), inline_files })
 }
 
 /// Refuses a request whose texts are larger than any prompt: the room in a message is for images.

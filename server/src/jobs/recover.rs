@@ -1,5 +1,6 @@
 //! After a restart: waiting jobs wait again, running ones are drawn again from the start, ended ones are kept.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -42,18 +43,23 @@ impl Jobs {
     pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
-        done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
+        let without_job = done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
+        for job in without_job {
+            self.dependencies.assets.release_job(&job).await;
+        }
         // Batches are committed in order, so all new states are committed once this empty batch is.
         self.dependencies.writer.write_once(Vec::new()).await
     }
 
-    fn recover_all(self: &Arc<Self>) -> Result<(), StoreError> {
+    /// Returns jobs that have files and are not open: the server was killed before they were stored, or after they had ended.
+    fn recover_all(self: &Arc<Self>) -> Result<Vec<JobId>, StoreError> {
         let store = self.dependencies.writer.store().clone();
         let migrated = migrate(store.as_ref())?;
         if migrated > 0 {
             tracing::info!(migrated, "jobs of an older version of the server were converted");
         }
         let (mut open, mut ended, mut damaged) = (Vec::new(), 0_usize, 0_usize);
+        let mut with_files: HashSet<JobId> = self.dependencies.assets.jobs_with_files().into_iter().collect();
         let mut measured = Measured::new(self.dependencies.models.iter());
         let mut before: Option<String> = None;
         loop {
@@ -69,9 +75,13 @@ impl Jobs {
                         }
                         self.index_ended(&id, &record);
                     }
-                    Ok(record) => open.push((id, record)),
+                    Ok(record) => {
+                        with_files.remove(&JobId::named(&id));
+                        open.push((id, record));
+                    }
                     Err(error @ StoreError::Damaged(_)) => {
                         damaged += 1;
+                        with_files.remove(&JobId::named(&id));
                         self.report_damage(&id, &error);
                     }
                     Err(error) => return Err(error),
@@ -101,7 +111,7 @@ impl Jobs {
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(with_files.into_iter().collect())
     }
 
     /// Logs what is damaged of a job: the file, the job and what to do.

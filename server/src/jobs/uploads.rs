@@ -7,14 +7,17 @@ use sakuga_proto::asset::v1::{Asset, asset::Facts};
 
 use crate::adapters;
 use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
+use crate::job_id::JobId;
 use crate::request::images::Uploads;
 
-/// The assets of an owner.
+/// The assets that a request may use.
 pub(crate) struct OwnFiles<'a> {
     /// The files of all clients.
     pub(crate) assets: &'a Assets,
     /// The owner of the files that may be used.
     pub(crate) owner: &'a AssetOwner,
+    /// The job that is drawn again after a restart: the pictures that came within its request are kept for it.
+    pub(crate) job: Option<&'a JobId>,
 }
 
 impl Uploads for OwnFiles<'_> {
@@ -22,14 +25,21 @@ impl Uploads for OwnFiles<'_> {
         let id = AssetId::parse(sha256).ok_or("has no valid name, which is 64 digits of 0 to 9 and a to f")?;
         // The assets of others do not exist.
         let missing = || "does not exist".to_owned();
+        let failed = |error: AssetError| match error {
+            AssetError::Unknown(_) => missing(),
+            error => format!("cannot be read: {error}"),
+        };
+        if let Some(job) = self.job {
+            match self.assets.read(&AssetOwner::of_job(job), id) {
+                Err(AssetError::Unknown(_)) => {}
+                read => return read.map_err(failed),
+            }
+        }
         let Ok(Asset { facts, .. }) = self.assets.find(self.owner, id) else { return Err(missing()) };
         if !matches!(facts, Some(Facts::Picture(_))) {
             return Err("is not a picture".into());
         }
-        self.assets.read(self.owner, id).map_err(|error| match error {
-            AssetError::Unknown(_) => missing(),
-            error => format!("cannot be read: {error}"),
-        })
+        self.assets.read(self.owner, id).map_err(failed)
     }
 }
 

@@ -87,7 +87,7 @@ impl Api {
         off_reactor(move |alive| {
             let parameters = Handle::current().block_on(super::body::read(&headers, body))?;
             alive.check()?;
-            let uploads = OwnFiles { assets: &context.assets, owner: &owner };
+            let uploads = OwnFiles { assets: &context.assets, owner: &owner, job: None };
             Drawing::read(endpoint, parameters, &context.models, &uploads)
         })
         .await

@@ -200,9 +200,13 @@ impl Shared {
     }
 
     /// The seconds that a job that starts now is expected to take besides the load of its model, by the regressions alone and
-    /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters.
-    pub(super) fn begin_drawing(&self, request: &JobRequest) -> Option<[f64; 2]> {
+    /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters. Does
+    /// nothing if the worker was replaced.
+    pub(super) fn begin_drawing(&self, epoch: u64, request: &JobRequest) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
+        if state.epoch != epoch {
+            return None;
+        }
         let switches = state.adapters(request.model) != request.spec.adapters.as_slice();
         state.set_adapters(request.model, request.spec.adapters.clone());
         let prediction = state.estimator(request.model).predict(&request.work, switches)?;
@@ -273,11 +277,11 @@ impl Shared {
         Some(changed)
     }
 
-    /// Notes that a model was loaded, without adapters. Does nothing if the worker was replaced.
-    pub(super) fn forget_adapters(&self, epoch: u64, model: ModelId) {
+    /// Notes that no model has adapters. Does nothing if the worker was replaced.
+    pub(super) fn forget_adapters(&self, epoch: u64) {
         let mut state = self.state.lock();
         if state.epoch == epoch {
-            state.set_adapters(model, Vec::new());
+            state.forget_adapters();
         }
     }
 

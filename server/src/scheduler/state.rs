@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) models: ModelTable,
     /// One for each model.
     estimators: Vec<Estimator>,
-    /// The adapters that each model has: those of its latest job, none after it was loaded.
+    /// The adapters that each model has: those of its latest job, none after any model was loaded.
     adapters: Vec<Vec<AdapterChoice>>,
     pub(super) is_draining: bool,
     pub(super) is_closing: bool,
@@ -83,9 +83,14 @@ impl State {
         &self.adapters[model.index()]
     }
 
-    /// Notes the adapters of the job that a model draws, or none after it was loaded.
+    /// Notes the adapters of the job that a model draws.
     pub(super) fn set_adapters(&mut self, model: ModelId, adapters: Vec<AdapterChoice>) {
         self.adapters[model.index()] = adapters;
+    }
+
+    /// Notes that no model has adapters: before a model is loaded, the open ones take theirs back to make room.
+    pub(super) fn forget_adapters(&mut self) {
+        self.adapters.iter_mut().for_each(Vec::clear);
     }
 
     /// Jobs of a client that has so many live ones, those that are being admitted included.

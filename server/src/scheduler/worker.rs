@@ -91,7 +91,11 @@ impl Worker {
         let recording = context.telemetry.record(&job.handle.id, &context.sampler, context.activity.clone());
         let mut monitor = JobMonitor::new(&context, &job, self.epoch);
         let loaded = self.load_for(&job, &mut monitor);
-        let expected = shared.begin_drawing(&job.request);
+        // Only a model that is on the device takes the adapters of the job.
+        let expected = match loaded {
+            Ok(ControlFlow::Continue(())) => shared.begin_drawing(self.epoch, &job.request),
+            _ => None,
+        };
         let begun = Instant::now();
         let drawn = match loaded {
             Ok(ControlFlow::Continue(())) => self.generate(&job, &mut monitor),
@@ -265,13 +269,14 @@ impl Worker {
             tracing::info!(model = &*evicted, for_model = &*name, "model evicted");
         }
         let begun = Instant::now();
-        // A model that failed at this is as lost as one that failed at a job.
+        // The open models lose their adapters, also if this or the load fails. A model that failed at this is as lost as one
+        // that failed at a job.
+        shared.forget_adapters(self.epoch);
         self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
         shared.set_memory_probe(Some(open.memory.clone()));
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
         shared.change_models(self.epoch, |models| models.loaded(model, took, host_bytes));
-        shared.forget_adapters(self.epoch, model);
         metrics.loaded(&name, took);
         tracing::info!(model = &*name, load_ms = took.as_millis() as u64, host_bytes, "model loaded");
         Ok(took)

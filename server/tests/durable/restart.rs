@@ -1,12 +1,20 @@
 //! After a shutdown waiting jobs are resumed and ended ones are still there.
 
+use std::path::Path;
+use std::time::Duration;
+
+use sakuga_proto::asset::v1::ListAssetsRequest;
 use sakuga_proto::generation::v1::generate_event::Event;
-use sakuga_proto::generation::v1::{GetArtifactRequest, GetJobRequest, JobState, WatchJobRequest};
+use sakuga_proto::generation::v1::{
+    CancelJobRequest, CreateJobRequest, GetArtifactRequest, GetJobRequest, ImageSource, InitImage, JobState, Mask,
+    ResizeMode, WatchJobRequest, image_source,
+};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::program::Program;
+use crate::program::{Program, store};
 use crate::support::{PATIENCE, Seen, request};
+use crate::uploads::picture;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn jobs_that_wait_are_kept_and_ended_ones_stay() {
@@ -56,6 +64,68 @@ async fn jobs_that_wait_are_kept_and_ended_ones_stay() {
     assert_eq!((job.state(), job.attempt), (JobState::Completed, 2));
 }
 
+/// The names of the files in the folder of assets.
+fn asset_files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.join("assets")).into_iter().flatten().filter_map(Result::ok);
+    entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name().to_string_lossy().into()).collect()
+}
+
+/// A job with a picture and a mask within its request.
+fn with_files(name: &str, steps: u32) -> CreateJobRequest {
+    let inline = |shade| Some(ImageSource { source: Some(image_source::Source::Inline(picture(shade).into())) });
+    let mut message = request(name, steps);
+    let request = message.request.get_or_insert_default();
+    request.init = Some(InitImage {
+        image: inline(90),
+        strength: Some(1.0),
+        resize: ResizeMode::Stretch.into(),
+        ..InitImage::default()
+    });
+    request.mask = Some(Mask { image: inline(255), ..Mask::default() });
+    message
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn images_within_a_request_are_there_after_a_kill_until_the_job_ends() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // A step takes longer than the test, so the jobs have not ended when the server is killed.
+    let server = Program::start(folder.path(), &["--scripted-step-ms", "60000"]);
+    let mut jobs = server.jobs().await;
+    let mut made = Vec::new();
+    for name in ["running", "waiting"] {
+        let job = jobs.create_job(with_files(name, 2)).await.expect("accepted").into_inner().job.expect("a job");
+        made.push((job.job_id, Seen::default()));
+    }
+    let cancelled = jobs.create_job(with_files("cancelled", 2)).await.expect("accepted").into_inner().job;
+    let job_id = cancelled.expect("a job").job_id;
+    jobs.cancel_job(CancelJobRequest { job_id }).await.expect("it waits");
+    assert_eq!(asset_files(folder.path()).len(), 2, "a picture and a mask, once for both jobs");
+    let listed = server.assets().await.list_assets(ListAssetsRequest::default()).await.expect("an answer").into_inner();
+    assert!(listed.assets.is_empty() && listed.used_bytes == 0, "{listed:?}");
+    server.kill();
+    let (status, said) = store("check", folder.path(), &[]);
+    assert_eq!(status, 0, "{said}");
+
+    let server = Program::start(folder.path(), &["--scripted-step-ms", "1"]);
+    let mut jobs = server.jobs().await;
+    for (job_id, seen) in &mut made {
+        tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, job_id)).await.expect("it ends").expect("it lives");
+    }
+    let fresh = jobs.create_job(with_files("fresh", 2)).await.expect("accepted").into_inner().job.expect("a job");
+    let mut seen = Seen::default();
+    tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, &fresh.job_id)).await.expect("it ends").expect("it lives");
+    for (job_id, after) in &made {
+        assert_eq!(after.pixels(), seen.pixels(), "job {job_id}");
+    }
+    let released = async {
+        while !asset_files(folder.path()).is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, released).await.expect("nobody needs them any more");
+    assert_eq!(server.terminate(), Some(0));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -75,7 +145,7 @@ async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
                 if job.state() == JobState::Running {
                     return;
                 }
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
         tokio::time::timeout(PATIENCE, started).await.expect("it starts");

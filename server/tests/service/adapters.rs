@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::adapter::Source;
-use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Stage};
+use sakuga_proto::generation::v1::{
+    Adapter, EstimateRequest, EstimatedPartKind, GenerateEvent, GenerateRequest, Stage,
+};
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse, LoadModelRequest, UnloadModelRequest};
 use sakuga_server::Config;
 use sakuga_server::config::Limits;
 use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
+use sakuga_server::engine::scripted::Script;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -57,6 +60,14 @@ async fn violations(server: &Server, request: GenerateRequest) -> Vec<(String, S
     assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
     let found = refused.get_details_bad_request().expect("details").field_violations;
     found.into_iter().map(|violation| (violation.field, violation.reason, violation.description)).collect()
+}
+
+/// Whether the estimate of a request counts a change of adapters.
+async fn counts_switch(server: &Server, request: GenerateRequest) -> bool {
+    let message = EstimateRequest { request: Some(request), options: None };
+    let estimate = server.generation().estimate(message).await.expect("valid").into_inner().estimate;
+    let parts = estimate.expect("an estimate").parts;
+    parts.iter().any(|part| part.kind() == EstimatedPartKind::LoadAdapters)
 }
 
 fn is_switched(events: &[GenerateEvent]) -> bool {
@@ -142,9 +153,10 @@ async fn adapters_count_as_memory_and_make_room_for_another_model() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(folder.path(), "ink", &["a", "b", "text.c"]);
     let named_model =
-        |name: &str| ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Scripted(quick()) };
+        |name: &str, script| ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Scripted(script) };
+    let fails = Script { failing_openings: vec![3], ..quick() };
     let models = ModelsConfig {
-        models: vec![named_model("one"), named_model("two")],
+        models: vec![named_model("one", quick()), named_model("two", fails)],
         device_budget: None,
         host_budget: None,
         adapters: Some(folder.path().to_owned()),
@@ -153,10 +165,17 @@ async fn adapters_count_as_memory_and_make_room_for_another_model() {
     let adapted = || with(vec![named("ink")]);
     assert!(is_switched(&run(&server, adapted()).await));
     assert!(!is_switched(&run(&server, adapted()).await), "the same adapters again");
+    assert!(!counts_switch(&server, adapted()).await);
     let mut lists = ModelServiceClient::new(server.channel.clone());
-    lists.unload_model(UnloadModelRequest { name: "two".into() }).await.expect("unloaded");
-    lists.load_model(LoadModelRequest { name: "two".into() }).await.expect("loaded");
-    assert!(is_switched(&run(&server, adapted()).await), "they were taken back before the other model was loaded");
+    for is_loaded in [true, false] {
+        lists.unload_model(UnloadModelRequest { name: "two".into() }).await.expect("unloaded");
+        let loaded = lists.load_model(LoadModelRequest { name: "two".into() }).await;
+        assert_eq!(loaded.is_ok(), is_loaded, "its third opening fails");
+        assert!(counts_switch(&server, adapted()).await, "they were taken back before the other model was loaded");
+        assert!(!counts_switch(&server, with(Vec::new())).await);
+        assert!(is_switched(&run(&server, adapted()).await));
+        assert!(!counts_switch(&server, adapted()).await);
+    }
     drop(lists);
     server.stop().await;
 

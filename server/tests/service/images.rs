@@ -7,9 +7,8 @@ use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
-    Box as MaskBox, CancelReason, Canvas, CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest,
-    ImageMetadata, ImageSource, InitImage, JobState, Mask, MaskedOnly, ResizeMode, SecondPass, Stage, Upscaler,
-    image_source,
+    Box as MaskBox, Canvas, CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, ImageMetadata,
+    ImageSource, InitImage, JobState, Mask, MaskedOnly, ResizeMode, SecondPass, Stage, Upscaler, image_source,
 };
 use sakuga_proto::json;
 use sakuga_server::Config;
@@ -331,9 +330,9 @@ async fn every_wrong_combination_is_one_violation_with_its_fix() {
     server.stop().await;
 }
 
-/// Files within a request are recorded by their hash alone, so a job that needs them does not outlive its server.
+/// The record of a job has the hashes of the files within its request; the files are kept until it ends.
 #[tokio::test]
-async fn a_job_with_a_file_of_its_own_ends_with_its_server() {
+async fn a_job_with_a_file_of_its_own_outlives_its_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let start = async || {
         let mut config = Config { drain_timeout: Duration::from_millis(100), ..scripted(steps_of_ms(20)) };
@@ -358,10 +357,10 @@ async fn a_job_with_a_file_of_its_own_ends_with_its_server() {
     }
     server.stop().await;
     let server = start().await;
-    let ended = state(&server, &with_file).await;
-    assert_eq!(ended.state(), JobState::Cancelled);
-    assert_eq!(ended.cancelled.expect("why").reason(), CancelReason::Shutdown);
-    assert!(matches!(state(&server, &plain).await.state(), JobState::Queued | JobState::Running));
+    for job_id in [&with_file, &plain] {
+        let job = state(&server, job_id).await;
+        assert!(matches!(job.state(), JobState::Queued | JobState::Running), "{job:?}");
+    }
     server.stop().await;
 }
 

@@ -52,6 +52,7 @@ from sakuga.files import FileLike, ImageLike
 from sakuga.job import Job
 from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount
+from sakuga.records import read_record
 from sakuga.request import AdapterLike, Options, PromptLike
 
 __all__ = [
@@ -105,4 +106,5 @@ __all__ = [
     "TokenCount",
     "Unknown",
     "Violation",
+    "read_record",
 ]

@@ -128,12 +128,6 @@ async fn draw(
 ) -> Result<Ending, Failure> {
     let follow = async {
         let client = arguments.server.connect().await?;
-        // For someone who waits; a script gets it from `sakuga estimate --json`.
-        if session.is_watched()
-            && let Some(hint) = estimated_time::hint(&client, &composed.request).await
-        {
-            session.note(&hint);
-        }
         let mut generation = client.generation().request(composed.request.clone());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);
@@ -142,7 +136,14 @@ async fn draw(
             generation = generation.tap(move |event| events.record(event));
         }
         let mut generation = generation.start_resuming(Resume::default()).await?;
+        // For someone who waits; a script gets it from `sakuga estimate --json`.
+        let mut wants_hint = session.is_watched();
         while let Some(event) = generation.next_event().await? {
+            if std::mem::take(&mut wants_hint)
+                && let Some(hint) = estimated_time::hint(&client, &event.job_id).await
+            {
+                session.note(&hint);
+            }
             if let Some(ending) = session.take(event)? {
                 return Ok(ending);
             }

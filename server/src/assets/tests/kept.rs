@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::assets::*;
+use crate::job_id::JobId;
 use crate::store::place::DataPlace;
 use crate::store::redb::RedbStore;
 use crate::store::writer::StoreWriter;
@@ -217,4 +218,26 @@ async fn a_start_removes_what_a_kill_left_and_keeps_files_of_damaged_records() {
     kept.store.commit(&writes).expect("room");
     let kept = kept.reopen();
     assert_eq!((kept.files().0, kept.assets.find(&AssetOwner::named("alice"), id).is_err()), (1, true));
+}
+
+#[tokio::test]
+async fn files_of_a_job_are_its_own_until_it_ends() {
+    let settings = AssetSettings { keep: Duration::ZERO, quota: 1, ..AssetSettings::default() };
+    let kept = Kept::new(settings);
+    let (job, id) = (JobId::new(), AssetId::of_bytes(b"picture"));
+    let files = vec![Bytes::from_static(b"picture"), Bytes::from_static(b"mask"), Bytes::from_static(b"mask")];
+    kept.assets.keep_for_job(&job, files).await.expect("room");
+    let kept = kept.reopen();
+    kept.assets.delete_old(SystemTime::now() + Duration::from_secs(60)).await;
+    assert_eq!(kept.assets.jobs_with_files().as_slice(), std::slice::from_ref(&job));
+    assert_eq!(kept.assets.read(&AssetOwner::of_job(&job), id), Ok(Bytes::from_static(b"picture")));
+    for client in ["", "alice"] {
+        let owner = AssetOwner::named(client);
+        assert_eq!(kept.assets.read(&owner, id), Err(AssetError::Unknown(id)));
+        assert_eq!((kept.assets.list(&owner, None, 9, 9).0, kept.assets.usage(&owner).used), (vec![], 0));
+    }
+    assert!(kept.assets.has_files_of_job(&job) && !kept.assets.has_files_of_job(&JobId::new()));
+    kept.assets.release_job(&job).await;
+    assert!(!kept.assets.has_files_of_job(&job));
+    assert_eq!((kept.assets.files.ids(), kept.assets.files.unfinished()), (vec![], vec![]));
 }

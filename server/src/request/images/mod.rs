@@ -34,11 +34,15 @@ pub(crate) struct UncheckedImages {
 }
 
 impl UncheckedImages {
-    /// Whether a file is within the request itself, so that it is not kept after the job.
-    pub(crate) fn has_inline_file(&self) -> bool {
+    /// The files that are within the request itself.
+    pub(crate) fn inline_files(&self) -> Vec<Bytes> {
         let init = self.init.as_ref().and_then(|init| init.image.as_ref());
         let mask = self.mask.as_ref().and_then(|mask| mask.image.as_ref());
-        [init, mask].into_iter().flatten().any(|source| matches!(source, Source::Inline(_)))
+        let inline = |source: &Source| match source {
+            Source::Inline(bytes) => Some(bytes.clone()),
+            Source::Asset(_) => None,
+        };
+        [init, mask].into_iter().flatten().filter_map(inline).collect()
     }
 }
 

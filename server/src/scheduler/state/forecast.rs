@@ -54,6 +54,10 @@ impl<'a> Forecast<'a> {
     pub(in crate::scheduler) fn after(mut self, request: &'a JobRequest) -> Option<Self> {
         let seconds = self.prediction(request)?.device_seconds();
         self.time += self.load_time(request)? + Duration::try_from_secs_f64(seconds).ok()?;
+        if !self.residents.contains(request.model) {
+            // Before a model is loaded, the open ones take their adapters back.
+            self.adapters.fill(Some(&[]));
+        }
         self.residents.insert(request.model);
         self.adapters[request.model.index()] = Some(&request.spec.adapters);
         Some(self)
