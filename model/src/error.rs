@@ -91,16 +91,6 @@ pub enum FamilyError {
         /// The known families.
         known: String,
     },
-    /// The family is known, and this program cannot run it.
-    #[error("{}: this is a {family} checkpoint, which is not supported yet; supported are {supported}", .path.display())]
-    NotSupported {
-        /// The folder or file.
-        path: PathBuf,
-        /// Its family.
-        family: &'static str,
-        /// The families that this program can run.
-        supported: &'static str,
-    },
     /// A single file is one part of a model that needs a folder with all of its parts.
     #[error("{}: this file is only the {part} of a {family} model; {remedy}", .path.display())]
     OnePart {
@@ -212,7 +202,7 @@ pub enum LoadError {
     /// A changed weight cannot be quantised.
     #[error("cannot quantise a weight with adapters: {0}")]
     Quantise(String),
-    /// The family of the checkpoint is unknown or not supported.
+    /// The family of the checkpoint is unknown.
     #[error(transparent)]
     Family(#[from] FamilyError),
     /// Several parts of a checkpoint are at fault.

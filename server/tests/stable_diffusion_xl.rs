@@ -7,7 +7,9 @@ use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Sampling, Solver, adapter};
+use sakuga_proto::generation::v1::{
+    Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Refiner, Sampling, Solver, adapter,
+};
 use sakuga_proto::model::v1::ListAdaptersRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::system::v1::ListModelsRequest;
@@ -58,12 +60,40 @@ fn write_adapter(path: &Path, module: &str, [outputs, inputs]: [usize; 2]) {
     std::fs::write(path, file).expect("writable");
 }
 
+async fn refined_pictures_are_drawn_again_from_their_record(
+    client: &mut GenerationServiceClient<Channel>,
+    refiner: &str,
+    unrefined: &str,
+) {
+    let wanted = Some(Refiner { switch_at: Some(0.5), ..Refiner::default() });
+    let plain = request(Solver::Unspecified, NoiseSchedule::Unspecified);
+    let refined = events(client, GenerateRequest { refiner: wanted, ..plain.clone() }).await;
+    assert_ne!(pixels(&refined), unrefined);
+    let Some(Event::Completed(completed)) = refined.last().and_then(|event| event.event.clone()) else {
+        panic!("not completed");
+    };
+    let metadata = completed.images[0].metadata.clone().expect("a record");
+    assert!(refiner.contains('@') && metadata.refiner == refiner, "{refiner}: {}", metadata.refiner);
+    let recorded = metadata.request.expect("the request");
+    let score = Some(Refiner { switch_at: Some(0.5), aesthetic_score: Some(6.0), negative_aesthetic_score: Some(2.5) });
+    assert_eq!(recorded.refiner, score);
+    assert_eq!(pixels(&events(client, recorded).await), pixels(&refined));
+    let beyond = Some(Refiner { switch_at: Some(1.5), aesthetic_score: Some(11.0), ..Refiner::default() });
+    let refused = client.generate(GenerateRequest { refiner: beyond, ..plain }).await.expect_err("out of bounds");
+    let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
+    let fields: Vec<&str> = violations.iter().map(|violation| violation.field.as_str()).collect();
+    assert_eq!(fields, ["refiner.switch_at", "refiner.aesthetic_score"]);
+}
+
 #[tokio::test]
 async fn a_folder_draws_through_the_server() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     sakuga_model::families::sdxl::synthetic::write(dir.path(), 1).expect("writable");
     let model = Some(dir.path().to_owned());
-    let burn = ModelOptions { device: DeviceChoice::Cpu, model, ..ModelOptions::default() };
+    let refiner = tempfile::tempdir().expect("a temporary folder");
+    sakuga_model::families::sdxl::synthetic::write_refiner(refiner.path(), 2).expect("writable");
+    let refiner_path = Some(refiner.path().to_owned());
+    let burn = ModelOptions { device: DeviceChoice::Cpu, model, refiner: refiner_path, ..ModelOptions::default() };
     let mut config = Config { models: EngineChoice::Burn(burn).into(), ..Config::default() };
     let adapters = tempfile::tempdir().expect("a temporary folder");
     write_adapter(&adapters.path().join("unet.safetensors"), "lora_unet_mid_block_attentions_0_proj_in", [16, 16]);
@@ -115,6 +145,7 @@ async fn a_folder_draws_through_the_server() {
         drawn[0],
         "the model itself"
     );
+    refined_pictures_are_drawn_again_from_their_record(&mut client, &models[0].refiner, &drawn[0]).await;
     let refused = client.generate(with("other")).await.expect_err("an adapter of another model");
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations[0].field.as_str(), violations[0].reason.as_str()), ("adapters[0]", "does-not-fit"));

@@ -121,6 +121,15 @@ def test_files_are_bytes_paths_and_uploaded_ones(tmp_path: Path) -> None:
         build("1girl", {"init": 7})  # type: ignore[typeddict-item]
 
 
+def test_a_refiner_is_a_share_or_the_message() -> None:
+    given = request_pb2.Refiner(switch_at=0.7, aesthetic_score=5)
+    assert build("1girl", {"refiner": given}).refiner == given
+    assert round(build("1girl", {"refiner": 0.8}).refiner.switch_at, 3) == 0.8
+    assert not build("1girl", {}).HasField("refiner")
+    with pytest.raises(RequestError, match="`refiner` cannot be"):
+        build("1girl", {"refiner": "0.8"})  # type: ignore[typeddict-item]
+
+
 def test_adapters_are_names_with_factors() -> None:
     given = request_pb2.Adapter(sha256="ab" * 32)
     adapters = build("1girl", {"adapters": ["ink", ("wash", 0.5), ("line", 1, 0), given]}).adapters

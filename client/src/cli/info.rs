@@ -161,6 +161,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
         );
         fact("images", if model.encodes_images { "to begin from, masks, second pass" } else { "none" }.into());
+        if let Some((name, _)) = model.refiner.split_once('@') {
+            fact("refiner", name.to_owned());
+        }
         if !model.fingerprint.is_empty() {
             fact("hash", model.fingerprint.clone());
         }

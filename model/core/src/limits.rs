@@ -38,6 +38,12 @@ pub const FACTOR: Limit<f32> = Limit { field: "second_pass.factor", min: 1.0, ma
 pub const SECOND_STRENGTH: Limit<f32> = Limit { field: "second_pass.strength", min: 0.0, max: 1.0 };
 /// Intervals of the schedule of a second pass.
 pub const SECOND_STEPS: Limit<u32> = Limit { field: "second_pass.steps", ..STEPS };
+/// The share of the schedule's times that a model computes before its refiner.
+pub const SWITCH_AT: Limit<f32> = Limit { field: "refiner.switch_at", min: 0.0, max: 1.0 };
+/// The aesthetic score that a refiner reads with the prompt.
+pub const AESTHETIC_SCORE: Limit<f32> = Limit { field: "refiner.aesthetic_score", min: 0.0, max: 10.0 };
+/// The aesthetic score that a refiner reads with the negative prompt.
+pub const NEGATIVE_AESTHETIC_SCORE: Limit<f32> = Limit { field: "refiner.negative_aesthetic_score", ..AESTHETIC_SCORE };
 /// Bytes of a picture within a request.
 pub const INLINE_BYTES: Limit<usize> = Limit { field: "inline", min: 1, max: 2 << 20 };
 
@@ -48,7 +54,8 @@ pub fn all() -> Vec<(&'static str, String)> {
     let mut all: Vec<_> = counts.map(|limit| (limit.field, limit.to_string())).into();
     let lengths = [REQUEST_ID_CHARS, PROMPT_BYTES, SYSTEM_PROMPT_BYTES, BOXES, INLINE_BYTES];
     all.extend(lengths.map(|limit| (limit.field, limit.to_string())));
-    all.extend([STRENGTH, FACTOR, SECOND_STRENGTH].map(|limit| (limit.field, limit.to_string())));
+    let shares = [STRENGTH, FACTOR, SECOND_STRENGTH, SWITCH_AT, AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE];
+    all.extend(shares.map(|limit| (limit.field, limit.to_string())));
     all.extend(numbers);
     all
 }

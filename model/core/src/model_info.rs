@@ -48,6 +48,8 @@ pub struct ModelInfo {
     pub has_shift: bool,
     /// The sampling options of a request that gives none.
     pub sampling: Sampling,
+    /// Name and fingerprint of its refiner, `name@fingerprint`; `None`: it has none.
+    pub refiner: Option<String>,
     /// What it was trained with; `None`: its folder does not state it.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
     /// Its step cache; `None`: its family has none, and every request is exact.
@@ -110,6 +112,19 @@ impl ModelInfo {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the model has a refiner if a request asks for one.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError::Unsupported`] if it has none.
+    pub fn check_refiner(&self, is_wanted: bool) -> Result<(), SpecError> {
+        if self.refiner.is_some() || !is_wanted {
+            return Ok(());
+        }
+        let (given, supported) = ("set".to_owned(), "a model with a refiner".to_owned());
+        Err(SpecError::Unsupported { field: "refiner", given, supported })
     }
 }
 

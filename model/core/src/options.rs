@@ -14,6 +14,8 @@ pub struct ModelOptions {
     pub precision: Option<Precision>,
     /// The checkpoint's folder or file; `None`: the embedded model.
     pub model: Option<PathBuf>,
+    /// The folder or file of its refiner; `None`: it has none.
+    pub refiner: Option<PathBuf>,
     /// Adapters that are merged into it.
     pub loras: Vec<LoraChoice>,
     /// Where the embedded model is unpacked; `None`: the user's cache folder.

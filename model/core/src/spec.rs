@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    AdapterChoice, InitImage, Limit, Sampling, SecondPass, SizeLimits, SpecError, computed_steps, least_strength,
-    limits,
+    AdapterChoice, InitImage, Limit, Refiner, Sampling, SecondPass, SizeLimits, SpecError, computed_steps,
+    least_strength, limits,
 };
 
 /// One request: checked by the server, with every default filled in.
@@ -34,6 +34,8 @@ pub struct GenerationSpec {
     pub init: Option<InitImage>,
     /// A second pass at a larger size.
     pub second_pass: Option<SecondPass>,
+    /// Has the model's refiner compute the end of each pass.
+    pub refiner: Option<Refiner>,
     /// The most images computed at once; 0: as many as the model takes.
     pub max_batch: u32,
     /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
@@ -58,6 +60,7 @@ impl GenerationSpec {
             image_indices: Vec::new(),
             init: None,
             second_pass: None,
+            refiner: None,
             max_batch: 0,
             profile: false,
             adapters: Vec::new(),
@@ -138,6 +141,11 @@ impl GenerationSpec {
         }
         if let Some(fault) = self.sampling.faults().into_iter().next() {
             return Err(SpecError::Sampling(fault));
+        }
+        if let Some(Refiner { switch_at, aesthetic_score, negative_aesthetic_score }) = self.refiner {
+            check(&limits::SWITCH_AT, switch_at)?;
+            check(&limits::AESTHETIC_SCORE, aesthetic_score)?;
+            check(&limits::NEGATIVE_AESTHETIC_SCORE, negative_aesthetic_score)?;
         }
         self.check_init()?;
         let Some(second) = &self.second_pass else { return Ok(()) };
@@ -354,6 +362,8 @@ mod tests {
             enlarged(second(96, 0.01, 20)),
             enlarged(second(96, 0.5, 0)),
             enlarged(second(96, 0.5, 201)),
+            GenerationSpec { refiner: Some(Refiner { switch_at: 1.1, ..Refiner::default() }), ..spec(64, 64) },
+            GenerationSpec { refiner: Some(Refiner { aesthetic_score: -1.0, ..Refiner::default() }), ..spec(64, 64) },
         ]
     }
 

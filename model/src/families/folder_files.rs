@@ -163,11 +163,18 @@ mod tests {
             assert!(error.contains(part), "{part}: {error}");
         }
         assert!(!error.contains("vae") && !error.contains("tokenizer"), "{error}");
-        for (class, complaint) in
-            [("FluxPipeline", "unknown kind"), ("StableDiffusionXLImg2ImgPipeline", "not supported")]
-        {
-            let error = files_of_folder(&json!({ "_class_name": class }), &[]).expect_err("refused").to_string();
-            assert!(error.contains(complaint), "{error}");
-        }
+        let error = files_of_folder(&json!({ "_class_name": "FluxPipeline" }), &[]).expect_err("refused").to_string();
+        assert!(error.contains("unknown kind"), "{error}");
+    }
+
+    #[test]
+    fn of_a_refiner_the_u_net_and_its_text_encoder_are_read() {
+        let index = json!({ "_class_name": "StableDiffusionXLImg2ImgPipeline" });
+        let all = paths(
+            "model_index.json text_encoder_2/config.json text_encoder_2/model.safetensors unet/config.json \
+             unet/diffusion_pytorch_model.safetensors vae/config.json vae/diffusion_pytorch_model.safetensors",
+        );
+        let files = files_of_folder(&index, &all).expect("a whole folder");
+        assert_eq!(files.skipped, paths("vae/config.json vae/diffusion_pytorch_model.safetensors"));
     }
 }

@@ -58,6 +58,7 @@ pub(crate) fn generate<F: FamilyStages>(
     spec.check(&family.info().size)?;
     passes::check(spec, family.info())?;
     family.info().check_sampling(&spec.sampling)?;
+    family.info().check_refiner(spec.refiner.is_some())?;
     let begun = Instant::now();
     let mut timings = Timings::default();
     let drawing = family.drawing();

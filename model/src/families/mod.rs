@@ -45,7 +45,7 @@ mod start;
 mod steps;
 mod vocabulary;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sakuga_model_core::{
@@ -71,6 +71,8 @@ pub struct LoadOptions {
     pub device: OpenDevice,
     /// Adapters that are merged into the denoiser while it is read.
     pub loras: Vec<LoraChoice>,
+    /// The folder or file of its refiner.
+    pub refiner: Option<PathBuf>,
     /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
     /// new text: for GPUs with less memory. Needs a GPU with the fast path, in bf16.
     pub offload_text_encoder: bool,
@@ -86,6 +88,7 @@ impl LoadOptions {
         Self {
             device,
             loras: Vec::new(),
+            refiner: None,
             offload_text_encoder: false,
             weights: WeightSource::default(),
             facts: Arc::default(),
@@ -180,7 +183,7 @@ pub trait FamilyModel: Send {
 ///
 /// # Errors
 ///
-/// The family is unknown or not supported, or a part is missing, malformed or does not fit.
+/// The family is unknown or does not draw by itself, or a part is missing, malformed or does not fit.
 pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, Vec<LoadReport>), LoadError> {
     match recognise(path)? {
         family @ Family::NewBie if path.is_file() => {
@@ -188,6 +191,10 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             Err(FamilyError::OnePart { path: path.to_owned(), family: family.name(), part: "transformer", remedy }
                 .into())
         }
+        Family::NewBie if options.refiner.is_some() => Err(LoadError::layout(
+            path,
+            "models of this family have no refiner; leave --refiner out, or name its model",
+        )),
         Family::NewBie => {
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
             Ok((Box::new(pipeline), reports))
@@ -196,7 +203,10 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             let (pipeline, reports) = sdxl::Pipeline::load(path, &options)?;
             Ok((Box::new(pipeline), reports))
         }
-        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
+        Family::StableDiffusionXlRefiner => {
+            let reason = "it is a refiner, which does not draw by itself; name it with --refiner next to its model";
+            Err(LoadError::layout(path, reason))
+        }
     }
 }
 
@@ -205,26 +215,22 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
 ///
 /// # Errors
 ///
-/// The family is unknown or not supported, or every part that has no usable files.
+/// The family is unknown, or every part that has no usable files.
 pub fn files_of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, LoadError> {
     let path = Path::new("model_index.json");
     match of_index(path, index)? {
         Family::NewBie => folder_files::select(newbie::FOLDER, paths),
         Family::StableDiffusionXl => folder_files::select(sdxl::FOLDER, paths),
-        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
+        Family::StableDiffusionXlRefiner => folder_files::select(sdxl::REFINER_FOLDER, paths),
     }
-}
-
-fn not_supported(path: &Path, family: Family) -> LoadError {
-    let supported = "NewBie and Stable Diffusion XL's base model";
-    FamilyError::NotSupported { path: path.to_owned(), family: family.name(), supported }.into()
 }
 
 /// The directories with weights of a family's folder, in the order in which they are loaded.
 pub(crate) fn part_names(family: Family) -> Vec<&'static str> {
     let folder = match family {
         Family::NewBie => newbie::FOLDER,
-        Family::StableDiffusionXl | Family::StableDiffusionXlRefiner => sdxl::FOLDER,
+        Family::StableDiffusionXl => sdxl::FOLDER,
+        Family::StableDiffusionXlRefiner => sdxl::REFINER_FOLDER,
     };
     folder.iter().filter_map(FolderPart::network_name).collect()
 }

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn families_that_cannot_be_run_are_refused_by_name() {
+    fn checkpoints_that_do_not_draw_by_themselves_are_refused() {
         use crate::device::OpenDevice;
         use crate::families::{LoadOptions, load};
 
@@ -283,9 +283,9 @@ mod tests {
             ("model.diffusion_model.label_emb.0.0.weight", &[1536, 2560]),
         ]);
         let error = refusal(refiner.path());
-        assert!(error.contains("Stable Diffusion XL refiner checkpoint, which is not supported yet"), "{error}");
+        assert!(error.contains("it is a refiner") && error.contains("--refiner"), "{error}");
         let error = refusal(folder(r#"{"_class_name": "StableDiffusionXLImg2ImgPipeline"}"#).path());
-        assert!(error.contains("Stable Diffusion XL refiner checkpoint, which is not supported yet"), "{error}");
+        assert!(error.contains("it is a refiner") && error.contains("--refiner"), "{error}");
         let unet_alone = file(&[
             ("model.diffusion_model.input_blocks.0.0.weight", &[320, 4, 3, 3]),
             ("model.diffusion_model.label_emb.0.0.weight", &[1280, 2816]),

@@ -160,7 +160,8 @@ fn of_sdxl(mut inspection: Inspection, file: &SafetensorsFile, family: Family) -
         inspection.problems.push("it has no autoencoder (`first_stage_model.*`)".to_owned());
     }
     if is_refiner {
-        return inspection.refuse("a refiner does not draw by itself, and the server does not offer one yet");
+        return inspection
+            .refuse("a refiner does not draw by itself; give it to the server with --refiner, next to a base model");
     }
     inspection.loaded()
 }

@@ -25,8 +25,8 @@ pub struct ModelFiles {
 /// What is kept of a checkpoint.
 #[derive(Default)]
 struct Kept {
-    /// The files that it was read from.
-    stamps: FileStamps,
+    /// The files that it was read from: those of the model and of its refiner.
+    stamps: [Option<FileStamps>; 2],
     facts: Arc<FileFacts>,
     copy: Option<Arc<HostCopy>>,
 }
@@ -122,7 +122,8 @@ impl ModelFiles {
         device: OpenDevice,
         weights: impl FnOnce(&mut Kept) -> WeightSource,
     ) -> LoadOptions {
-        let stamps = FileStamps::of(path);
+        let refiner = self.options.refiner.clone();
+        let stamps = [Some(path), refiner.as_deref()].map(|path| path.map(FileStamps::of));
         let mut kept = self.kept();
         if kept.stamps != stamps {
             *kept = Kept { stamps, ..Kept::default() };
@@ -130,6 +131,7 @@ impl ModelFiles {
         LoadOptions {
             device,
             loras: self.options.loras.clone(),
+            refiner,
             offload_text_encoder: self.options.offload_text_encoder,
             weights: weights(&mut kept),
             facts: Arc::clone(&kept.facts),

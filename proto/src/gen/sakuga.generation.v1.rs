@@ -308,6 +308,9 @@ pub struct GenerateRequest {
     /// A second pass at a larger size. Absent: there is one pass.
     #[prost(message, optional, tag = "20")]
     pub second_pass: ::core::option::Option<SecondPass>,
+    /// Has the model's refiner compute the end of the schedule. Absent: the model draws alone.
+    #[prost(message, optional, tag = "21")]
+    pub refiner: ::core::option::Option<Refiner>,
     /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
     /// files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
     #[prost(message, repeated, tag = "25")]
@@ -398,6 +401,33 @@ impl ::prost::Name for Adapter {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.Adapter".into()
+    }
+}
+/// Has the refiner of a Stable Diffusion XL model compute the end of the schedule, on the same latents: `Model.refiner` says
+/// whether a model has one. Of `sampling.steps`, the model computes those at training times of at least 1000 x (1 - switch_at), and
+/// the refiner the others; with a second pass this holds for each pass. The refiner reads the same prompts with its own text encoder,
+/// and adapters do not change it.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Refiner {
+    /// The share of the training times that the model computes, 0 to 1, from noise on: `denoising_end` of the base model and
+    /// `denoising_start` of the refiner in diffusers. Absent: 0.8.
+    #[prost(float, optional, tag = "1")]
+    pub switch_at: ::core::option::Option<f32>,
+    /// The aesthetic score that the refiner reads with the prompt, 0 to 10. Absent: 6.
+    #[prost(float, optional, tag = "2")]
+    pub aesthetic_score: ::core::option::Option<f32>,
+    /// The aesthetic score that the refiner reads with the negative prompt, 0 to 10. Absent: 2.5.
+    #[prost(float, optional, tag = "3")]
+    pub negative_aesthetic_score: ::core::option::Option<f32>,
+}
+impl ::prost::Name for Refiner {
+    const NAME: &'static str = "Refiner";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Refiner".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Refiner".into()
     }
 }
 /// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
@@ -1331,6 +1361,9 @@ pub struct ImageMetadata {
     /// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
     #[prost(message, optional, tag = "11")]
     pub quality: ::core::option::Option<QualityPromise>,
+    /// The refiner of the request, `name@fingerprint`. Empty: it has none.
+    #[prost(string, tag = "12")]
+    pub refiner: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ImageMetadata {
     const NAME: &'static str = "ImageMetadata";

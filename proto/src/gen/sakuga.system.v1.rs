@@ -413,6 +413,9 @@ pub struct Model {
     /// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
     #[prost(message, optional, tag = "19")]
     pub vocabulary: ::core::option::Option<ModelVocabulary>,
+    /// Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
+    #[prost(string, tag = "20")]
+    pub refiner: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";

@@ -114,6 +114,12 @@ pub(super) struct EngineSettings {
     /// several times; a list in the file, and in the environment separated like the folders of PATH.
     #[arg(long = "lora", value_name = "PATH[=SCALE]", value_parser = lora)]
     loras: Vec<LoraChoice>,
+    /// The refiner of a Stable Diffusion XL model, for requests with `refiner`: the name of a pulled model, a folder, or a single
+    /// .safetensors file. MODEL is the NAME of a --model; by default it is the first. A refiner is loaded with its model and takes device
+    /// memory next to it. Can be given once for each model; a list in the file, and in the environment separated like the folders of
+    /// PATH.
+    #[arg(long = "refiner", value_name = "[MODEL=]REFINER|PATH", value_parser = model)]
+    refiners: Vec<NamedCheckpoint>,
     /// A folder of adapters that requests may use by their names: .safetensors files (LoRA, LoHa, LoKr, DoRA) and PEFT folders.
     /// It is watched: a file is offered a moment after it was copied there. While a job with adapters runs, the weights
     /// that they change take device memory twice.
@@ -215,21 +221,48 @@ impl EngineSettings {
         if self.engine == EngineKind::Scripted {
             return Vec::new();
         }
-        self.models.iter().filter_map(|model| self.checkpoint(&model.path, environment).err()).collect()
+        let checkpoint = |option: &str, named: &NamedCheckpoint| {
+            self.checkpoint(&named.path, environment).err().map(|why| format!("{option}: {why}"))
+        };
+        let models = self.models.iter().filter_map(|model| checkpoint("--model", model));
+        let refiners = self.refiners.iter().filter_map(|refiner| checkpoint("--refiner", refiner));
+        models.chain(refiners).chain(self.refiner_problems()).collect()
     }
 
-    /// An engine that this program was built without.
-    #[cfg(not(feature = "burn"))]
-    pub(super) fn problems(&self, _: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
-        let text = "this program was built without the engine `burn`; use `--engine scripted`";
-        if self.engine == EngineKind::Burn { vec![text.to_owned()] } else { Vec::new() }
+    /// Refiners of models that are not configured, and second ones of a model.
+    #[cfg(feature = "burn")]
+    fn refiner_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut places = Vec::new();
+        for refiner in &self.refiners {
+            match (self.place_of(refiner), &refiner.name) {
+                (Some(place), _) if places.contains(&place) => {
+                    problems.push("--refiner: a model has one refiner; name another model before each".to_owned());
+                }
+                (Some(place), _) => places.push(place),
+                (None, name) => {
+                    let name = name.as_deref().unwrap_or_default();
+                    problems.push(format!("--refiner {name}=: no --model has this NAME; write --model {name}=MODEL"));
+                }
+            }
+        }
+        problems
+    }
+
+    /// The place of the model that a refiner belongs to.
+    #[cfg(feature = "burn")]
+    fn place_of(&self, refiner: &NamedCheckpoint) -> Option<usize> {
+        match &refiner.name {
+            None => Some(0),
+            name => self.models.iter().position(|model| model.name == *name),
+        }
     }
 
     /// The folder or file of a model, which may be named.
     #[cfg(feature = "burn")]
     fn checkpoint(&self, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
         let folder = ModelsFolder::chosen(self.models_folder.as_deref(), environment);
-        find::checkpoint(path, folder.as_ref()).map_err(|why| format!("--model: {why}"))
+        find::checkpoint(path, folder.as_ref())
     }
 
     #[cfg(not(feature = "burn"))]
@@ -240,10 +273,10 @@ impl EngineSettings {
     /// `pixels_max` bounds the sizes of the warm-up, and `environment` says where the user's folders are.
     pub(super) fn into_models(self, pixels_max: u64, environment: &dyn Fn(&str) -> Option<String>) -> ModelsConfig {
         // A model that is not there is a problem already.
-        let checkpoint = |path: &PathBuf| self.checkpoint(path, environment).unwrap_or_else(|_| path.clone());
+        let checkpoint = |path: &Path| self.checkpoint(path, environment).unwrap_or_else(|_| path.to_owned());
         let configured = |(place, model): (usize, &NamedCheckpoint)| ConfiguredModel {
             name: model.name.clone(),
-            engine: self.choice(&checkpoint(&model.path), place == 0, pixels_max),
+            engine: self.choice(place, &checkpoint, pixels_max),
         };
         let models = self.models.iter().enumerate().map(configured).collect();
         let (device_budget, host_budget) = (self.memory_budget, self.host_memory_budget);
@@ -251,14 +284,17 @@ impl EngineSettings {
     }
 
     #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine reads no checkpoint"))]
-    fn choice(&self, checkpoint: &Path, is_first: bool, pixels_max: u64) -> EngineChoice {
+    fn choice(&self, place: usize, checkpoint: &dyn Fn(&Path) -> PathBuf, pixels_max: u64) -> EngineChoice {
         #[cfg(feature = "burn")]
         if self.engine == EngineKind::Burn {
+            let model = checkpoint(&self.models[place].path);
+            let refiner = self.refiners.iter().find(|refiner| self.place_of(refiner) == Some(place));
             return EngineChoice::Burn(ModelOptions {
                 device: self.device,
                 precision: self.precision,
-                model: (checkpoint.as_os_str() != "embedded").then(|| checkpoint.to_owned()),
-                loras: if is_first { self.loras.clone() } else { Vec::new() },
+                model: (model.as_os_str() != "embedded").then_some(model),
+                refiner: refiner.map(|refiner| checkpoint(&refiner.path)),
+                loras: if place == 0 { self.loras.clone() } else { Vec::new() },
                 cache_dir: self.cache_dir.clone(),
                 max_batch: self.max_batch,
                 warm_up: self.warm_up.clone(),

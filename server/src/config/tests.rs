@@ -196,3 +196,25 @@ fn adapters_change_the_first_model_only() {
     });
     assert_eq!(adapters.collect::<Vec<_>>(), [1, 0]);
 }
+
+#[cfg(feature = "burn")]
+#[test]
+fn a_refiner_belongs_to_one_model() {
+    let models = ["--engine", "burn", "--model", "a=./x", "--model", "b=./y"];
+    let with = |refiners: &[&str]| load(&[&models[..], refiners].concat(), &[]);
+    let config = with(&["--refiner", "./r", "--refiner", "b=./s"]).expect("valid");
+    let refiners = config.models.models.iter().map(|model| match &model.engine {
+        EngineChoice::Burn(options) => options.refiner.clone(),
+        EngineChoice::Scripted(_) => panic!("burn was asked for"),
+    });
+    assert_eq!(refiners.collect::<Vec<_>>(), [Some("./r".into()), Some("./s".into())]);
+    for (refiners, complaint) in [
+        (&["--refiner", "c=./r"][..], "no --model has this NAME"),
+        (&["--refiner", "a=./r", "--refiner", "a=./s"], "has one refiner"),
+        (&["--refiner", "./r", "--refiner", "a=./s"], "has one refiner"),
+        (&["--refiner", "hf:a/refiner"], "--refiner: `hf:a/refiner`"),
+    ] {
+        let found = problems(with(refiners));
+        assert!(found.iter().any(|problem| problem.contains(complaint)), "{found:?}");
+    }
+}

@@ -52,6 +52,8 @@ pub struct Script {
     pub failing_openings: Vec<u64>,
     /// What goes wrong.
     pub faults: Vec<ScriptedFault>,
+    /// Whether it has a refiner.
+    pub has_refiner: bool,
     /// What it was trained with.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
 }
@@ -67,6 +69,7 @@ impl Default for Script {
             load_ms: 0,
             failing_openings: Vec::new(),
             faults: Vec::new(),
+            has_refiner: false,
             vocabulary: None,
         }
     }
@@ -189,6 +192,7 @@ fn info(script: &Script) -> EngineInfo {
             schedules: &NoiseSchedule::ALL,
             has_shift: true,
             sampling: SAMPLING,
+            refiner: script.has_refiner.then(|| format!("refiner@{}", "1".repeat(64))),
             vocabulary: script.vocabulary.clone(),
             step_cache: Some(StepCacheSupport { blocks: BLOCKS, profile: None }),
         },

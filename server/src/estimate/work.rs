@@ -117,7 +117,9 @@ impl JobWork {
         let passes: Vec<PassWork> = sizes.iter().map(pass_work).collect();
         let encoded = |counts: &[TokenCount]| (0..counts.len()).map(|place| read(counts, place)).sum::<f64>();
         let texts = if is_guided { &tokens[..] } else { &tokens[..1] };
-        let text = texts.iter().map(|counts| Work::each(1.0, encoded(counts))).collect();
+        // A refiner reads the same texts again.
+        let readings = if spec.refiner.is_some() { 2 } else { 1 };
+        let text = texts.iter().map(|counts| Work::each(f64::from(readings), encoded(counts))).collect();
         let previews = preview.method.map(|method| Previews {
             method,
             every_steps: preview.every_steps,

@@ -1,9 +1,9 @@
 //! Collects the faults of a request, field by field, each with the nearest value that is allowed.
 
-use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, SpecError, limits};
+use sakuga_model_core::{Limit, ModelInfo, PartialSampling, Refiner, Sampling, SpecError, limits};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
 
-use super::{Expansion, Negative, NegativeForm, PromptForm};
+use super::{Expansion, Negative, NegativeForm, PromptForm, UncheckedRefiner};
 use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
@@ -183,6 +183,36 @@ impl Faults {
             );
             self.add("width", Violation::OUT_OF_RANGE, text);
         }
+    }
+
+    /// The refiner's numbers, in their bounds; `None`: the model draws alone.
+    pub(crate) fn refiner(&mut self, given: Option<UncheckedRefiner>, model: &ModelInfo) -> Option<Refiner> {
+        let given = given?;
+        if model.refiner.is_none() {
+            let text = format!(
+                "`{}` has no refiner; remove `refiner`, or use a model with one, which the operator names with --refiner",
+                model.name
+            );
+            self.add("refiner", Violation::UNSUPPORTED, text);
+            return None;
+        }
+        let mut within = |limit: &Limit<f32>, given: Option<f32>, default: f32| {
+            let given = given.unwrap_or(default);
+            if !limit.contains(given) {
+                self.violations.push(Violation::out_of_range(limit.field, limit, given));
+            }
+            given
+        };
+        let default = Refiner::default();
+        Some(Refiner {
+            switch_at: within(&limits::SWITCH_AT, given.switch_at, default.switch_at),
+            aesthetic_score: within(&limits::AESTHETIC_SCORE, given.aesthetic_score, default.aesthetic_score),
+            negative_aesthetic_score: within(
+                &limits::NEGATIVE_AESTHETIC_SCORE,
+                given.negative_aesthetic_score,
+                default.negative_aesthetic_score,
+            ),
+        })
     }
 
     pub(crate) fn count(&mut self, field: &str, given: u32, max: u32) -> u32 {

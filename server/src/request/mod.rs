@@ -72,12 +72,23 @@ pub(crate) struct UncheckedRequest {
     pub stats_interval_ms: u32,
     /// Whether to measure where the device's time goes.
     pub profile: bool,
+    /// The refiner's numbers; `None`: the model draws alone.
+    pub refiner: Option<UncheckedRefiner>,
     /// What the prompts were made from.
     pub expansion: Option<Expansion>,
     /// The adapters that were found for it.
     pub adapters: Vec<AdapterChoice>,
     /// Faults that were found while the message was read.
     pub faults: Vec<Violation>,
+}
+
+/// The numbers of a refiner, as they came; `None`: the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct UncheckedRefiner {
+    /// The share of the training times that the model itself computes.
+    pub switch_at: Option<f32>,
+    pub aesthetic_score: Option<f32>,
+    pub negative_aesthetic_score: Option<f32>,
 }
 
 /// A prompt as it came.
@@ -349,6 +360,7 @@ impl UncheckedRequest {
             sampling,
             init: drawn.init,
             second_pass: drawn.second_pass,
+            refiner: faults.refiner(self.refiner, model),
             max_batch: 0,
             profile: self.profile,
             adapters: self.adapters,

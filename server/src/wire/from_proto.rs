@@ -11,7 +11,7 @@ use sakuga_schema::{Prompt, Strictness};
 use crate::adapters::{AdapterSource, RequestedAdapter};
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
-use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
+use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRefiner, UncheckedRequest};
 use crate::wire::enumeration::known;
 use crate::wire::{images, sampling};
 
@@ -56,6 +56,11 @@ pub(crate) fn unchecked(request: generation::GenerateRequest) -> UncheckedReques
             choices: expansion.choices,
         }),
         images: images::from_proto(request.init, request.mask, request.second_pass, &mut faults),
+        refiner: request.refiner.map(|given| UncheckedRefiner {
+            switch_at: given.switch_at,
+            aesthetic_score: given.aesthetic_score,
+            negative_aesthetic_score: given.negative_aesthetic_score,
+        }),
         adapters: Vec::new(),
         faults,
     }

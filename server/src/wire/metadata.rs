@@ -39,6 +39,7 @@ pub(crate) fn image_metadata(
         model_text: request.spec().text.clone(),
         adapters: request.spec().adapters.iter().map(applied).collect(),
         quality: step_cache::promise(&engine.model, &request.spec().sampling),
+        refiner: request.spec().refiner.and(engine.model.refiner.clone()).unwrap_or_default(),
     }
 }
 
@@ -113,7 +114,7 @@ fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
         width_px,
         height_px,
         metadata.model,
-        passes(request),
+        passes(metadata, request),
         metadata.software,
     )
 }
@@ -128,10 +129,13 @@ fn sampler_title(sampling: &Sampling) -> String {
     format!("{}{schedule}", sampling.solver.title())
 }
 
-/// What [`parameters`] says about an initial image and a second pass, by the names of AUTOMATIC1111's web UI.
-fn passes(request: &Request) -> String {
+/// What [`parameters`] says about an initial image, a refiner and a second pass, by the names of AUTOMATIC1111's web UI.
+fn passes(metadata: &ImageMetadata, request: &Request) -> String {
     let Images { init, mask, second_pass } = request.images();
     let mut text = String::new();
+    if let Some(refiner) = request.spec().refiner {
+        _ = write!(text, ", Refiner: {}, Refiner switch at: {}", metadata.refiner, refiner.switch_at);
+    }
     // Both strengths have the same name there, and that of the second pass is the one for a picture with two.
     let strength = second_pass.map(|second| second.strength).or(init.as_ref().map(|init| init.strength));
     if let Some(strength) = strength {

@@ -57,6 +57,9 @@ class Options(ImageOptions, total=False):
     adapters: Sequence[AdapterLike]
     """Adapters that change the model for this request, at most 8, by their names in `Client.list_adapters` or as uploaded files:
     `"ink"`, `("ink", 0.8)`, or `(asset, 0.8, 0.0)` with a factor of its own for the text encoders."""
+    refiner: float | request_pb2.Refiner
+    """Let the model's refiner compute the end of the schedule, from this share of its times on, 0 to 1: 0.8 is usual. Or the message,
+    with the refiner's aesthetic scores."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
     negative_system_prompt: str
@@ -150,6 +153,13 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             request.expansion.CopyFrom(expansion)
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
+    match given.get("refiner"):
+        case None:
+            pass
+        case request_pb2.Refiner() as refiner:
+            request.refiner.CopyFrom(refiner)
+        case switch_at:
+            _put(request.refiner, "switch_at", {"refiner": switch_at}, "refiner")
     request.adapters.extend(_adapters(options.get("adapters")))
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)

@@ -99,6 +99,11 @@ pub(crate) struct GenerateArguments {
     #[arg(long, conflicts_with = "adapters")]
     pub no_adapters: bool,
 
+    /// Let the model's refiner compute the end of the schedule, from this share of its times on, 0 to 1 [default without F:
+    /// 0.8]
+    #[arg(long, value_name = "F", num_args = 0..=1, require_equals = true, default_missing_value = "0.8")]
+    pub refiner: Option<f32>,
+
     /// System prompt of the text encoder; empty for none [default: the model's]
     #[arg(long, value_name = "TEXT")]
     pub system_prompt: Option<String>,

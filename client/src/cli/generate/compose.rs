@@ -254,6 +254,9 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
     if !arguments.adapters.is_empty() || arguments.no_adapters {
         request.adapters.clone_from(&arguments.adapters);
     }
+    if let Some(switch_at) = arguments.refiner {
+        request.refiner.get_or_insert_default().switch_at = Some(switch_at);
+    }
     if let Some(system_prompt) = &arguments.system_prompt {
         request.system_prompt = Some(system_prompt.clone());
     }

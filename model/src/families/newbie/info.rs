@@ -124,6 +124,7 @@ pub(super) fn model_info(
         schedules: DEFAULTS.schedules,
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
+        refiner: None,
         vocabulary,
         step_cache: None,
     }

@@ -116,6 +116,7 @@ pub(super) fn model_info(
         schedules: &NoiseSchedule::ALL,
         has_shift: false,
         sampling: keys.common.sampling,
+        refiner: None,
         vocabulary,
         step_cache: None,
     }

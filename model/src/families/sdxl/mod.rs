@@ -2,7 +2,7 @@
 //!
 //! [`scheduler`] reads which noise the model was trained with, and which solver and schedule its folder asks for. [`prompt`] has
 //! the grammars of prompts and their chunks, [`embedding`] the files of textual inversion, [`text`] what the U-Net reads of a
-//! prompt. [`denoise`] evaluates the U-Net under guidance with control networks, [`image`] prepares images and masks,
+//! prompt. `refiner` loads the second U-Net for the end of the schedule. [`denoise`] evaluates the U-Net under guidance with control networks, [`image`] prepares images and masks,
 //! [`adapters`] knows the names of modules in adapter files.
 
 pub mod adapters;
@@ -15,6 +15,7 @@ mod networks;
 mod pipeline;
 mod preview;
 pub mod prompt;
+mod refiner;
 pub mod scheduler;
 pub mod single_file;
 mod source;
@@ -23,5 +24,5 @@ pub mod text;
 
 pub use networks::Networks;
 pub use pipeline::Pipeline;
-pub(super) use source::FOLDER;
 pub(crate) use source::PARTS;
+pub(super) use source::{FOLDER, REFINER_FOLDER};

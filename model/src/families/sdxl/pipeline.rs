@@ -1,6 +1,6 @@
 //! Reads the texts of a request and computes its steps; `families/generate.rs` has the order of the work.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +15,7 @@ use super::denoise::{Denoiser, Prompted};
 use super::info::{IndexKeys, model_info};
 use super::networks::Networks;
 use super::prompt::PromptRules;
+use super::refiner::Refiner;
 use super::scheduler::SchedulerConfig;
 use super::source::Source;
 use super::text::{STATE_FROM_END, TextFeatures, TokenizerPair};
@@ -40,9 +41,17 @@ struct Facts {
     vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
+/// What the U-Nets read of the prompt and of the negative prompt.
+pub(crate) struct Texts {
+    base: [TextFeatures; 2],
+    /// `None`: the request has no refiner.
+    refiner: Option<[TextFeatures; 2]>,
+}
+
 /// A loaded checkpoint.
 pub struct Pipeline {
     networks: Networks,
+    refiner: Option<Refiner>,
     applied: AppliedAdapters,
     tokenizers: Arc<TokenizerPair>,
     scheduler: SchedulerConfig,
@@ -66,10 +75,19 @@ impl Pipeline {
             let vocabulary = vocabulary::read(source.path())?;
             Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()?, vocabulary })
         })?;
-        let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
+        let (networks, mut reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
+        let refiner = options.refiner.as_deref().map(|path| -> Result<_, LoadError> {
+            let (refiner, parts) = Refiner::load(path, options, networks.vae.config().latent_channels)?;
+            reports.extend(parts);
+            Ok(refiner)
+        });
+        let refiner = refiner.transpose()?;
+        let identity = refiner.as_ref().map(|refiner| refiner.identity.clone());
         let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), facts.vocabulary.clone());
+        let info = ModelInfo { refiner: identity, ..info };
         let pipeline = Self {
             networks,
+            refiner,
             applied: AppliedAdapters::default(),
             tokenizers: Arc::new(facts.tokenizers.clone()),
             scheduler,
@@ -101,16 +119,13 @@ impl Pipeline {
 
     /// What the U-Net reads of the prompt and of the negative prompt.
     fn texts(&self, spec: &GenerationSpec) -> [TextFeatures; 2] {
-        let text = &self.networks.text;
-        let rules = PromptRules::default();
-        let encode = |prompt: &str| text.encode(rules, prompt, STATE_FROM_END);
-        let positive = encode(&spec.text);
-        let negative = if spec.negative.is_empty() && self.zeros_for_no_negative {
-            positive.zeros()
-        } else {
-            encode(&spec.negative)
-        };
-        text.aligned(rules, STATE_FROM_END, [positive, negative])
+        let texts = [spec.text.as_str(), spec.negative.as_str()];
+        self.networks.text.pair(PromptRules::default(), STATE_FROM_END, texts, self.zeros_for_no_negative)
+    }
+
+    /// The refiner of a request, with its numbers.
+    fn refiner(&self, spec: &GenerationSpec) -> Option<(&Refiner, sakuga_model_core::Refiner)> {
+        self.refiner.as_ref().zip(spec.refiner)
     }
 
     fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
@@ -120,7 +135,7 @@ impl Pipeline {
 }
 
 impl FamilyStages for Pipeline {
-    type Conditioning = [TextFeatures; 2];
+    type Conditioning = Texts;
 
     fn info(&self) -> &ModelInfo {
         &self.info
@@ -131,8 +146,9 @@ impl FamilyStages for Pipeline {
         Drawing { vae, tiny_decoder: None, linear_preview, place }
     }
 
-    fn encode_text(&self, spec: &GenerationSpec) -> Result<([TextFeatures; 2], Vec<TokenCount>), EngineError> {
-        let texts = self.texts(spec);
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<(Texts, Vec<TokenCount>), EngineError> {
+        let refiner = self.refiner(spec).map(|(refiner, _)| refiner.texts(spec));
+        let texts = Texts { base: self.texts(spec), refiner };
         self.sync("reading the text")?;
         Ok((texts, self.tokenizers.count(&spec.system_prompt, &spec.text)))
     }
@@ -141,7 +157,7 @@ impl FamilyStages for Pipeline {
     fn denoise(
         &self,
         spec: &GenerationSpec,
-        texts: &[TextFeatures; 2],
+        texts: &Texts,
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
@@ -152,7 +168,13 @@ impl FamilyStages for Pipeline {
         let first = plan.steps_skipped();
         let size = [plan.pass.height_px as f32, plan.pass.width_px as f32];
         let sizes = [size, [0.0, 0.0], size].concat();
-        let [positive, negative] = texts.clone().map(|text| Prompted { text, sizes: sizes.clone() });
+        let prompts = texts.base.clone().map(|text| Prompted { text, sizes: sizes.clone() });
+        let mut segments = vec![(&self.networks.unet, prompts, first..sampler.steps.len())];
+        if let (Some((refiner, chosen)), Some(texts)) = (self.refiner(spec), &texts.refiner) {
+            let split = config.split(&sampler, f64::from(chosen.switch_at)).max(first);
+            segments[0].2.end = split;
+            segments.push((&refiner.unet, Refiner::prompted(texts, size, &chosen), split..sampler.steps.len()));
+        }
         let factor = self.networks.vae.config().factor();
         let [height, width] = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.vae.config().latent_channels;
@@ -161,7 +183,12 @@ impl FamilyStages for Pipeline {
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
-            let denoiser = Denoiser::new(&self.networks.unet, images, &positive, &negative, guidance);
+            let denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
+                .iter()
+                .map(|(unet, [positive, negative], steps)| {
+                    (Denoiser::new(unet, images, positive, negative, guidance), steps.clone())
+                })
+                .collect();
             let shape = [channels, height, width];
             let draw = |stream| noise::batch_of(stream, spec.seed, batch.start, images, shape, self.networks.device());
             let noise = draw(plan.stream());
@@ -181,30 +208,34 @@ impl FamilyStages for Pipeline {
             let mut reports =
                 StepReporter::begin(self.drawing(), plan, turn, first_image, 1, &mut timings.steps, &mut *observer);
             let total = sampler.steps.len();
-            let walk = sampler.run(
-                first..total,
-                start,
-                &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
-                &mut |index| draw(Stream::Step { pass: plan.number, index: index as u32 }),
-                &mut |done| {
-                    let step = &sampler.steps[done.index];
-                    let t = step.to.t();
-                    let step = BatchStep {
-                        index: (done.index - first) as u32 + 1,
-                        t,
-                        sigma: 1.0 - t,
-                        guidance_active: denoiser.is_guided(step),
-                        evaluations: (done.index - first) as u32 + 1,
-                        reused_share: &|| 0.0,
-                    };
-                    let next = done.index + 1;
-                    let kept = plan.start.keeps().then(|| plan.start.keep(done.state.clone(), || at(next)));
-                    match reports.report(&step, &|| plan.start.keep(done.data.clone(), || at(total))) {
-                        ControlFlow::Continue(()) => ControlFlow::Continue(kept),
-                        ControlFlow::Break(()) => ControlFlow::Break(()),
-                    }
-                },
-            );
+            let mut walk = ControlFlow::Continue(start);
+            for (denoiser, steps) in &denoisers {
+                let ControlFlow::Continue(latents) = walk else { break };
+                walk = sampler.run(
+                    steps.clone(),
+                    latents,
+                    &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
+                    &mut |index| draw(Stream::Step { pass: plan.number, index: index as u32 }),
+                    &mut |done| {
+                        let step = &sampler.steps[done.index];
+                        let t = step.to.t();
+                        let step = BatchStep {
+                            index: (done.index - first) as u32 + 1,
+                            t,
+                            sigma: 1.0 - t,
+                            guidance_active: denoiser.is_guided(step),
+                            evaluations: (done.index - first) as u32 + 1,
+                            reused_share: &|| 0.0,
+                        };
+                        let next = done.index + 1;
+                        let kept = plan.start.keeps().then(|| plan.start.keep(done.state.clone(), || at(next)));
+                        match reports.report(&step, &|| plan.start.keep(done.data.clone(), || at(total))) {
+                            ControlFlow::Continue(()) => ControlFlow::Continue(kept),
+                            ControlFlow::Break(()) => ControlFlow::Break(()),
+                        }
+                    },
+                );
+            }
             match reports.finish(walk)? {
                 ControlFlow::Continue(latents) => finished.push(latents.into()),
                 ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
@@ -251,6 +282,10 @@ impl FamilyModel for Pipeline {
             let sampling = Sampling { steps: 2, guidance, ..defaults };
             let spec = GenerationSpec { images, ..GenerationSpec::new("cat", width_px, height_px, sampling) };
             generate(self, &spec, &mut with_previews)?;
+            if self.refiner.is_some() {
+                let half = sakuga_model_core::Refiner { switch_at: 0.5, ..Default::default() };
+                generate(self, &GenerationSpec { refiner: Some(half), ..spec }, &mut with_previews)?;
+            }
         }
         Ok(())
     }
@@ -274,159 +309,4 @@ impl FamilyModel for Pipeline {
 }
 
 #[cfg(test)]
-mod tests {
-    use sakuga_model_core::{Area, InitImage, Mask, PreviewMethod, Progress, Rgb8, SecondPass, Upscaler, limits};
-
-    use super::*;
-    use crate::device::OpenDevice;
-    use crate::families::sdxl::synthetic;
-
-    fn pipeline() -> (tempfile::TempDir, Pipeline) {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        synthetic::write(dir.path(), 1).expect("writable");
-        let options = LoadOptions::new(OpenDevice::cpu());
-        let (pipeline, reports) = Pipeline::load(dir.path(), &options).unwrap_or_else(|error| panic!("{error}"));
-        let parts: Vec<&str> = reports.iter().map(|report| report.component.as_str()).collect();
-        assert_eq!(parts, ["unet", "text_encoder", "text_encoder_2", "vae"]);
-        (dir, pipeline)
-    }
-
-    fn spec(pipeline: &Pipeline) -> GenerationSpec {
-        let sampling = Sampling { steps: 3, ..pipeline.info.sampling };
-        GenerationSpec { seed: 7, images: 2, ..GenerationSpec::new("1girl, (red hat:1.2)", 32, 48, sampling) }
-    }
-
-    fn draw(pipeline: &Pipeline, spec: &GenerationSpec) -> Vec<Rgb8> {
-        match pipeline.generate(spec, &mut |_| ControlFlow::Continue(())) {
-            Ok(Outcome::Finished { images, .. }) => images,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_picture_depends_on_seed_prompt_negative_and_solver_and_not_on_its_batch() {
-        let (_dir, pipeline) = pipeline();
-        let spec = spec(&pipeline);
-        let first = draw(&pipeline, &spec);
-        assert_eq!((first.len(), first[0].width_px, first[0].height_px), (2, 32, 48));
-        assert_ne!(first[0], first[1]);
-        assert_eq!(draw(&pipeline, &spec), first);
-        for (alone, together) in draw(&pipeline, &GenerationSpec { max_batch: 1, ..spec.clone() }).iter().zip(&first) {
-            let difference = alone.pixels.iter().zip(&together.pixels).map(|(a, b)| a.abs_diff(*b)).max();
-            assert!(difference <= Some(1), "{difference:?}");
-        }
-        let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
-        assert!(second == first[1..], "the second picture alone");
-        let by = |solver, schedule| Sampling { solver, schedule, ..spec.sampling };
-        let rescaled = Guidance { rescale: 0.7, ..spec.sampling.guidance };
-        for changed in [
-            GenerationSpec { seed: 8, ..spec.clone() },
-            GenerationSpec { text: "1girl, (red hat:1.3)".into(), ..spec.clone() },
-            GenerationSpec { negative: "blurry".into(), ..spec.clone() },
-            GenerationSpec { sampling: by(Solver::Dpm, NoiseSchedule::Native), ..spec.clone() },
-            GenerationSpec { sampling: by(Solver::Ddim, NoiseSchedule::Native), ..spec.clone() },
-            GenerationSpec { sampling: by(Solver::UniPc, NoiseSchedule::Exponential), ..spec.clone() },
-            GenerationSpec { sampling: by(Solver::EulerAncestral, NoiseSchedule::Native), ..spec.clone() },
-            GenerationSpec { sampling: by(Solver::Euler, NoiseSchedule::Karras), ..spec.clone() },
-            GenerationSpec { sampling: Sampling { guidance: rescaled, ..spec.sampling }, ..spec.clone() },
-        ] {
-            assert_ne!(draw(&pipeline, &changed), first, "{changed:?}");
-        }
-    }
-
-    /// The noise that a solver adds is a function of seed, picture, pass and step.
-    #[test]
-    fn an_ancestral_picture_is_the_same_again_and_alone() {
-        let (_dir, pipeline) = pipeline();
-        let mut spec = spec(&pipeline);
-        spec.sampling.solver = Solver::EulerAncestral;
-        let first = draw(&pipeline, &spec);
-        assert_eq!(draw(&pipeline, &spec), first);
-        let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
-        assert!(second == first[1..], "the second picture alone");
-    }
-
-    #[test]
-    fn images_begin_from_an_image_keep_what_a_mask_keeps_and_have_a_second_pass() {
-        let (_dir, pipeline) = pipeline();
-        let pixels: Vec<u8> = (0..3 * 32 * 48).map(|place| (place / 20) as u8).collect();
-        let image = Arc::new(Rgb8 { width_px: 32, height_px: 48, pixels });
-        let mut mask = Mask::empty(32, 48);
-        mask.mark(&Area { left_px: 8, top_px: 8, width_px: 16, height_px: 16 });
-        let mut spec = spec(&pipeline);
-        spec.sampling.steps = 6;
-        let from_noise = draw(&pipeline, &spec);
-        for solver in [Solver::Euler, Solver::Dpm, Solver::EulerAncestral, Solver::Ddim, Solver::UniPc] {
-            spec.sampling.solver = solver;
-            let init = InitImage { image: Arc::clone(&image), strength: 0.5, mask: None, region: None };
-            let changed = GenerationSpec { init: Some(init.clone()), ..spec.clone() };
-            let (mut steps, mut pixels) = (Vec::new(), Vec::new());
-            let outcome = pipeline.generate(&changed, &mut |progress| {
-                if let Progress::Step(step) = progress {
-                    steps.push((step.report.index, step.report.total));
-                }
-                ControlFlow::Continue(())
-            });
-            if let Ok(Outcome::Finished { images, .. }) = outcome {
-                pixels = images;
-            }
-            assert_eq!((steps, pixels.len()), (vec![(1, 3), (2, 3), (3, 3)], 2), "{solver}");
-            assert_eq!(draw(&pipeline, &changed), pixels);
-            let masked = InitImage { mask: Some(Arc::new(mask.clone())), ..init.clone() };
-            for picture in draw(&pipeline, &GenerationSpec { init: Some(masked), ..spec.clone() }) {
-                let both = picture.pixels.as_chunks::<3>().0.iter().zip(image.pixels.as_chunks::<3>().0);
-                let differing = both.zip(mask.levels()).filter(|((found, before), level)| {
-                    assert!(**level > 0 || found == before);
-                    found != before
-                });
-                assert!(differing.count() > 100, "{solver}");
-            }
-            let whole = InitImage { strength: 1.0, ..init };
-            let alone = GenerationSpec { init: Some(whole), ..spec.clone() };
-            assert_eq!(draw(&pipeline, &alone), draw(&pipeline, &spec), "all noise");
-        }
-        spec.sampling.solver = Solver::Euler;
-        let second = SecondPass { width_px: 48, height_px: 72, upscaler: Upscaler::Lanczos, strength: 0.5, steps: 4 };
-        let enlarged = draw(&pipeline, &GenerationSpec { second_pass: Some(second), ..spec.clone() });
-        assert_eq!((enlarged[0].width_px, enlarged[0].height_px, enlarged.len()), (48, 72, 2));
-        assert_ne!(enlarged[0], from_noise[0].resampled(48, 72));
-    }
-
-    #[test]
-    fn steps_are_reported_and_can_be_stopped() {
-        let (_dir, pipeline) = pipeline();
-        let mut levels = Vec::new();
-        let outcome = pipeline.generate(&spec(&pipeline), &mut |progress| {
-            let Progress::Step(step) = progress else { return ControlFlow::Continue(()) };
-            assert_eq!(step.previews(PreviewMethod::Linear).len(), 2);
-            levels.push((step.report.index, step.report.t));
-            if step.report.index == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        assert!(matches!(outcome, Ok(Outcome::Stopped { after_step: 2 })), "{outcome:?}");
-        assert!(levels[0].1 < levels[1].1 && levels[1].1 < 1.0, "{levels:?}");
-    }
-
-    #[test]
-    fn options_that_this_family_does_not_have_are_refused() {
-        let (_dir, pipeline) = pipeline();
-        let spec = spec(&pipeline);
-        for (sampling, field) in [
-            (Sampling { shift: 6.0, ..spec.sampling }, "sampling.shift"),
-            (Sampling { solver: Solver::Rk4, ..spec.sampling }, "sampling.solver"),
-            (Sampling { solver: Solver::Ddim, schedule: NoiseSchedule::Karras, ..spec.sampling }, "sampling.schedule"),
-            (Sampling { steps: limits::STEPS.max + 1, ..spec.sampling }, "steps"),
-        ] {
-            let spec = GenerationSpec { sampling, ..spec.clone() };
-            let error = pipeline.generate(&spec, &mut |_| ControlFlow::Continue(())).expect_err("refused");
-            assert!(error.to_string().contains(field), "{error}");
-        }
-    }
-
-    #[test]
-    fn tokens_are_counted_in_chunks() {
-        let (_dir, pipeline) = pipeline();
-        let counts = pipeline.tokens().count("", "red hat BREAK blue sky");
-        let found: Vec<_> = counts.iter().map(|count| (count.encoder, count.tokens)).collect();
-        assert_eq!(found, [("clip_l", 4), ("clip_g", 4)]);
-    }
-}
+mod tests;

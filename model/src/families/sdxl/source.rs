@@ -11,6 +11,7 @@ use crate::checkpoint::{ModelFolder, TensorReader, read_json};
 use crate::error::{ConfigError, LoadError};
 use crate::families::fingerprint;
 use crate::families::folder_files::FolderPart;
+use crate::families::recognise::{Family, recognise};
 
 /// The folder of each part, in the order in which they are loaded.
 pub(crate) const PARTS: [(FilePart, &str); 4] = [
@@ -33,6 +34,13 @@ pub(in crate::families) const FOLDER: &[FolderPart] = &[
     FolderPart::files("tokenizer", TOKENIZER).optional(),
     FolderPart::files("tokenizer_2", TOKENIZER).optional(),
     FolderPart::PREVIEW_DECODER,
+];
+
+/// The files of a refiner's folder that are read.
+pub(in crate::families) const REFINER_FOLDER: &[FolderPart] = &[
+    FolderPart::network(PARTS[0].1),
+    FolderPart::network(PARTS[2].1),
+    FolderPart::files("tokenizer_2", TOKENIZER).optional(),
 ];
 
 /// A model on disk.
@@ -71,7 +79,7 @@ impl Source {
         let kind = SingleFile::open(path)?;
         let refuse = |reason: &str| LoadError::Safetensors { path: path.to_owned(), reason: reason.to_owned() };
         if kind.is_refiner {
-            return Err(refuse("it is a refiner, which does not draw by itself"));
+            return Err(refuse("it is a refiner, which does not draw by itself; name it with --refiner"));
         }
         if !kind.has_vae {
             return Err(refuse(
@@ -79,6 +87,22 @@ impl Source {
             ));
         }
         Ok(Self::File { path: path.to_owned(), kind })
+    }
+
+    /// Opens the folder or file of a refiner.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or is another model.
+    pub(super) fn open_refiner(path: &Path) -> Result<Self, LoadError> {
+        let family = recognise(path)?;
+        if family != Family::StableDiffusionXlRefiner {
+            return Err(LoadError::layout(path, format!("it is a model of {family}, and no refiner")));
+        }
+        if path.is_dir() {
+            return Ok(Self::Folder(ModelFolder::open(path)?));
+        }
+        Ok(Self::File { path: path.to_owned(), kind: SingleFile::open(path)? })
     }
 
     /// The folder or file.
@@ -109,7 +133,7 @@ impl Source {
             Self::File { path, kind } => {
                 let reader = TensorReader::open(name, &[path], device, dtype)?;
                 reader.select(file_part.prefix(kind.is_refiner));
-                Ok(SourcePart { config: published(file_part), reader, path: path.clone() })
+                Ok(SourcePart { config: published(file_part, kind.is_refiner), reader, path: path.clone() })
             }
         }
     }
@@ -129,15 +153,23 @@ impl Source {
     /// SHA-256 of configuration, names, lengths and first bytes.
     pub(super) fn fingerprint(&self) -> Result<String, LoadError> {
         match self {
-            Self::Folder(folder) => fingerprint::of_folder(folder, &PARTS.map(|(_, name)| name)),
+            Self::Folder(folder) => {
+                // A refiner has no CLIP-L.
+                let names: Vec<&str> = PARTS.iter().map(|(_, name)| *name).filter(|name| folder.has(name)).collect();
+                fingerprint::of_folder(folder, &names)
+            }
             Self::File { path, .. } => fingerprint::of_file(path),
         }
     }
 }
 
-/// The configuration of a part of the published base model.
-fn published(part: FilePart) -> Value {
+/// The configuration of a part of the published base model or refiner.
+fn published(part: FilePart, is_refiner: bool) -> Value {
     match part {
+        FilePart::Unet if is_refiner => json!({"block_out_channels": [384, 768, 1536, 1536],
+            "attention_head_dim": [6, 12, 24, 24], "transformer_layers_per_block": 4, "cross_attention_dim": 1280,
+            "addition_time_embed_dim": 256, "projection_class_embeddings_input_dim": 2560,
+            "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"]}),
         FilePart::Unet => json!({"block_out_channels": [320, 640, 1280], "attention_head_dim": [5, 10, 20],
             "transformer_layers_per_block": [1, 2, 10], "cross_attention_dim": 2048, "addition_time_embed_dim": 256,
             "projection_class_embeddings_input_dim": 2816,

@@ -26,17 +26,13 @@ const NOTICE: &str = "random weights: pictures are noise-like, and prompts have 
 ///
 /// A file cannot be written.
 pub fn write(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
-    let faults = |part: &str, reason: String| SyntheticError::Preset { preset: format!("sdxl/{part}"), reason };
-    for (part, config) in [
+    let parts = [
         ("unet", unet_config()),
         ("text_encoder", clip_config("CLIPTextModel", "quick_gelu", 16)),
         ("text_encoder_2", clip_config("CLIPTextModelWithProjection", "gelu", 24)),
         ("vae", vae_config()),
-    ] {
-        write_json(&dir.join(part).join("config.json"), &config)?;
-        let tensors = tensors(part, &config, &dir.join(part)).map_err(|reason| faults(part, reason))?;
-        write_tensors(&dir.join(part).join("diffusion_pytorch_model.safetensors"), &tensors, seed)?;
-    }
+    ];
+    write_parts(dir, &parts, seed)?;
     let scheduler = json!({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
         "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
         "timestep_spacing": "leading", "steps_offset": 1});
@@ -44,6 +40,37 @@ pub fn write(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
     let index = json!({"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true,
         "_sakuga_name": "random-sdxl", "_sakuga_notice": NOTICE, "_sakuga_default_size_px": SIZE_PX});
     write_json(&dir.join("model_index.json"), &index)
+}
+
+/// Writes a refiner for such a checkpoint into the folder `dir`.
+///
+/// # Errors
+///
+/// A file cannot be written.
+pub fn write_refiner(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
+    let text = clip_config("CLIPTextModelWithProjection", "gelu", 24);
+    write_parts(dir, &[("unet", refiner_config()), ("text_encoder_2", text)], seed)?;
+    write_json(&dir.join("model_index.json"), &json!({"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
+}
+
+fn write_parts(dir: &Path, parts: &[(&str, Value)], seed: u64) -> Result<(), SyntheticError> {
+    let faults = |part: &str, reason: String| SyntheticError::Preset { preset: format!("sdxl/{part}"), reason };
+    for (part, config) in parts {
+        write_json(&dir.join(part).join("config.json"), config)?;
+        let tensors = tensors(part, config, &dir.join(part)).map_err(|reason| faults(part, reason))?;
+        write_tensors(&dir.join(part).join("diffusion_pytorch_model.safetensors"), &tensors, seed)?;
+    }
+    Ok(())
+}
+
+fn refiner_config() -> Value {
+    json!({"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16, 16, 16],
+        "attention_head_dim": [1, 2, 2, 2], "transformer_layers_per_block": 1, "layers_per_block": 2,
+        "cross_attention_dim": 24, "norm_num_groups": 4, "in_channels": 4, "out_channels": 4,
+        "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 24 + 5 * 8,
+        "use_linear_projection": true,
+        "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]})
 }
 
 fn unet_config() -> Value {

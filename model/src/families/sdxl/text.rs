@@ -115,6 +115,23 @@ impl TextEncoders {
         TextFeatures { context, pooled: pooled.expect("CLIP-G has a projection") }
     }
 
+    /// Features of a prompt and of a negative prompt, with contexts of equal length. Without a negative prompt they are zeros, or
+    /// those of the empty text.
+    pub fn pair(
+        &self,
+        rules: PromptRules,
+        state: usize,
+        [positive, negative]: [&str; 2],
+        zeros_for_no_negative: bool,
+    ) -> [TextFeatures; 2] {
+        let positive = self.encode(rules, positive, state);
+        let negative = match negative.is_empty() && zeros_for_no_negative {
+            true => positive.zeros(),
+            false => self.encode(rules, negative, state),
+        };
+        self.aligned(rules, state, [positive, negative])
+    }
+
     /// Features of two prompts with contexts of equal length. The shorter one is filled as the rules' program does: with the empty
     /// prompt, or by repeating both up to a common multiple.
     pub fn aligned(&self, rules: PromptRules, state: usize, features: [TextFeatures; 2]) -> [TextFeatures; 2] {

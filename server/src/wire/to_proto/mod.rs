@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sakuga_model_core::{AdapterChoice, PreviewMethod, Stage, StepReport};
+use sakuga_model_core::{AdapterChoice, PreviewMethod, Refiner, Stage, StepReport};
 use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::Strictness;
@@ -220,6 +220,7 @@ pub(crate) fn resolved(request: &Request) -> generation::GenerateRequest {
         // Left out where it is the default: the file of a request that gives none is the same as before the field existed.
         negative_system_prompt: Some(&spec.negative_system_prompt).filter(|own| *own != default).cloned(),
         adapters: spec.adapters.iter().map(adapter).collect(),
+        refiner: spec.refiner.map(refiner),
         ..generation::GenerateRequest::default()
     };
     images::fill(&mut resolved, request.images());
@@ -232,6 +233,15 @@ fn adapter(choice: &AdapterChoice) -> generation::Adapter {
         source: Some(generation::adapter::Source::Sha256(choice.sha256.clone())),
         scale: Some(choice.scale),
         text_scale: Some(choice.text_scale),
+    }
+}
+
+fn refiner(refiner: Refiner) -> generation::Refiner {
+    let Refiner { switch_at, aesthetic_score, negative_aesthetic_score } = refiner;
+    generation::Refiner {
+        switch_at: Some(switch_at),
+        aesthetic_score: Some(aesthetic_score),
+        negative_aesthetic_score: Some(negative_aesthetic_score),
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) fn model(served: &ServedModel) -> system::Model {
         }
         .into(),
         vocabulary: info.vocabulary.as_deref().map(vocabulary),
+        refiner: info.refiner.clone().unwrap_or_default(),
     }
 }
 
