@@ -23,8 +23,10 @@ rule! {
 const MOST_NAMED: usize = 16;
 /// Longer tags are not compared with others.
 const LONGEST_BYTES: usize = 64;
-/// The share of equal letters from which two tags are near.
-const LEAST_SIMILARITY: f64 = 0.5;
+/// The share of equal letters from which two tags are near if they end with the same word, such as `teal_hair` and `blue_hair`.
+const SIMILAR_OF_A_KIND: f64 = 0.5;
+/// The same for tags that end with other words: one is a misspelling or another form of the other.
+const SIMILAR: f64 = 0.75;
 
 /// Looks every tag up in those of the model, whatever the element.
 pub(crate) fn check(outline: &Outline<'_>, tags: &BTreeMap<String, Vec<String>>, findings: &mut Findings) {
@@ -79,7 +81,8 @@ impl<'t> Known<'t> {
     }
 }
 
-/// The most similar tag; of two equally similar ones, that of the same element.
+/// The nearest tag: one whose words are a part of the unknown one, as `smile` of `light_smile`, else the most similar one. Of two
+/// equally near ones, that of the same element.
 fn nearest<'t>(spelling: &str, element: &str, known: &[Known<'t>]) -> Option<&'t str> {
     if spelling.len() > LONGEST_BYTES {
         return None;
@@ -88,18 +91,41 @@ fn nearest<'t>(spelling: &str, element: &str, known: &[Known<'t>]) -> Option<&'t
     let mut best: Option<(f64, bool, &str)> = None;
     for known in known.iter().filter(|known| known.tag.len() <= LONGEST_BYTES) {
         let is_same = known.element == element;
-        let is_better = |similarity: f64| best.is_none_or(|(most, same, _)| (similarity, is_same) > (most, same));
+        let is_better = |nearness: f64| best.is_none_or(|(most, same, _)| (nearness, is_same) > (most, same));
         // The lengths alone bound the similarity: most tags are left out without counting edits.
-        let bound = length.min(known.length) as f64 / length.max(known.length).max(1) as f64;
-        if bound < LEAST_SIMILARITY || !is_better(bound) {
-            continue;
-        }
-        let similarity = strsim::normalized_damerau_levenshtein(&known.spelling, spelling);
-        if similarity >= LEAST_SIMILARITY && is_better(similarity) {
-            best = Some((similarity, is_same, known.tag));
+        let shared = length.min(known.length) as f64 / length.max(known.length).max(1) as f64;
+        let nearness = if has_words(spelling, &known.spelling) {
+            1.0 + shared
+        } else {
+            let least = if last_word(spelling) == last_word(&known.spelling) { SIMILAR_OF_A_KIND } else { SIMILAR };
+            if shared < least || !is_better(shared) {
+                continue;
+            }
+            let similarity = strsim::normalized_damerau_levenshtein(&known.spelling, spelling);
+            if similarity < least {
+                continue;
+            }
+            similarity
+        };
+        if is_better(nearness) {
+            best = Some((nearness, is_same, known.tag));
         }
     }
     best.map(|(_, _, tag)| tag)
+}
+
+/// Whether a spelling contains these words next to each other, and others.
+fn has_words(spelling: &str, words: &str) -> bool {
+    let is_end = |rest: &str, at: fn(&str) -> Option<char>| at(rest).is_none_or(|character| character == '_');
+    !words.is_empty()
+        && spelling.match_indices(words).any(|(start, found)| {
+            is_end(&spelling[..start], |before| before.chars().next_back())
+                && is_end(&spelling[start + found.len()..], |after| after.chars().next())
+        })
+}
+
+fn last_word(spelling: &str) -> &str {
+    spelling.rsplit('_').next().unwrap_or(spelling)
 }
 
 #[cfg(test)]
@@ -132,6 +158,29 @@ mod tests {
         assert!(messages[2].ends_with("knows no tag like it"), "{messages:?}");
         assert!(findings.iter().all(|finding| finding.severity == Severity::Advice));
         assert!(findings.iter().filter_map(|finding| finding.fix.as_ref()).all(|fix| fix.edits.is_empty()));
+    }
+
+    #[test]
+    fn a_tag_is_near_by_its_words_or_by_its_letters() {
+        let list = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect::<Vec<_>>();
+        let expression = list(&["smile", "open_mouth", "night", "standing", "day"]);
+        let background = list(&["city", "red_dress", "blue_hair"]);
+        let known: Vec<Known<'_>> =
+            Known::of("expression", &expression).chain(Known::of("background", &background)).collect();
+        for (unknown, expected) in [
+            ("light_smile", Some("smile")),
+            ("city_at_night", Some("night")),
+            ("smiley", Some("smile")),
+            ("opn_mouth", Some("open_mouth")),
+            ("long_red_dress", Some("red_dress")),
+            ("teal_hair", Some("blue_hair")),
+            ("sitting", None),
+            ("daylight", None),
+            ("open_book", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(unknown, "expression", &known), expected, "{unknown}");
+        }
     }
 
     #[test]
