@@ -66,9 +66,11 @@ impl Alternatives<'_> {
         })
     }
 
-    /// Fewer images, a smaller size, and one pass instead of two, each as large as it fits.
+    /// Fewer images, a smaller size, a smaller factor of the second pass, and one pass instead of two, each as large as it fits.
     fn smaller(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Vec<Change> {
-        [self.fewer_images(&fits), self.smaller_size(&fits), self.one_pass(&fits)].into_iter().flatten().collect()
+        let changes =
+            [self.fewer_images(&fits), self.smaller_size(&fits), self.smaller_factor(&fits), self.one_pass(&fits)];
+        changes.into_iter().flatten().collect()
     }
 
     fn fewer_images(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
@@ -111,6 +113,14 @@ impl Alternatives<'_> {
         Some(Change {
             fields: vec![("width", width.to_string()), ("height", height.to_string())],
             description: format!("ask for {width}x{height} instead of {}x{}", spec.width_px, spec.height_px),
+        })
+    }
+
+    fn smaller_factor(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
+        let factor = self.jobs.largest_factor(self.request, fits)?;
+        Some(Change {
+            fields: vec![("second_pass.factor", factor.to_string())],
+            description: format!("enlarge by {factor} in the second pass"),
         })
     }
 

@@ -163,7 +163,7 @@ impl Jobs {
         }
         let reservation = self.dependencies.scheduler.reserve(&client)?;
         let prepared = prepare(&self.dependencies, id, (client, &owner), request, policy)?;
-        self.memory(&prepared.request).check()?;
+        self.check_memory(&prepared.request)?;
         let forecast = reservation.position(&prepared.request, policy.timeout)?;
         Ok(Admitted { prepared, reservation, forecast })
     }

@@ -1,11 +1,12 @@
 //! [`JobMemory`]: whether a job fits into the memory of the device.
 
-use sakuga_model_core::GenerationSpec;
+use sakuga_model_core::{GenerationSpec, SecondPass, limits};
 
 use super::registry::{Dependencies, Jobs};
-use crate::error::ServerError;
+use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
 use crate::models::ModelId;
+use crate::request::images::enlarged_edge;
 
 /// The memory of the device that a job needs, by estimate, and what there is for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,40 @@ impl Jobs {
     /// The memory of a job.
     pub(super) fn memory(&self, request: &JobRequest) -> JobMemory {
         self.memory_of(request.model, &request.spec)
+    }
+
+    /// Fails if a job does not fit into the memory of the device. If a smaller factor of its second pass is enough, the error names
+    /// that field.
+    pub(super) fn check_memory(&self, request: &JobRequest) -> Result<(), ServerError> {
+        let Err(error) = self.memory(request).check() else { return Ok(()) };
+        let fits = |spec: &GenerationSpec| self.memory_of(request.model, spec).fits();
+        match self.largest_factor(request, fits) {
+            Some(factor) => {
+                let text = format!("{error}; use at most {factor}");
+                Err(ServerError::invalid(limits::FACTOR.field, Violation::OUT_OF_RANGE, text))
+            }
+            None => Err(error),
+        }
+    }
+
+    /// The largest factor of the second pass with which a job fits, in hundredths. `None`: it has no second pass, or none fits.
+    pub(super) fn largest_factor(&self, request: &JobRequest, fits: impl Fn(&GenerationSpec) -> bool) -> Option<f32> {
+        let spec = &request.spec;
+        let second = spec.second_pass?;
+        let multiple_px = self.dependencies.models.get(request.model).info.model.size.multiple_px.max(1);
+        let enlarged = |factor: f32| {
+            let edge = |edge_px| enlarged_edge(edge_px, factor, multiple_px);
+            SecondPass { width_px: edge(spec.width_px), height_px: edge(spec.height_px), ..second }
+        };
+        let is_smaller = |pass: &SecondPass| {
+            let size = (pass.width_px, pass.height_px);
+            size.0 < second.width_px && size != (spec.width_px, spec.height_px)
+        };
+        let hundredths = (limits::FACTOR.min * 100.0) as u16..=(limits::FACTOR.max * 100.0) as u16;
+        hundredths.rev().map(|hundredth| f32::from(hundredth) / 100.0).find(|factor| {
+            let pass = enlarged(*factor);
+            is_smaller(&pass) && fits(&GenerationSpec { second_pass: Some(pass), ..spec.clone() })
+        })
     }
 
     /// The memory of what a model would draw.

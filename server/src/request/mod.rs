@@ -386,7 +386,11 @@ impl UncheckedRequest {
         let counts = rules.tokens.count(&spec.system_prompt, &spec.text);
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
-        diagnostics.extend(untrained_size::finding(model, width_px, height_px));
+        diagnostics.extend(untrained_size::finding(model, [width_px, height_px], "width"));
+        let enlarged = spec.second_pass.map(|second| [second.width_px, second.height_px]);
+        diagnostics.extend(
+            enlarged.and_then(|size| untrained_size::finding(model, size, sakuga_model_core::limits::FACTOR.field)),
+        );
         let negative_counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
         if !(spec.negative.is_empty() && spec.negative_system_prompt.is_empty()) {
             // A negative prompt inside the prompt's text has its places there.

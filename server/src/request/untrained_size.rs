@@ -6,8 +6,8 @@ use sakuga_schema::{Diagnostic, Fix, Position, Severity};
 /// The prompt language's name for it; its reference documents the rule.
 const CODE: &str = "unknown-to-model";
 
-/// A warning if the model states its training sizes and this one is not covered by them.
-pub(super) fn finding(model: &ModelInfo, width_px: u32, height_px: u32) -> Option<Diagnostic> {
+/// A warning if the model states its training sizes and this one is not covered by them. `field` is what the size follows from.
+pub(super) fn finding(model: &ModelInfo, [width_px, height_px]: [u32; 2], field: &str) -> Option<Diagnostic> {
     let vocabulary = model.vocabulary.as_deref().filter(|known| !known.covers_size(width_px, height_px))?;
     let mut sizes: Vec<String> =
         vocabulary.sizes_px.iter().map(|[width, height]| format!("{width}x{height}")).collect();
@@ -20,7 +20,7 @@ pub(super) fn finding(model: &ModelInfo, width_px: u32, height_px: u32) -> Optio
         span: 0..0,
         start: Position::of("", 0),
         end: Position::of("", 0),
-        path: "width".to_owned(),
+        path: field.to_owned(),
         fix: Some(Fix { description: format!("use a size near those of training: {sizes}"), edits: Vec::new() }),
     })
 }

@@ -165,6 +165,20 @@ async fn what_does_not_fit_comes_with_changes_that_make_it_fit() {
         assert!(estimate(&server, request).await.fits, "{change:?}");
     }
     assert_eq!(obstacle.changes[0].fields[0].value, "2", "the most that fit");
+
+    let enlarged = |factor| {
+        let second_pass = SecondPass { factor: Some(factor), steps: 4, ..SecondPass::default() };
+        GenerateRequest { second_pass: Some(second_pass), ..request(1) }
+    };
+    let refused = server.generation().generate(enlarged(3.0)).await.expect_err("nine times as many pixels");
+    let (reason, fix) = violations(&refused).remove("second_pass.factor").expect("the field to change");
+    let obstacle = estimate(&server, enlarged(3.0)).await.obstacles.remove(0);
+    let fields = obstacle.changes.iter().flat_map(|change| &change.fields);
+    let fitting = fields.into_iter().find(|field| field.field == "second_pass.factor").expect("a change");
+    assert_eq!((refused.code(), reason.as_str()), (Code::InvalidArgument, "out-of-range"));
+    assert!(fix.ends_with(&format!("use at most {}", fitting.value)), "{fix}");
+    let factor: f32 = fitting.value.parse().expect("a number");
+    assert!(estimate(&server, enlarged(factor)).await.fits && !estimate(&server, enlarged(factor + 0.1)).await.fits);
     server.stop().await;
 }
 

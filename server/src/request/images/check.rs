@@ -379,7 +379,7 @@ impl Check<'_> {
 }
 
 /// An edge after a second pass: rounded down to a multiple. The factor counts as the decimal number that is written for it.
-fn enlarged_edge(edge_px: u32, factor: f32, multiple_px: u32) -> u32 {
+pub(crate) fn enlarged_edge(edge_px: u32, factor: f32, multiple_px: u32) -> u32 {
     let decimal: f64 = factor.to_string().parse().unwrap_or(f64::from(factor));
     // A product that is whole may come out a little below.
     let edge = (f64::from(edge_px) * decimal + 1e-6) as u32;
