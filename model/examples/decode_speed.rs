@@ -137,7 +137,8 @@ fn parts(gpu: &Arc<Gpu>, size_px: usize) -> Result<(), Failure> {
         (5, 1, 128, 128),
     ] {
         let at = image(divisor, output);
-        let shape = Shape { height: at.height, width: at.width, input, output, kernel: 3, stride: 1, padding: 1 };
+        let input_size = [at.height, at.width];
+        let shape = Shape { batch: 1, input_size, input, output, kernel: 3, stride: 1, padding: 1 };
         let [x, y] = [at.with_channels(input), at].map(|image| image.elements() * 2);
         let elapsed = timed(gpu, &[x, y, input * output * 9 * 2], |session, places| {
             let operands = Operands { x: places[0], filter: places[2], y: places[1] };
@@ -157,14 +158,14 @@ fn parts(gpu: &Arc<Gpu>, size_px: usize) -> Result<(), Failure> {
         let rate = |elapsed: f64, images: usize| (images * bytes) as f64 / elapsed / 1e9;
         let sums = timed(gpu, &sizes, |session, places| {
             let terms = Terms { x: places[0], ..Terms::default() };
-            session.image_kernels.merge(session.stream, at, terms, 0, places[2])
+            session.image_kernels.merge(session.stream, (at, 1), terms, 0, places[2])
         })?;
         let merged = timed(gpu, &sizes, |session, places| {
-            let terms = Terms { x: places[0], bias: 0, residual: places[1] };
-            session.image_kernels.merge(session.stream, at, terms, places[1], places[2])
+            let terms = Terms { x: places[0], residual: places[1], ..Terms::default() };
+            session.image_kernels.merge(session.stream, (at, 1), terms, places[1], places[2])
         })?;
         let normed = timed(gpu, &sizes, |session, places| {
-            session.image_kernels.scale_shift(session.stream, at, places[0], places[3], places[1], true)
+            session.image_kernels.scale_shift(session.stream, (at, 1), places[0], None, places[3], places[1], true)
         })?;
         println!(
             "  {channels} at {0}x{0}: sums {sums:.3} ms ({1:.2} TB/s), sum of two {merged:.3} ms ({2:.2} TB/s), norm and \

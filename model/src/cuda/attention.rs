@@ -31,21 +31,27 @@ const LENGTH_IDS: [i64; 2] = [6, 7];
 /// Lengths that are kept on the device at once.
 const LENGTHS_MAX: usize = 32;
 
-/// One call: `batch` rows of `tokens` tokens each, all of them or the first ones of each row.
+/// One call: `batch` rows of `tokens` queries each, all of them or the first ones of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Rows.
     pub batch: usize,
-    /// Tokens of each row, padding included.
+    /// Queries of each row, padding included.
     pub tokens: usize,
-    /// Tokens from one row to the next.
+    /// Queries from one row to the next.
     pub row_tokens: usize,
+    /// Keys of each row, padding included.
+    pub keys: usize,
+    /// Keys from one row to the next.
+    pub row_keys: usize,
     /// Whether keys beyond a row's own length are masked.
     pub is_masked: bool,
     /// Query heads, key and value heads, elements of a head.
     pub heads: [usize; 3],
-    /// Elements from one token to the next, of query, key and value.
+    /// Elements from one query to the next.
     pub token_stride: usize,
+    /// Elements from one key to the next, and from one value to the next.
+    pub key_stride: usize,
     /// The same of the result.
     pub out_stride: usize,
 }
@@ -58,10 +64,25 @@ impl Shape {
             batch,
             tokens,
             row_tokens: tokens,
+            keys: tokens,
+            row_keys: tokens,
             is_masked: false,
             heads: [heads.query, heads.kv, heads.dim],
             token_stride: heads.width(),
+            key_stride: heads.width(),
             out_stride: heads.query * heads.dim,
+        }
+    }
+
+    /// Queries `[batch, tokens, query heads * head_dim]` over a fused projection to keys and values,
+    /// `[batch, keys, 2 key heads * head_dim]`, all contiguous.
+    pub fn crossed(batch: usize, tokens: usize, keys: usize, heads: Heads) -> Self {
+        Self {
+            keys,
+            row_keys: keys,
+            token_stride: heads.query * heads.dim,
+            key_stride: 2 * heads.kv * heads.dim,
+            ..Self::fused(batch, tokens, heads)
         }
     }
 }
@@ -210,7 +231,7 @@ impl Attention {
                 queued => return queued,
             }
         }
-        self.run(stream, &Shape { tokens: length, ..*shape }, operands)
+        self.run(stream, &Shape { tokens: length, keys: length, ..*shape }, operands)
     }
 
     /// Queues `softmax(q kᵀ / sqrt(head_dim)) v` of each row and head.
@@ -267,16 +288,16 @@ impl Drop for Attention {
 
 fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<Plan, CudaError> {
     let [heads, kv_heads, head_dim] = shape.heads.map(|size| size as i64);
-    let (batch, tokens, row_tokens) = (shape.batch as i64, shape.tokens as i64, shape.row_tokens as i64);
-    let tensor = |id: i64, heads: i64, token_stride: usize| {
-        let token_stride = token_stride as i64;
+    let batch = shape.batch as i64;
+    let tensor = |id: i64, heads: i64, [tokens, row_tokens, token_stride]: [usize; 3]| {
+        let [tokens, row_tokens, token_stride] = [tokens, row_tokens, token_stride].map(|size| size as i64);
         let strides = [row_tokens * token_stride, head_dim, token_stride, 1];
         describe(id, cudnnDataType_t::CUDNN_DATA_BFLOAT16, [batch, heads, tokens, head_dim], strides, false)
     };
-    let q = tensor(IDS[0], heads, shape.token_stride)?;
-    let k = tensor(IDS[1], kv_heads, shape.token_stride)?;
-    let v = tensor(IDS[2], kv_heads, shape.token_stride)?;
-    let out = tensor(IDS[3], heads, shape.out_stride)?;
+    let q = tensor(IDS[0], heads, [shape.tokens, shape.row_tokens, shape.token_stride])?;
+    let k = tensor(IDS[1], kv_heads, [shape.keys, shape.row_keys, shape.key_stride])?;
+    let v = tensor(IDS[2], kv_heads, [shape.keys, shape.row_keys, shape.key_stride])?;
+    let out = tensor(IDS[3], heads, [shape.tokens, shape.row_tokens, shape.out_stride])?;
     let scale = describe(IDS[4], cudnnDataType_t::CUDNN_DATA_FLOAT, [1; 4], [1; 4], true)?;
 
     let operation = Descriptor::new(Kind::CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR)?;

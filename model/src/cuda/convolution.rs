@@ -28,13 +28,13 @@ const NOTES_MAX: usize = Note::CUDNN_NUMERICAL_NOTE_TYPE_COUNT as usize;
 const UNWANTED: [Note; 2] =
     [Note::CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, Note::CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION];
 
-/// A convolution over one bf16 image.
+/// A convolution over bf16 images of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Rows of the result.
-    pub height: usize,
-    /// Columns of the result.
-    pub width: usize,
+    /// Images.
+    pub batch: usize,
+    /// Rows and columns of the input.
+    pub input_size: [usize; 2],
     /// Channels of the input, a multiple of 8.
     pub input: usize,
     /// Channels of the result, a multiple of 8.
@@ -48,25 +48,26 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Rows and columns of the input.
-    pub fn input_size(&self) -> [usize; 2] {
-        [self.height, self.width].map(|size| (size - 1) * self.stride + self.kernel - 2 * self.padding)
+    /// Rows and columns of the result.
+    pub fn output_size(&self) -> [usize; 2] {
+        self.input_size.map(|size| (size + 2 * self.padding - self.kernel) / self.stride + 1)
     }
 
     /// Multiplications and additions.
     pub fn flops(&self) -> usize {
-        2 * self.height * self.width * self.input * self.output * self.kernel * self.kernel
+        let [height, width] = self.output_size();
+        2 * self.batch * height * width * self.input * self.output * self.kernel * self.kernel
     }
 }
 
 /// Addresses of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// The image, of [`Shape::input_size`] and `input` channels.
+    /// The images, `[batch, height, width, input]`.
     pub x: u64,
     /// The filter, `[output, kernel, kernel, input]`.
     pub filter: u64,
-    /// The result, `[height, width, output]`.
+    /// The result, `[batch, height, width, output]` with the size of [`Shape::output_size`].
     pub y: u64,
 }
 
@@ -177,17 +178,17 @@ fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<
 
 /// The one operation, as a graph.
 fn graph(handle: cudnnHandle_t, shape: &Shape) -> Result<Descriptor, CudaError> {
-    let [height, width, input, output, kernel] =
-        [shape.height, shape.width, shape.input, shape.output, shape.kernel].map(|size| size as i64);
-    let [input_height, input_width] = shape.input_size().map(|size| size as i64);
+    let [batch, input, output, kernel] = [shape.batch, shape.input, shape.output, shape.kernel].map(|size| size as i64);
+    let [input_height, input_width] = shape.input_size.map(|size| size as i64);
+    let [height, width] = shape.output_size().map(|size| size as i64);
     let [stride, padding] = [shape.stride, shape.padding].map(|size| size as i64);
     let tensor = |id: i64, [n, c, h, w]: [i64; 4]| {
         let strides = [h * w * c, 1, w * c, c];
         describe(id, cudnnDataType_t::CUDNN_DATA_BFLOAT16, [n, c, h, w], strides, false)
     };
-    let x = tensor(IDS[0], [1, input, input_height, input_width])?;
+    let x = tensor(IDS[0], [batch, input, input_height, input_width])?;
     let filter = tensor(IDS[1], [output, input, kernel, kernel])?;
-    let y = tensor(IDS[2], [1, output, height, width])?;
+    let y = tensor(IDS[2], [batch, output, height, width])?;
 
     let convolution = Descriptor::new(Kind::CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)?;
     let float = [cudnnDataType_t::CUDNN_DATA_FLOAT];
@@ -253,9 +254,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_counted_and_the_size_of_the_input_follows_from_that_of_the_result() {
-        let shape = Shape { height: 4, width: 2, input: 8, output: 16, kernel: 3, stride: 1, padding: 1 };
-        assert_eq!((shape.flops(), shape.input_size()), (2 * 8 * 8 * 16 * 9, [4, 2]));
-        assert_eq!(Shape { stride: 2, padding: 0, ..shape }.input_size(), [9, 5]);
+    fn work_is_counted_and_the_size_of_the_result_follows_from_that_of_the_input() {
+        let shape = Shape { batch: 3, input_size: [4, 2], input: 8, output: 16, kernel: 3, stride: 1, padding: 1 };
+        assert_eq!((shape.flops(), shape.output_size()), (2 * 3 * 8 * 8 * 16 * 9, [4, 2]));
+        assert_eq!(Shape { input_size: [9, 5], stride: 2, padding: 0, ..shape }.output_size(), [4, 2]);
+        assert_eq!(Shape { input_size: [8, 5], stride: 2, ..shape }.output_size(), [4, 3]);
     }
 }

@@ -21,6 +21,7 @@ use super::product::{Products, WORKSPACE_BYTES};
 use super::profile::{Profile, ProfileSpan};
 use super::session::{Scratch, Session};
 use super::text_kernels::TextKernels;
+use super::transformer_kernels::TransformerKernels;
 
 /// An opened GPU.
 pub struct Gpu {
@@ -61,6 +62,7 @@ struct State {
     kernels: Kernels,
     image_kernels: ImageKernels,
     text_kernels: TextKernels,
+    transformer_kernels: TransformerKernels,
     /// `None` if the device has no fp8.
     fp8_kernels: Option<Fp8Kernels>,
     scratch: Scratch,
@@ -117,6 +119,7 @@ impl Gpu {
         let kernels = Kernels::load(capability)?;
         let image_kernels = ImageKernels::load(capability)?;
         let text_kernels = TextKernels::load(capability)?;
+        let transformer_kernels = TransformerKernels::load(capability)?;
         let has_fp8 = capability >= fp8_kernels::CAPABILITY_MIN;
         let fp8_kernels = has_fp8.then(|| Fp8Kernels::load(capability)).transpose()?;
         let versions = Versions { cublaslt: products.version(), cudnn: attention.version() };
@@ -131,6 +134,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            transformer_kernels,
             fp8_kernels,
             scratch: Scratch::default(),
             profile: None,
@@ -177,6 +181,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            transformer_kernels,
             fp8_kernels,
             scratch,
             profile,
@@ -201,6 +206,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            transformer_kernels,
             fp8_kernels: fp8_kernels.as_ref(),
             scratch,
             profile,

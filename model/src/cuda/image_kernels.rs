@@ -1,10 +1,11 @@
-//! Our kernels for channels-last images, `[height, width, channels]` in bf16: what an autoencoder computes between its
-//! convolutions. Declarations are in `kernels/image.cu`.
+//! Our kernels for channels-last images, `[height, width, channels]` in bf16: what an autoencoder and a U-Net compute
+//! between their convolutions. Declarations are in `kernels/image.cu`.
 
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
-use super::launch::{arguments, function, launch, launch_each, module};
+use super::kernels::Modulation;
+use super::launch::{arguments, function, launch, launch_each, launch_grid, module};
 use super::operand::Operand;
 
 /// Blocks that an image is divided among by pixelwise kernels: a few for each multiprocessor of a large GPU. It is the
@@ -13,6 +14,8 @@ const BLOCKS: usize = 1056;
 /// Threads of such a block: the target, and the limit (`THREADS_MAX`).
 const THREADS: usize = 256;
 const THREADS_MAX: usize = 512;
+/// Pixels of a block at least: with fewer, the partial sums of a small image would be as large as the image.
+const PIXELS_MIN: usize = 8;
 /// Pixels that a thread processes at once (`UNROLL`).
 const UNROLL: usize = 4;
 /// Threads of a block that sums or reads one row.
@@ -66,7 +69,7 @@ impl Image {
         Self { height: self.height + 1, width: self.width + 1, ..self }
     }
 
-    /// Bytes of the sums that [`ImageKernels::merge`] leaves.
+    /// Bytes of the sums that [`ImageKernels::merge`] leaves for an image.
     pub fn partials_bytes(&self) -> usize {
         self.spread().blocks * 2 * self.channels * size_of::<f32>()
     }
@@ -74,7 +77,7 @@ impl Image {
     fn spread(&self) -> Spread {
         let vectors = self.channels / 8;
         let lanes = (THREADS / vectors.max(1)).max(1);
-        let per_block = self.pixels().div_ceil(BLOCKS).max(1).next_multiple_of(lanes * UNROLL);
+        let per_block = self.pixels().div_ceil(BLOCKS).max(PIXELS_MIN).next_multiple_of(lanes * UNROLL);
         Spread { threads: lanes * vectors, per_block, blocks: self.pixels().div_ceil(per_block) }
     }
 }
@@ -94,6 +97,8 @@ pub struct Terms {
     pub x: u64,
     /// Address of a vector over its channels.
     pub bias: u64,
+    /// Such a vector for each image of a batch.
+    pub row_bias: Modulation,
     /// Address of another image.
     pub residual: u64,
 }
@@ -111,6 +116,38 @@ pub struct GroupNorm {
     pub eps: f32,
 }
 
+/// What the norm of a batch of images reads, and is a table for.
+#[derive(Debug, Clone, Copy)]
+pub struct Normed {
+    /// Sizes of an image, with all channels.
+    pub image: Image,
+    /// Images.
+    pub rows: usize,
+    /// Address of the sums of [`ImageKernels::merge`].
+    pub partials: u64,
+    /// Of a second image that has the last channels, if there is one: its channels and the address of its sums.
+    pub tail: Option<(usize, u64)>,
+    /// Address of the bias that was summed but is not in the image, or 0.
+    pub added: u64,
+    /// Such a bias for each image.
+    pub row_added: Modulation,
+}
+
+/// Sums of neighbouring channels; the layout of `struct ChannelSums`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+struct ChannelSums {
+    partials: u64,
+    blocks: i32,
+    channels: i32,
+}
+
+impl ChannelSums {
+    fn new(image: Image, partials: u64) -> Self {
+        Self { partials, blocks: image.spread().blocks as i32, channels: image.channels as i32 }
+    }
+}
+
 /// Extents and strides of four axes; the layout of `struct Axes`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +162,8 @@ pub struct ImageKernels {
     merge_double: CUfunction,
     group_table: CUfunction,
     scale_shift: CUfunction,
+    bias_silu: CUfunction,
+    enlarge: CUfunction,
     channels_last: CUfunction,
     channels_first: CUfunction,
     rearrange: CUfunction,
@@ -148,6 +187,8 @@ impl ImageKernels {
             merge_double: function(image, "merge_double")?,
             group_table: function(image, "group_table")?,
             scale_shift: function(image, "scale_shift")?,
+            bias_silu: function(image, "bias_silu")?,
+            enlarge: function(image, "enlarge")?,
             channels_last: function(image, "channels_last")?,
             channels_first: function(image, "channels_first")?,
             rearrange: function(image, "rearrange")?,
@@ -156,27 +197,27 @@ impl ImageKernels {
         })
     }
 
-    /// Writes the sum of `terms` to `out`, unless that is 0; `out` may be one of them. Partial sums for the group norm
-    /// of the result go to `partials`, [`Image::partials_bytes`].
+    /// Writes the sum of `terms` of `rows` images to `out`, unless that is 0; `out` may be one of them. Partial sums for
+    /// the group norm of the result go to `partials`, [`Image::partials_bytes`] for each image.
     pub fn merge(
         &self,
         stream: CUstream,
-        image: Image,
+        (image, rows): (Image, usize),
         terms: Terms,
         out: u64,
         partials: u64,
     ) -> Result<(), CudaError> {
-        let Terms { x, bias, residual } = terms;
+        let Terms { x, bias, row_bias, residual } = terms;
         let Spread { threads, per_block, blocks } = image.spread();
         let (pixels, channels, per_block) = (image.pixels() as i64, image.channels as i32, per_block as i32);
-        let mut arguments = arguments![x, bias, residual, out, partials, pixels, channels, per_block];
-        launch(self.merge, blocks as u64, threads as u32, stream, &mut arguments)
+        let mut arguments = arguments![x, bias, row_bias, residual, out, partials, pixels, channels, per_block];
+        launch_grid(self.merge, blocks as u64, rows as u32, threads as u32, stream, &mut arguments)
     }
 
     /// Writes the sum of `terms` to `out`, upsampled to twice the height and width by repetition; `out` must not be one
     /// of them.
     pub fn merge_double(&self, stream: CUstream, image: Image, terms: Terms, out: u64) -> Result<(), CudaError> {
-        let Terms { x, bias, residual } = terms;
+        let Terms { x, bias, residual, .. } = terms;
         let Spread { threads, per_block, blocks } = image.spread();
         let (pixels, channels, per_block) = (image.pixels() as i64, image.channels as i32, per_block as i32);
         let width = image.width as i32;
@@ -184,38 +225,74 @@ impl ImageKernels {
         launch(self.merge_double, blocks as u64, threads as u32, stream, &mut arguments)
     }
 
-    /// Converts a group norm to a scale and a shift for each channel, f32 `[2, channels]`, from the partial sums of
-    /// [`merge`](Self::merge). If `merge` got a bias and no `out`, `added` is that bias, else 0.
+    /// Converts a group norm to a scale and a shift for each image and channel, f32 `[rows, 2, channels]`, from the partial
+    /// sums of [`merge`](Self::merge).
     pub fn group_table(
         &self,
         stream: CUstream,
-        image: Image,
+        normed: &Normed,
         norm: &GroupNorm,
-        added: u64,
-        partials: u64,
         table: u64,
     ) -> Result<(), CudaError> {
-        let (blocks, pixels, channels) = (image.spread().blocks as i32, image.pixels() as i64, image.channels as i32);
-        let mut arguments =
-            arguments![partials, blocks, pixels, channels, norm.weight, norm.bias, added, norm.eps, table];
-        launch(self.group_table, norm.groups as u64, ROW_THREADS, stream, &mut arguments)
+        let &Normed { image, rows, partials, tail, added, row_added } = normed;
+        let (tail_channels, tail_partials) = tail.unwrap_or((0, 0));
+        let head = ChannelSums::new(image.with_channels(image.channels - tail_channels), partials);
+        let tail = ChannelSums::new(image.with_channels(tail_channels), tail_partials);
+        let pixels = image.pixels() as i64;
+        let mut arguments = arguments![head, tail, pixels, norm.weight, norm.bias, added, row_added, norm.eps, table];
+        launch_grid(self.group_table, norm.groups as u64, rows as u32, ROW_THREADS, stream, &mut arguments)
     }
 
-    /// `out = x * scale + shift` with a table of [`group_table`](Self::group_table), and its SiLU if `activate`.
+    /// `out = x * scale + shift` of `rows` images with a table of [`group_table`](Self::group_table), and its SiLU if
+    /// `activate`. `tail` has the last channels where the table is for two images: how many, and their address.
+    #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
     pub fn scale_shift(
         &self,
         stream: CUstream,
-        image: Image,
+        (image, rows): (Image, usize),
         x: u64,
+        tail: Option<(usize, u64)>,
         table: u64,
         out: u64,
         activate: bool,
     ) -> Result<(), CudaError> {
         let Spread { threads, per_block, blocks } = image.spread();
+        let (tail_channels, tail) = tail.unwrap_or((0, 0));
+        let split = (image.channels - tail_channels) as i32;
         let (pixels, channels, per_block) = (image.pixels() as i64, image.channels as i32, per_block as i32);
         let activate = i32::from(activate);
-        let mut arguments = arguments![x, table, out, pixels, channels, per_block, activate];
-        launch(self.scale_shift, blocks as u64, threads as u32, stream, &mut arguments)
+        let mut arguments = arguments![x, tail, split, table, out, pixels, channels, per_block, activate];
+        launch_grid(self.scale_shift, blocks as u64, rows as u32, threads as u32, stream, &mut arguments)
+    }
+
+    /// `x = x + bias` of an image, or its SiLU if `activate`, in place.
+    pub fn bias_silu(
+        &self,
+        stream: CUstream,
+        image: Image,
+        x: u64,
+        bias: u64,
+        activate: bool,
+    ) -> Result<(), CudaError> {
+        let (channels, activate) = (image.channels as i32, i32::from(activate));
+        let vectors = (image.elements() / 8) as i64;
+        launch_each(self.bias_silu, vectors as u64, stream, &mut arguments![x, bias, channels, activate, vectors])
+    }
+
+    /// Upsamples `rows` images to this height and width, twice theirs or one less, by repetition.
+    pub fn enlarge(
+        &self,
+        stream: CUstream,
+        (image, rows): (Image, usize),
+        x: u64,
+        [height, width]: [usize; 2],
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let vectors = (rows * height * width * image.channels / 8) as i64;
+        let [small_height, small_width, large_height, large_width, channels] =
+            [image.height, image.width, height, width, image.channels].map(|size| size as i32);
+        let mut arguments = arguments![x, out, small_height, small_width, large_height, large_width, channels, vectors];
+        launch_each(self.enlarge, vectors as u64, stream, &mut arguments)
     }
 
     /// `latents / divisor + shift` of one row of an f32 operand `[rows, channels, height, width]`, channels-last in
@@ -328,6 +405,7 @@ mod tests {
         for (height, width, channels) in [(128, 128, 512), (1024, 1024, 128), (3, 5, 24), (1, 1, 8), (16, 8, 4096)] {
             let Spread { threads, per_block, blocks } = Image { height, width, channels }.spread();
             assert!(blocks * per_block >= height * width && (blocks - 1) * per_block < height * width);
+            assert!(per_block >= PIXELS_MIN);
             assert!(threads.is_multiple_of(channels / 8) && threads <= THREADS_MAX && blocks <= BLOCKS);
         }
     }

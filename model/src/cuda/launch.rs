@@ -85,14 +85,26 @@ pub(super) fn launch(
     stream: CUstream,
     arguments: &mut [*mut c_void],
 ) -> Result<(), CudaError> {
-    if blocks == 0 {
+    launch_grid(function, blocks, 1, threads, stream, arguments)
+}
+
+/// Queues `blocks` blocks of `threads` threads for each of `rows` rows, which is the grid's second axis.
+pub(super) fn launch_grid(
+    function: CUfunction,
+    blocks: u64,
+    rows: u32,
+    threads: u32,
+    stream: CUstream,
+    arguments: &mut [*mut c_void],
+) -> Result<(), CudaError> {
+    if blocks == 0 || rows == 0 {
         return Ok(());
     }
     let blocks = u32::try_from(blocks)
         .map_err(|_| CudaError::Driver { doing: "start a kernel", reason: format!("{blocks} blocks are too many") })?;
     // SAFETY: the arguments are those of the kernel's declaration in `kernels/`, in that order, and are copied before
     // the call returns. The caller guarantees the addresses among them.
-    unsafe { result::launch_kernel(function, (blocks, 1, 1), (threads, 1, 1), 0, stream, arguments) }
+    unsafe { result::launch_kernel(function, (blocks, rows, 1), (threads, 1, 1), 0, stream, arguments) }
         .map_err(CudaError::driver("start a kernel"))
 }
 

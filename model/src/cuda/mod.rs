@@ -27,6 +27,7 @@ pub mod fp8_linear;
 pub mod gpu;
 pub(crate) mod host_memory;
 pub mod image_kernels;
+pub(crate) mod image_weights;
 pub(crate) mod kernels;
 pub(crate) mod launch;
 pub(crate) mod locked_memory;
@@ -42,6 +43,7 @@ pub mod session;
 pub(crate) mod stack;
 pub(crate) mod text_kernels;
 pub(crate) mod text_rows;
+pub(crate) mod transformer_kernels;
 
 use std::sync::Arc;
 

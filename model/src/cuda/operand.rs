@@ -18,6 +18,15 @@ pub struct Operand {
 }
 
 impl Operand {
+    /// A tensor without gaps at `at`, which the caller keeps there.
+    pub fn contiguous(at: u64, shape: &[usize]) -> Self {
+        let mut strides = vec![1; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis] * shape[axis];
+        }
+        Self { at, shape: shape.to_vec(), strides, hold: Hold::new(()) }
+    }
+
     /// Elements from one output to the next of a linear layer's weight `[d_input, d_output]`, stored by output as in
     /// checkpoints.
     ///

@@ -12,6 +12,7 @@ use super::kernels::Kernels;
 use super::product::Products;
 use super::profile::{Cost, Profile};
 use super::text_kernels::TextKernels;
+use super::transformer_kernels::TransformerKernels;
 
 /// Alignment of every buffer, at least what the fastest kernels of cuBLASLt and cuDNN need.
 const ALIGNMENT: usize = 256;
@@ -39,6 +40,8 @@ pub struct Session<'a> {
     pub image_kernels: &'a ImageKernels,
     /// Those of the text encoders.
     pub text_kernels: &'a TextKernels,
+    /// Those of transformers with layer norms before their branches.
+    pub transformer_kernels: &'a TransformerKernels,
     pub(super) fp8_kernels: Option<&'a Fp8Kernels>,
     pub(super) scratch: &'a mut Scratch,
     pub(super) profile: Option<&'a mut Profile>,

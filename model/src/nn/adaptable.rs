@@ -76,6 +76,14 @@ pub(crate) fn linear<'a>(path: &str, layer: &'a mut Linear) -> Vec<AdaptableWeig
     [weight].into_iter().chain(bias).collect()
 }
 
+/// The weight of several layers without bias as one, of equal outputs, whose names in the module `path` are `names`.
+pub(crate) fn linear_stack<'a>(path: &str, names: &[&str], layer: &'a mut Linear) -> AdaptableWeight<'a> {
+    let [_, d_output] = layer.weight.dims();
+    let rows = d_output / names.len().max(1);
+    let parts = names.iter().map(|name| (format!("{path}.{name}.weight"), rows)).collect();
+    AdaptableWeight { parts, place: WeightPlace::Matrix(&mut layer.weight) }
+}
+
 /// The weight of a norm at `path`.
 pub(crate) fn norm<'a>(path: &str, norm: &'a mut Norm) -> AdaptableWeight<'a> {
     let [width] = norm.weight.dims();

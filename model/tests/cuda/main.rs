@@ -11,7 +11,9 @@ mod fp8;
 mod host_copy;
 mod next_dit;
 mod pipeline;
+mod stable_diffusion_xl;
 mod text;
+mod unet2d;
 
 use sakuga_model::device::{self, OpenDevice};
 use sakuga_model_core::{DeviceChoice, Precision};

@@ -1,8 +1,15 @@
-// What stands between the convolutions of an autoencoder. Images are channels-last, [pixels, channels].
+// What stands between the convolutions of an autoencoder and of a U-Net. Images are channels-last, [pixels, channels];
+// the grid's second axis counts the images of a batch.
 //
 // Where every pixel is treated alike, a block takes `per_block` neighbouring pixels, and its threads stand as lanes of
 // channels / 8: a thread has the same eight channels of every pixel that its lane takes, so what belongs to a channel
 // stays in registers. All sums run in an order that follows from the sizes alone.
+
+// A vector for each image of the batch, or none.
+struct RowVectors {
+    const bf16 *values;
+    long long stride;
+};
 
 #define UNROLL 4
 #define THREADS_MAX 512
@@ -34,15 +41,25 @@ __device__ __forceinline__ Part part_of(long long pixels, int channels, int per_
     return part;
 }
 
-// x + bias + residual, each of the last two if it is not null, into `out` if it is not null, which may be one of the
-// operands. Sums and sums of squares of each channel of the block's pixels into partials [blocks, 2, channels].
+// x + bias + row_bias + residual, each of the last three if it is not null, into `out` if it is not null, which may be
+// one of the operands. Sums and sums of squares of each channel of the block's pixels into
+// partials [images, blocks, 2, channels].
 extern "C" __global__ void merge(
-    const bf16 *x, const bf16 *__restrict__ bias, const bf16 *residual, bf16 *out, float *__restrict__ partials,
-    long long pixels, int channels, int per_block) {
+    const bf16 *x, const bf16 *__restrict__ bias, RowVectors row_bias, const bf16 *residual, bf16 *out,
+    float *__restrict__ partials, long long pixels, int channels, int per_block) {
     __shared__ float shared[THREADS_MAX * 8];
     Part part = part_of(pixels, channels, per_block);
+    long long image = (long long)blockIdx.y * pixels * channels;
+    x += image;
+    if (residual) residual += image;
+    if (out) out += image;
     float added[8] = {}, sums[8] = {}, squares[8] = {};
     if (bias) load8(bias + part.channel, added);
+    if (row_bias.values) {
+        float more[8];
+        load8(row_bias.values + blockIdx.y * row_bias.stride + part.channel, more);
+        for (int j = 0; j < 8; j++) added[j] += more[j];
+    }
     for (int p = part.lane; p < part.count; p += UNROLL * part.lanes) {
         uint4 a[UNROLL], b[UNROLL];
 #pragma unroll
@@ -79,7 +96,7 @@ extern "C" __global__ void merge(
             }
         }
     }
-    float *to = partials + (long long)blockIdx.x * 2 * channels;
+    float *to = partials + ((long long)blockIdx.y * gridDim.x + blockIdx.x) * 2 * channels;
     for (int kind = 0; kind < 2; kind++) {
         for (int j = 0; j < 8; j++) shared[threadIdx.x * 8 + j] = kind == 0 ? sums[j] : squares[j];
         __syncthreads();
@@ -120,19 +137,38 @@ extern "C" __global__ void merge_double(
     }
 }
 
-// What a group norm does to each channel, as y = x * scale + shift: table is [2, channels]. `added` is the bias that the
-// summed values had and the x that the table is for has not, or null. One block a group.
-extern "C" __global__ void group_table(
-    const float *__restrict__ partials, int blocks, long long pixels, int channels, const bf16 *__restrict__ weight,
-    const bf16 *__restrict__ bias, const bf16 *__restrict__ added, float eps, float *__restrict__ table) {
-    __shared__ double shared[2][32];
-    int group = channels / gridDim.x, first = blockIdx.x * group;
-    double sum = 0.0, squares = 0.0;
-    for (int i = threadIdx.x; i < blocks * group; i += blockDim.x) {
-        const float *from = partials + (long long)(i / group) * 2 * channels + first + i % group;
-        sum += from[0];
-        squares += from[channels];
+// The sums of neighbouring channels: partials [images, blocks, 2, channels].
+struct ChannelSums {
+    const float *partials;
+    int blocks;
+    int channels;
+};
+
+__device__ __forceinline__ void add_sums(
+    const ChannelSums &from, int first, int count, double *sum, double *squares) {
+    const float *image = from.partials + (long long)blockIdx.y * from.blocks * 2 * from.channels;
+    for (int i = threadIdx.x; i < from.blocks * count; i += blockDim.x) {
+        const float *at = image + (long long)(i / count) * 2 * from.channels + first + i % count;
+        *sum += at[0];
+        *squares += at[from.channels];
     }
+}
+
+// What a group norm does to each channel of each image, as y = x * scale + shift: table is [images, 2, channels]. The
+// channels are those of `head` and then those of `tail`. `added` and `row_added` are the biases that the summed values
+// had and the x that the table is for has not, or null. One block a group and image.
+extern "C" __global__ void group_table(
+    ChannelSums head, ChannelSums tail, long long pixels, const bf16 *__restrict__ weight,
+    const bf16 *__restrict__ bias, const bf16 *__restrict__ added, RowVectors row_added, float eps,
+    float *__restrict__ table) {
+    __shared__ double shared[2][32];
+    int channels = head.channels + tail.channels;
+    int group = channels / gridDim.x, first = blockIdx.x * group;
+    table += (long long)blockIdx.y * 2 * channels;
+    double sum = 0.0, squares = 0.0;
+    int split = min(max(head.channels - first, 0), group);
+    if (split > 0) add_sums(head, first, split, &sum, &squares);
+    if (split < group) add_sums(tail, first + split - head.channels, group - split, &sum, &squares);
     for (int offset = 16; offset > 0; offset /= 2) {
         sum += __shfl_xor_sync(0xffffffffu, sum, offset);
         squares += __shfl_xor_sync(0xffffffffu, squares, offset);
@@ -153,27 +189,35 @@ extern "C" __global__ void group_table(
     for (int c = first + threadIdx.x; c < first + group; c += blockDim.x) {
         float scale = inverse * to_float(weight[c]);
         float offset = (added ? to_float(added[c]) : 0.0f) - (float)mean;
+        if (row_added.values) offset += to_float(row_added.values[blockIdx.y * row_added.stride + c]);
         table[c] = scale;
         table[channels + c] = to_float(bias[c]) + offset * scale;
     }
 }
 
-// out = x * scale + shift for each channel, and its SiLU if `activate`.
+// out = x * scale + shift for each channel, and its SiLU if `activate`. The channels from `split` on are those of `tail`.
 extern "C" __global__ void scale_shift(
-    const bf16 *__restrict__ x, const float *__restrict__ table, bf16 *__restrict__ out, long long pixels,
-    int channels, int per_block, int activate) {
+    const bf16 *__restrict__ x, const bf16 *__restrict__ tail, int split, const float *__restrict__ table,
+    bf16 *__restrict__ out, long long pixels, int channels, int per_block, int activate) {
     Part part = part_of(pixels, channels, per_block);
+    long long image = blockIdx.y;
+    table += image * 2 * channels;
+    out += image * pixels * channels;
     float scale[8], shift[8];
     for (int j = 0; j < 8; j++) {
         scale[j] = table[part.channel + j];
         shift[j] = table[channels + part.channel + j];
     }
+    // Where the thread's eight channels are: of `x` [.., split] or of `tail` [.., channels - split].
+    bool in_tail = part.channel >= split;
+    int width = in_tail ? channels - split : split;
+    const bf16 *from = (in_tail ? tail + part.channel - split : x + part.channel) + image * pixels * width;
     for (int p = part.lane; p < part.count; p += UNROLL * part.lanes) {
         uint4 a[UNROLL];
 #pragma unroll
         for (int u = 0; u < UNROLL; u++) {
             int pixel = p + u * part.lanes;
-            if (pixel < part.count) a[u] = *(const uint4 *)(x + (part.first + pixel) * channels + part.channel);
+            if (pixel < part.count) a[u] = *(const uint4 *)(from + (part.first + pixel) * width);
         }
 #pragma unroll
         for (int u = 0; u < UNROLL; u++) {
@@ -189,6 +233,38 @@ extern "C" __global__ void scale_shift(
             }
         }
     }
+}
+
+// x = x + bias of [pixels, channels], or its SiLU if `activate`, in place. One thread for eight channels of a pixel.
+extern "C" __global__ void bias_silu(
+    bf16 *__restrict__ x, const bf16 *__restrict__ bias, int channels, int activate, long long vectors) {
+    long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= vectors) return;
+    float values[8], added[8];
+    load8(x + index * 8, values);
+    load8(bias + index % (channels / 8) * 8, added);
+    for (int j = 0; j < 8; j++) {
+        values[j] += added[j];
+        if (activate) values[j] = silu(values[j]);
+    }
+    store8(x + index * 8, values);
+}
+
+// Every pixel of images [height, width, channels] becomes four; the last row or column is cut off where the result, of
+// out_height x out_width, has an odd edge. One thread for eight channels of the result.
+extern "C" __global__ void enlarge(
+    const bf16 *__restrict__ x, bf16 *__restrict__ out, int height, int width, int out_height, int out_width,
+    int channels, long long vectors) {
+    long long index = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (index >= vectors) return;
+    int per_pixel = channels / 8;
+    int channel = (int)(index % per_pixel) * 8;
+    long long pixel = index / per_pixel;
+    int column = (int)(pixel % out_width);
+    long long rest = pixel / out_width;
+    int row = (int)(rest % out_height);
+    long long from = (rest / out_height * height + row / 2) * width + column / 2;
+    *(uint4 *)(out + pixel * channels + channel) = *(const uint4 *)(x + from * channels + channel);
 }
 
 // Latents [channels, height, width] of any strides to channels-last ones, x / divisor + shift; channels beyond are zeros.

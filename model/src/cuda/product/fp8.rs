@@ -96,7 +96,7 @@ impl Products {
         // is at the addresses, the caller guarantees.
         let done = unsafe {
             set_scales(plan.desc, weight.scales, x.scales)
-                .and_then(|()| multiply(handle, workspace, stream, plan, 1.0, [weight.codes, x.codes, y]))
+                .and_then(|()| multiply(handle, workspace, stream, plan, (1.0, 0.0), [weight.codes, x.codes, y]))
         };
         done.map_err(|error| refused(named(size), error))
     }

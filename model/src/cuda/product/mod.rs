@@ -111,16 +111,16 @@ impl Product {
             output: self.output,
             bias: self.bias.is_some(),
             batch: self.batch,
-            alignment: self.alignment(),
+            alignment: match self.batch {
+                Some(_) => self.alignment(),
+                None => ALIGNMENT_MAX as u32,
+            },
         }
     }
 
     /// The alignment of the addresses in bytes. Heads within tokens are aligned less than buffers.
     fn alignment(&self) -> u32 {
-        match self.batch {
-            Some(_) => 1 << (self.x.at | self.w.at | self.y.at | ALIGNMENT_MAX).trailing_zeros(),
-            None => ALIGNMENT_MAX as u32,
-        }
+        1 << (self.x.at | self.w.at | self.y.at | ALIGNMENT_MAX).trailing_zeros()
     }
 }
 
@@ -195,7 +195,17 @@ impl Products {
     ///
     /// cuBLASLt has no way to compute it, or the device fails.
     pub fn run(&mut self, stream: CUstream, product: &Product) -> Result<(), CudaError> {
-        self.run_by(stream, product, product.key(None))
+        self.run_by(stream, product, product.key(None), 0.0)
+    }
+
+    /// [`run`](Self::run) that adds the product to `y`. The weight may be some columns of a wider one.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn add(&mut self, stream: CUstream, product: &Product) -> Result<(), CudaError> {
+        let key = Key { alignment: product.alignment(), ..product.key(None) };
+        self.run_by(stream, product, key, 1.0)
     }
 
     /// [`run`](Self::run) with the algorithm that would be chosen for the size `planned` and that adds up the inner
@@ -209,10 +219,10 @@ impl Products {
     ///
     /// cuBLASLt has no way to compute it, or the device fails.
     pub fn run_as(&mut self, stream: CUstream, product: &Product, planned: [usize; 3]) -> Result<(), CudaError> {
-        self.run_by(stream, product, product.key(Some(planned)))
+        self.run_by(stream, product, product.key(Some(planned)), 0.0)
     }
 
-    fn run_by(&mut self, stream: CUstream, product: &Product, key: Key) -> Result<(), CudaError> {
+    fn run_by(&mut self, stream: CUstream, product: &Product, key: Key, beta: f32) -> Result<(), CudaError> {
         let named = |error| refused(format!("{key:?}"), error);
         let plan = match self.plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
@@ -224,11 +234,12 @@ impl Products {
         }
         let Product { w, x, y, alpha, .. } = product;
         // SAFETY: the plan was made for these sizes and strides; the addresses are the caller's promise.
-        unsafe { multiply(self.handle, self.workspace, stream, plan, *alpha, [w.at, x.at, y.at]) }.map_err(named)
+        unsafe { multiply(self.handle, self.workspace, stream, plan, (*alpha, beta), [w.at, x.at, y.at]) }
+            .map_err(named)
     }
 }
 
-/// Queues `y = alpha x w` with the addresses of `w`, `x` and `y`.
+/// Queues `y = alpha x w + beta y` with the addresses of `w`, `x` and `y`.
 ///
 /// # Safety
 ///
@@ -238,10 +249,9 @@ unsafe fn multiply(
     workspace: u64,
     stream: CUstream,
     plan: &Plan,
-    alpha: f32,
+    (alpha, beta): (f32, f32),
     [w, x, y]: [u64; 3],
 ) -> Result<(), CublasError> {
-    let beta = 0.0_f32;
     let scalar = |value: &f32| std::ptr::from_ref(value).cast::<c_void>();
     // SAFETY: the caller's promise; the scalars are read before the call returns.
     unsafe {

@@ -37,6 +37,7 @@ impl AppliedAdapters {
         } else {
             self.applied = wanted.to_vec();
         }
+        networks.weights_changed();
         self.recent.trim();
         changed
     }

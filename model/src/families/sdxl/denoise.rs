@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use sakuga_model_core::Guidance;
 
 use super::text::TextFeatures;
-use crate::networks::unet2d::{Conditioning, ControlNet, Residuals, Unet, acts};
+use crate::networks::unet2d::{Conditioned, Conditioning, ControlConditioned, ControlNet, Residuals, Unet, acts};
 use crate::sampler::diffusion::Step;
 use crate::sampler::guidance;
 
@@ -33,16 +33,25 @@ pub struct Prompted {
     pub sizes: Vec<f32>,
 }
 
+/// A control network with what its evaluations share: for both halves of guidance, and for the prompt alone.
+struct Steering<'a> {
+    control: Control<'a>,
+    both: ControlConditioned,
+    conditional: ControlConditioned,
+}
+
 /// The denoiser for one batch of images of the same prompt.
 pub struct Denoiser<'a> {
     unet: &'a Unet,
     images: usize,
     /// Rows for the negative prompt, then for the prompt; without guidance for the prompt alone.
-    conditioning: Conditioning,
+    conditioning: Conditioned,
     /// Of the prompt alone, for control networks in guess mode.
-    conditional: Conditioning,
+    conditional: Conditioned,
     guidance: Guidance,
-    controls: Vec<Control<'a>>,
+    controls: Vec<Steering<'a>>,
+    /// The times of the steps, as far as they are known.
+    times: Vec<f32>,
     /// Mask and latents of the masked image, `[images, 5, H, W]`, for a network with 9 input channels.
     masked: Option<Tensor<4>>,
 }
@@ -53,7 +62,27 @@ impl<'a> Denoiser<'a> {
         let conditional = conditioning(&[positive], images);
         let is_guided = guidance.is_ever_active();
         let conditioning = if is_guided { conditioning(&[negative, positive], images) } else { conditional.clone() };
-        Self { unet, images, conditioning, conditional, guidance, controls: Vec::new(), masked: None }
+        let [conditioning, conditional] = [conditioning, conditional].map(|rows| unet.condition(rows, &[]));
+        Self {
+            unet,
+            images,
+            conditioning,
+            conditional,
+            guidance,
+            controls: Vec::new(),
+            times: Vec::new(),
+            masked: None,
+        }
+    }
+
+    /// For these steps: what the network computes for their times is computed once for all of them.
+    #[must_use]
+    pub fn for_steps(self, steps: &[Step]) -> Self {
+        let times: Vec<f32> = steps.iter().map(|step| step.time as f32).collect();
+        let conditioned = |rows: &Conditioned| self.unet.condition(rows.conditioning().clone(), &times);
+        let (conditioning, conditional) = (conditioned(&self.conditioning), conditioned(&self.conditional));
+        let controls = self.controls.into_iter().map(|steering| steering.control).collect();
+        Self { conditioning, conditional, times, controls: Vec::new(), ..self }.with_controls(controls)
     }
 
     /// Whether a step computes both halves.
@@ -64,6 +93,14 @@ impl<'a> Denoiser<'a> {
     /// With control networks.
     #[must_use]
     pub fn with_controls(self, controls: Vec<Control<'a>>) -> Self {
+        let steering = |control: Control<'a>| {
+            let conditioned = |rows: &Conditioned| {
+                control.network.condition(rows.conditioning().clone(), control.image.clone(), &self.times)
+            };
+            let (both, conditional) = (conditioned(&self.conditioning), conditioned(&self.conditional));
+            Steering { control, both, conditional }
+        };
+        let controls = controls.into_iter().map(steering).collect();
         Self { controls, ..self }
     }
 
@@ -75,7 +112,7 @@ impl<'a> Denoiser<'a> {
 
     /// What the network reads with the latents, rows of both halves of guidance.
     pub fn conditioning(&self) -> &Conditioning {
-        &self.conditioning
+        self.conditioning.conditioning()
     }
 
     /// The input of the network for latents `[images, C, H, W]` in a step: rows of both halves, with the masked image if there
@@ -90,11 +127,10 @@ impl<'a> Denoiser<'a> {
 
     /// The guided prediction `[images, C, H, W]` in a step, the `index`-th of `count`, for latents as the network reads them.
     pub fn evaluate(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Tensor<4> {
-        let times = [step.time as f32];
         let is_guided = self.is_guided(step);
         let conditioning = if is_guided { &self.conditioning } else { &self.conditional };
         let control = self.residuals(latents, step, (index, count));
-        let out = self.unet.forward(self.input(latents, step), &times, conditioning, control.as_ref(), &mut |_, _| ());
+        let out = self.unet.predict(self.input(latents, step), step.time as f32, conditioning, control.as_ref());
         if !is_guided {
             return out;
         }
@@ -106,13 +142,12 @@ impl<'a> Denoiser<'a> {
     /// The sum of what the control networks add in this step.
     fn residuals(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Option<Residuals> {
         let is_guided = self.is_guided(step);
-        let acting = self.controls.iter().filter(|control| acts(index, count, control.start, control.end));
-        let residuals = acting.map(|control| {
+        let acting = self.controls.iter().filter(|with| acts(index, count, with.control.start, with.control.end));
+        let residuals = acting.map(|Steering { control, both, conditional }| {
             let on_both = is_guided && !control.guess_mode;
-            let (rows, conditioning) = if on_both { (2, &self.conditioning) } else { (1, &self.conditional) };
+            let (rows, conditioned) = if on_both { (2, both) } else { (1, conditional) };
             let input = latents.clone().repeat_dim(0, rows);
-            let image = control.image.clone().repeat_dim(0, rows * self.images);
-            let residuals = control.network.forward(input, &[step.time as f32], conditioning, image, &mut |_, _| ());
+            let residuals = control.network.residuals(&input, step.time as f32, conditioned);
             let residuals = if control.guess_mode { residuals.scaled_by_depth() } else { residuals };
             let residuals = residuals.scaled(control.scale);
             if is_guided && control.guess_mode { residuals.for_second_half() } else { residuals }

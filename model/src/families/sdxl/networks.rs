@@ -108,11 +108,17 @@ impl Networks {
         Ok((Self { unet, text, vae, linear_preview, place, adaptable }, reports))
     }
 
-    /// The weights that adapters of requests may change: of the U-Net, CLIP-L and CLIP-G.
+    /// The weights that adapters of requests may change: of the U-Net, CLIP-L and CLIP-G. Call
+    /// [`weights_changed`](Self::weights_changed) after a change.
     pub(super) fn adaptable_weights(&mut self) -> [Vec<AdaptableWeight<'_>>; 3] {
         let TextEncoders { l, g, .. } = &mut self.text;
         let l = l.as_mut().map(ClipText::adaptable).unwrap_or_default();
         [self.unet.adaptable(), l, g.adaptable()]
+    }
+
+    /// Call this after a change of weights: fast paths hold the addresses of those before it.
+    pub(super) fn weights_changed(&mut self) {
+        self.unet.weights_changed();
     }
 
     /// The device that everything lives on.
@@ -122,9 +128,13 @@ impl Networks {
 
     /// Which implementation computes each network.
     pub fn compute_paths(&self) -> Vec<ComputePath> {
-        [("unet", false), ("clip_l", false), ("clip_g", false), ("autoencoder_kl", self.vae.is_fast())]
-            .map(|(network, is_fast)| self.place.compute_path(network, is_fast, ""))
-            .into()
+        let fast = [
+            ("unet", self.unet.is_fast()),
+            ("clip_l", false),
+            ("clip_g", false),
+            ("autoencoder_kl", self.vae.is_fast()),
+        ];
+        fast.map(|(network, is_fast)| self.place.compute_path(network, is_fast, "")).into()
     }
 }
 

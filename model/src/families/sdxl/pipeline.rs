@@ -186,7 +186,8 @@ impl FamilyStages for Pipeline {
             let denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
                 .iter()
                 .map(|(unet, [positive, negative], steps)| {
-                    (Denoiser::new(unet, images, positive, negative, guidance), steps.clone())
+                    let denoiser = Denoiser::new(unet, images, positive, negative, guidance);
+                    (denoiser.for_steps(&sampler.steps[steps.clone()]), steps.clone())
                 })
                 .collect();
             let shape = [channels, height, width];
@@ -255,7 +256,11 @@ impl FamilyModel for Pipeline {
     }
 
     fn compute_paths(&self) -> Vec<ComputePath> {
-        self.networks.compute_paths()
+        let refiner = self
+            .refiner
+            .as_ref()
+            .map(|refiner| self.networks.place.compute_path("refiner_unet", refiner.unet.is_fast(), ""));
+        self.networks.compute_paths().into_iter().chain(refiner).collect()
     }
 
     fn memory_probe(&self) -> MemoryProbe {

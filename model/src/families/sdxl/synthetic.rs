@@ -13,84 +13,146 @@ use crate::checkpoint::synthetic::{Init, SyntheticError, TensorSpec, write_json,
 use crate::error::LoadError;
 use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use crate::networks::clip_text::{ClipText, ClipTextConfig};
-use crate::networks::unet2d::{Unet, UnetConfig};
+use crate::networks::unet2d::{ControlConfig, ControlNet, Unet, UnetConfig};
 
-/// Edge of its pictures by default, in pixels.
-const SIZE_PX: usize = 64;
 /// The notice for users of the checkpoint.
 const NOTICE: &str = "random weights: pictures are noise-like, and prompts have no meaning";
 
-/// Writes the checkpoint into the folder `dir`, which is created if it does not exist. `model_index.json` is written last.
+/// Sizes of a checkpoint: the configurations of its networks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Geometry {
+    /// Name of the checkpoint.
+    pub name: String,
+    /// Edge of its pictures by default, in pixels.
+    pub default_size_px: usize,
+    /// Of the U-Net.
+    pub unet: Value,
+    /// Of CLIP-L.
+    pub clip_l: Value,
+    /// Of CLIP-G.
+    pub clip_g: Value,
+    /// Of the autoencoder.
+    pub vae: Value,
+}
+
+impl Geometry {
+    /// The topology of the published model with few channels, for tests on a CPU.
+    pub fn tiny() -> Self {
+        Self {
+            name: "random-sdxl".to_owned(),
+            default_size_px: 64,
+            unet: unet([8, 16, 16], [1, 2, 2], [1, 1, 2], 4, [16 + 24, 24, 8]),
+            clip_l: clip("CLIPTextModel", "quick_gelu", [16, 32, 3, 2]),
+            clip_g: clip("CLIPTextModelWithProjection", "gelu", [24, 48, 3, 2]),
+            vae: vae([4, 8, 8, 8], 1, 2),
+        }
+    }
+
+    /// With channels that the implementation for GPUs takes.
+    pub fn small() -> Self {
+        Self {
+            name: "random-sdxl-small".to_owned(),
+            default_size_px: 128,
+            unet: unet([32, 64, 96], [1, 2, 3], [1, 2, 2], 8, [64 + 128, 128, 16]),
+            clip_l: clip("CLIPTextModel", "quick_gelu", [64, 256, 3, 2]),
+            clip_g: clip("CLIPTextModelWithProjection", "gelu", [128, 512, 3, 2]),
+            vae: vae([32, 64, 128, 128], 1, 8),
+        }
+    }
+
+    /// The published base model, 3.5 billion parameters.
+    pub fn published() -> Self {
+        Self {
+            name: "random-sdxl-base".to_owned(),
+            default_size_px: 1024,
+            unet: unet([320, 640, 1280], [5, 10, 20], [1, 2, 10], 32, [768 + 1280, 1280, 256]),
+            clip_l: clip("CLIPTextModel", "quick_gelu", [768, 3072, 12, 12]),
+            clip_g: clip("CLIPTextModelWithProjection", "gelu", [1280, 5120, 32, 20]),
+            vae: vae([128, 256, 512, 512], 2, 32),
+        }
+    }
+}
+
+/// Writes a checkpoint of [`Geometry::tiny`] into the folder `dir`; see [`write_geometry`].
 ///
 /// # Errors
 ///
 /// A file cannot be written.
 pub fn write(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
-    let parts = [
-        ("unet", unet_config()),
-        ("text_encoder", clip_config("CLIPTextModel", "quick_gelu", 16)),
-        ("text_encoder_2", clip_config("CLIPTextModelWithProjection", "gelu", 24)),
-        ("vae", vae_config()),
-    ];
-    write_parts(dir, &parts, seed)?;
+    write_geometry(dir, &Geometry::tiny(), seed)
+}
+
+/// Writes a checkpoint into the folder `dir`, which is created if it does not exist. `model_index.json` is written last.
+///
+/// # Errors
+///
+/// A configuration is none of these networks, or a file cannot be written.
+pub fn write_geometry(dir: &Path, geometry: &Geometry, seed: u64) -> Result<(), SyntheticError> {
+    let Geometry { name, default_size_px, unet, clip_l, clip_g, vae } = geometry;
+    for (part, config) in [("unet", unet), ("text_encoder", clip_l), ("text_encoder_2", clip_g), ("vae", vae)] {
+        write_part(dir, part, config, seed)?;
+    }
     let scheduler = json!({"_class_name": "EulerDiscreteScheduler", "beta_schedule": "scaled_linear",
         "beta_start": 0.00085, "beta_end": 0.012, "num_train_timesteps": 1000, "prediction_type": "epsilon",
         "timestep_spacing": "leading", "steps_offset": 1});
     write_json(&dir.join("scheduler").join("scheduler_config.json"), &scheduler)?;
     let index = json!({"_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true,
-        "_sakuga_name": "random-sdxl", "_sakuga_notice": NOTICE, "_sakuga_default_size_px": SIZE_PX});
+        "_sakuga_name": name, "_sakuga_notice": NOTICE, "_sakuga_default_size_px": default_size_px});
     write_json(&dir.join("model_index.json"), &index)
 }
 
-/// Writes a refiner for such a checkpoint into the folder `dir`.
+/// Writes a refiner for a checkpoint of [`Geometry::tiny`] into the folder `dir`.
 ///
 /// # Errors
 ///
 /// A file cannot be written.
 pub fn write_refiner(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
-    let text = clip_config("CLIPTextModelWithProjection", "gelu", 24);
-    write_parts(dir, &[("unet", refiner_config()), ("text_encoder_2", text)], seed)?;
-    write_json(&dir.join("model_index.json"), &json!({"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
-}
-
-fn write_parts(dir: &Path, parts: &[(&str, Value)], seed: u64) -> Result<(), SyntheticError> {
-    let faults = |part: &str, reason: String| SyntheticError::Preset { preset: format!("sdxl/{part}"), reason };
-    for (part, config) in parts {
-        write_json(&dir.join(part).join("config.json"), config)?;
-        let tensors = tensors(part, config, &dir.join(part)).map_err(|reason| faults(part, reason))?;
-        write_tensors(&dir.join(part).join("diffusion_pytorch_model.safetensors"), &tensors, seed)?;
-    }
-    Ok(())
-}
-
-fn refiner_config() -> Value {
-    json!({"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16, 16, 16],
+    let refiner = json!({"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16, 16, 16],
         "attention_head_dim": [1, 2, 2, 2], "transformer_layers_per_block": 1, "layers_per_block": 2,
         "cross_attention_dim": 24, "norm_num_groups": 4, "in_channels": 4, "out_channels": 4,
         "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 24 + 5 * 8,
         "use_linear_projection": true,
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
-        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]})
+        "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]});
+    write_part(dir, "unet", &refiner, seed)?;
+    write_part(dir, "text_encoder_2", &Geometry::tiny().clip_g, seed)?;
+    write_json(&dir.join("model_index.json"), &json!({"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
 }
 
-fn unet_config() -> Value {
-    json!({"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16, 16], "attention_head_dim": [1, 2, 2],
-        "transformer_layers_per_block": [1, 1, 2], "layers_per_block": 2, "cross_attention_dim": 40,
-        "norm_num_groups": 4, "in_channels": 4, "out_channels": 4, "addition_time_embed_dim": 8,
-        "projection_class_embeddings_input_dim": 24 + 6 * 8, "use_linear_projection": true,
+/// Writes one network, `unet`, `text_encoder`, `text_encoder_2`, `vae` or `controlnet`, into its folder of `dir`.
+///
+/// # Errors
+///
+/// The configuration is none of this network, or a file cannot be written.
+pub fn write_part(dir: &Path, part: &str, config: &Value, seed: u64) -> Result<(), SyntheticError> {
+    let dir = dir.join(part);
+    write_json(&dir.join("config.json"), config)?;
+    let tensors = tensors(part, config, &dir);
+    let tensors = tensors.map_err(|reason| SyntheticError::Preset { preset: format!("sdxl/{part}"), reason })?;
+    write_tensors(&dir.join("diffusion_pytorch_model.safetensors"), &tensors, seed)
+}
+
+/// `text` is the width of a token's features, of the pooled text, and of the sinusoid of each of the six sizes.
+fn unet(channels: [usize; 3], heads: [usize; 3], depth: [usize; 3], groups: usize, text: [usize; 3]) -> Value {
+    let [context, pooled, size] = text;
+    json!({"_class_name": "UNet2DConditionModel", "block_out_channels": channels, "attention_head_dim": heads,
+        "transformer_layers_per_block": depth, "layers_per_block": 2, "cross_attention_dim": context,
+        "norm_num_groups": groups, "in_channels": 4, "out_channels": 4, "addition_time_embed_dim": size,
+        "projection_class_embeddings_input_dim": pooled + 6 * size, "use_linear_projection": true,
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
         "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]})
 }
 
-fn clip_config(architecture: &str, activation: &str, width: usize) -> Value {
+/// The sizes are width, width of the feed-forward, layers and heads.
+fn clip(architecture: &str, activation: &str, [width, inner, layers, heads]: [usize; 4]) -> Value {
     json!({"architectures": [architecture], "hidden_act": activation, "hidden_size": width,
-        "intermediate_size": 2 * width, "num_hidden_layers": 3, "num_attention_heads": 2, "vocab_size": 49408,
+        "intermediate_size": inner, "num_hidden_layers": layers, "num_attention_heads": heads, "vocab_size": 49408,
         "max_position_embeddings": 77, "projection_dim": width})
 }
 
-fn vae_config() -> Value {
-    json!({"_class_name": "AutoencoderKL", "block_out_channels": [4, 8, 8, 8], "layers_per_block": 1,
-        "latent_channels": 4, "norm_num_groups": 2, "scaling_factor": 0.13025})
+fn vae(channels: [usize; 4], blocks: usize, groups: usize) -> Value {
+    json!({"_class_name": "AutoencoderKL", "block_out_channels": channels, "layers_per_block": blocks,
+        "latent_channels": 4, "norm_num_groups": groups, "scaling_factor": 0.13025})
 }
 
 /// The tensors that a part asks for, found by loading it from an empty file in `dir`.
@@ -102,6 +164,7 @@ fn tensors(part: &str, config: &Value, dir: &Path) -> Result<Vec<TensorSpec>, St
     let invalid = |error: crate::error::ConfigError| error.to_string();
     match part {
         "unet" => drop(Unet::load(&UnetConfig::from_json(config).map_err(invalid)?, &reader)),
+        "controlnet" => drop(ControlNet::load(&ControlConfig::from_json(config).map_err(invalid)?, &reader)),
         "vae" => {
             let config = AutoencoderKlConfig::from_json(config).map_err(invalid)?;
             let config = AutoencoderKlConfig { quant_conv: Some(true), ..config };

@@ -173,13 +173,13 @@ impl TextEncoders {
     ) -> (Tensor<3>, Option<Tensor<2>>) {
         let vectors = self.embeddings.table(encoder);
         let texts: Vec<_> = chunks.iter().map(Chunk::tokens).collect();
-        let encoded = network.encode(&texts, vectors.as_ref());
+        let features = network.features(&texts, vectors.as_ref(), state);
         // Weights and means in full precision.
-        let states = encoded.state_from_end(state).cast(DType::F32);
+        let states = features.state.cast(DType::F32);
         let is_weighted = chunks.iter().any(Chunk::is_weighted);
         let empty = (is_weighted && rules == PromptRules::ComfyUi).then(|| {
             let empty = self.empty(encoder);
-            network.encode(&[empty.tokens()], None).state_from_end(state).cast(DType::F32)
+            network.features(&[empty.tokens()], None, state).state.cast(DType::F32)
         });
         let weighted = chunks.iter().enumerate().map(|(i, chunk)| {
             let states = states.clone().narrow(0, i, 1);
@@ -193,7 +193,7 @@ impl TextEncoders {
             }
         });
         let context = Tensor::cat(weighted.collect(), 1);
-        let first = Encoded { hidden_states: Vec::new(), last: encoded.last.narrow(0, 0, 1) };
+        let first = Encoded { hidden_states: Vec::new(), last: features.last.narrow(0, 0, 1) };
         (context, network.pool(&first, &[chunks[0].end]))
     }
 

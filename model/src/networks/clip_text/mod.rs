@@ -47,6 +47,15 @@ impl Encoded {
     }
 }
 
+/// What a denoiser reads of a batch of texts.
+#[derive(Debug, Clone)]
+pub struct TextFeatures {
+    /// The state of a layer, `[B, L, hidden_size]`.
+    pub state: Tensor<3>,
+    /// The last state through the final norm, `[B, L, hidden_size]`.
+    pub last: Tensor<3>,
+}
+
 /// A CLIP text encoder.
 #[derive(Debug)]
 pub struct ClipText {
@@ -107,6 +116,13 @@ impl ClipText {
     /// The configuration.
     pub fn config(&self) -> &ClipTextConfig {
         &self.config
+    }
+
+    /// The state `n` layers before the end, as [`Encoded::state_from_end`], and the last one. The arguments are those of
+    /// [`encode`](Self::encode).
+    pub fn features(&self, texts: &[Vec<TextToken>], vectors: Option<&Tensor<2>>, n: usize) -> TextFeatures {
+        let encoded = self.encode(texts, vectors);
+        TextFeatures { state: encoded.state_from_end(n), last: encoded.last }
     }
 
     /// Encodes texts of equal length.

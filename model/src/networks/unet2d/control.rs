@@ -3,12 +3,13 @@
 
 use burn::tensor::Tensor;
 
-use super::conditioning::Conditioning;
+use super::conditioning::{Conditioning, Prepared};
 use super::config::ControlConfig;
 use super::down::Downward;
 use super::names::{self, Names};
 use super::tap::{Tap, Tapped};
 use crate::checkpoint::TensorReader;
+use crate::nn::accelerated::Accelerated;
 use crate::nn::conv::Conv;
 use crate::nn::ops;
 
@@ -91,6 +92,16 @@ impl ImageEmbedding {
     }
 }
 
+/// The passes of the network in an accelerated implementation. `None`: it does not support this batch.
+pub(super) trait ControlPasses: Send + Sync {
+    /// What all evaluations of a batch share.
+    fn prepare(&self, conditioning: &Conditioning, times: &[f32]) -> Option<Prepared>;
+    /// What the network reads in images `[1 or B, 3, 8H, 8W]`, for B rows, as the implementation lays it out.
+    fn hint(&self, image: &Tensor<4>, rows: usize) -> Option<Tensor<1>>;
+    /// The residuals at the `step`-th of the times that were prepared.
+    fn evaluate(&self, sample: &Tensor<4>, step: usize, prepared: &Prepared, hint: &Tensor<1>) -> Option<Residuals>;
+}
+
 /// A control network.
 #[derive(Debug)]
 pub struct ControlNet {
@@ -99,6 +110,8 @@ pub struct ControlNet {
     down: Downward,
     skips: Vec<Conv>,
     mid: Conv,
+    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
+    pub(super) fast: Accelerated<dyn ControlPasses>,
 }
 
 impl ControlNet {
@@ -123,6 +136,7 @@ impl ControlNet {
                 .collect(),
             mid: zero("controlnet_mid_block".to_owned(), bottom),
             config: config.clone(),
+            fast: Accelerated::new(),
         }
     }
 
@@ -131,7 +145,7 @@ impl ControlNet {
         &self.config
     }
 
-    /// The residuals for the U-Net.
+    /// The residuals for the U-Net in burn's operations.
     ///
     /// # Shapes
     ///
@@ -150,6 +164,26 @@ impl ControlNet {
         let bottom = self.down.forward(sample, times, conditioning, Some(hint), tap);
         let skips = self.skips.iter().zip(bottom.skips).map(|(conv, skip)| conv.forward(skip));
         Residuals { skips: skips.collect(), mid: self.mid.forward(bottom.x) }
+    }
+}
+
+#[cfg(feature = "cuda")]
+impl ControlNet {
+    /// The way down.
+    pub(super) fn down(&self) -> &Downward {
+        &self.down
+    }
+
+    /// The convolutions that read the image, in order, with their strides.
+    pub(super) fn image_convolutions(&self) -> Vec<(&Conv, usize)> {
+        let ImageEmbedding { conv_in, blocks, conv_out } = &self.image;
+        let blocks = blocks.iter().flat_map(|[same, halving]| [(same, 1), (halving, 2)]);
+        [(conv_in, 1)].into_iter().chain(blocks).chain([(conv_out, 1)]).collect()
+    }
+
+    /// The convolutions after the skips and the middle.
+    pub(super) fn residual_convolutions(&self) -> Vec<&Conv> {
+        self.skips.iter().chain([&self.mid]).collect()
     }
 }
 

@@ -30,25 +30,25 @@ pub(super) fn resnet(config: &UnetConfig, weights: &TensorReader, channels: [usi
 }
 
 #[derive(Debug)]
-struct DownBlock {
-    layers: Vec<(Resnet, Option<Transformer>)>,
-    halving: Option<Conv>,
+pub(super) struct DownBlock {
+    pub(super) layers: Vec<(Resnet, Option<Transformer>)>,
+    pub(super) halving: Option<Conv>,
 }
 
 #[derive(Debug)]
-struct MidBlock {
-    first: Resnet,
-    transformer: Transformer,
-    second: Resnet,
+pub(super) struct MidBlock {
+    pub(super) first: Resnet,
+    pub(super) transformer: Transformer,
+    pub(super) second: Resnet,
 }
 
 /// `conv_in`, the embeddings, `down_blocks` and `mid_block`.
 #[derive(Debug)]
 pub(super) struct Downward {
-    conv_in: Conv,
-    time: TimeEmbedding,
-    blocks: Vec<DownBlock>,
-    mid: MidBlock,
+    pub(super) conv_in: Conv,
+    pub(super) time: TimeEmbedding,
+    pub(super) blocks: Vec<DownBlock>,
+    pub(super) mid: MidBlock,
 }
 
 /// All weights of the layers of a level at `path`.

@@ -1,7 +1,7 @@
 //! Embeddings of the time, the pooled text and the sizes.
 
 use burn::nn::Linear;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::config::UnetConfig;
 use super::tap::{Tap, Tapped};
@@ -12,9 +12,9 @@ use crate::nn::sinusoid::sinusoid;
 
 /// Linear, SiLU, Linear.
 #[derive(Debug)]
-struct Mlp {
-    input: Linear,
-    output: Linear,
+pub(super) struct Mlp {
+    pub(super) input: Linear,
+    pub(super) output: Linear,
 }
 
 impl Mlp {
@@ -34,11 +34,35 @@ impl Mlp {
 /// `time_embedding` and `add_embedding`.
 #[derive(Debug)]
 pub(super) struct TimeEmbedding {
-    time: Mlp,
-    added: Mlp,
-    time_features: usize,
-    size_features: usize,
-    added_features: usize,
+    pub(super) time: Mlp,
+    pub(super) added: Mlp,
+    features: Features,
+}
+
+/// What the embeddings read: their widths.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Features {
+    /// Of a time's sinusoid.
+    time: usize,
+    /// Of a size's sinusoid.
+    pub(super) size: usize,
+    /// Of the pooled text and all sizes together.
+    pub(super) added: usize,
+}
+
+impl Features {
+    /// The sinusoids of times, `[times, features]` in f32.
+    pub(super) fn of_times(&self, times: &[f32], device: &Device) -> Tensor<2> {
+        sinusoid(times, self.time, device)
+    }
+
+    /// The pooled text and the sinusoids of the sizes, `[B, features]` in f32.
+    pub(super) fn of_rows(&self, pooled: &Tensor<2>, sizes: &[Vec<f32>]) -> Tensor<2> {
+        let [batch, pooled_dim] = pooled.dims();
+        let features = self.added - pooled_dim;
+        let sizes = sinusoid(&sizes.concat(), self.size, &pooled.device()).reshape([batch, features]);
+        Tensor::cat(vec![pooled.clone().cast(DType::F32), sizes], 1)
+    }
 }
 
 impl TimeEmbedding {
@@ -47,9 +71,7 @@ impl TimeEmbedding {
         Self {
             time: Mlp::load(&weights.at("time_embedding"), time_features, config.time_dim()),
             added: Mlp::load(&weights.at("add_embedding"), config.added_features, config.time_dim()),
-            time_features,
-            size_features: config.size_features,
-            added_features: config.added_features,
+            features: Features { time: time_features, size: config.size_features, added: config.added_features },
         }
     }
 
@@ -79,18 +101,20 @@ impl TimeEmbedding {
         sizes: &[Vec<f32>],
         tap: &mut Tap<'_>,
     ) -> Tensor<2> {
-        let [batch, pooled_dim] = pooled.dims();
-        let device = pooled.device();
-        let sinusoids = sinusoid(times, self.time_features, &device);
+        let sinusoids = self.features.of_times(times, &pooled.device());
         tap("time_proj", Tapped::Vectors(sinusoids.clone()));
         let time = self.time.forward(sinusoids);
         tap("time_embedding", Tapped::Vectors(time.clone()));
-        let features = self.added_features - pooled_dim;
-        let sizes = sinusoid(&sizes.concat(), self.size_features, &device).reshape([batch, features]);
-        let added = Tensor::cat(vec![pooled.clone().cast(DType::F32), sizes], 1);
+        let added = self.features.of_rows(pooled, sizes);
         tap("add_embedding_input", Tapped::Vectors(added.clone()));
         let added = self.added.forward(added);
         tap("add_embedding", Tapped::Vectors(added.clone()));
         ops::silu(time + added)
+    }
+
+    /// What the embeddings read.
+    #[cfg(feature = "cuda")]
+    pub(super) fn features(&self) -> Features {
+        self.features
     }
 }

@@ -13,7 +13,7 @@ use crate::nn::ops;
 /// Epsilon of the group norm before a transformer; not in the configuration of diffusers.
 const NORM_EPS: f64 = 1e-6;
 /// Epsilon of the layer norms.
-const LAYER_NORM_EPS: f64 = 1e-5;
+pub(super) const LAYER_NORM_EPS: f64 = 1e-5;
 /// Width of the feed-forward in widths of the transformer.
 const FEED_FORWARD: usize = 4;
 
@@ -30,10 +30,10 @@ pub(super) struct TransformerKind {
 /// Group norm, linear, blocks, linear, with a residual sum (diffusers' `Transformer2DModel`).
 #[derive(Debug)]
 pub(super) struct Transformer {
-    norm: GroupNorm,
-    proj_in: Linear,
-    blocks: Vec<Block>,
-    proj_out: Linear,
+    pub(super) norm: GroupNorm,
+    pub(super) proj_in: Linear,
+    pub(super) blocks: Vec<Block>,
+    pub(super) proj_out: Linear,
 }
 
 impl Transformer {
@@ -79,55 +79,96 @@ impl Transformer {
     }
 }
 
-/// Attention to the tokens themselves or to the text.
+/// Attention of the tokens to each other.
 #[derive(Debug)]
-struct Attention {
-    heads: usize,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    out: Linear,
+pub(super) struct SelfAttention {
+    pub(super) heads: usize,
+    /// Queries, keys and values in one product.
+    pub(super) qkv: Linear,
+    pub(super) out: Linear,
 }
 
-impl Attention {
-    fn load(weights: &TensorReader, channels: usize, heads: usize, context_dim: usize) -> Self {
+/// The names of the layers that make queries, keys and values.
+const QKV: [&str; 3] = ["to_q", "to_k", "to_v"];
+
+impl SelfAttention {
+    fn load(weights: &TensorReader, channels: usize, heads: usize) -> Self {
         Self {
             heads,
-            q: weights.linear("to_q", channels, channels, false),
-            k: weights.linear("to_k", context_dim, channels, false),
-            v: weights.linear("to_v", context_dim, channels, false),
+            qkv: weights.linear_stack(&QKV.map(|name| (name, channels)), channels),
             out: weights.linear("to_out.0", channels, channels, true),
         }
     }
 
     fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
-        let Self { q, k, v, out, .. } = self;
-        let layers = [("to_q", q), ("to_k", k), ("to_v", v), ("to_out.0", out)];
-        layers.into_iter().flat_map(|(name, layer)| adaptable::linear(&format!("{path}.{name}"), layer)).collect()
+        let mut weights = vec![adaptable::linear_stack(path, &QKV, &mut self.qkv)];
+        weights.extend(adaptable::linear(&format!("{path}.to_out.0"), &mut self.out));
+        weights
+    }
+
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let channels = x.dims()[2];
+        let both = ops::linear(x, &self.qkv);
+        let part = |i: usize| both.clone().narrow(2, i * channels, channels);
+        attend([part(0), part(1), part(2)], self.heads, &self.out)
+    }
+}
+
+/// Attention of the tokens to the text.
+#[derive(Debug)]
+pub(super) struct CrossAttention {
+    pub(super) heads: usize,
+    pub(super) q: Linear,
+    /// Keys and values of the text in one product.
+    pub(super) kv: Linear,
+    pub(super) out: Linear,
+}
+
+impl CrossAttention {
+    fn load(weights: &TensorReader, channels: usize, heads: usize, context_dim: usize) -> Self {
+        Self {
+            heads,
+            q: weights.linear(QKV[0], channels, channels, false),
+            kv: weights.linear_stack(&[(QKV[1], channels), (QKV[2], channels)], context_dim),
+            out: weights.linear("to_out.0", channels, channels, true),
+        }
+    }
+
+    fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
+        let Self { q, kv, out, .. } = self;
+        let mut weights = adaptable::linear(&format!("{path}.{}", QKV[0]), q);
+        weights.push(adaptable::linear_stack(path, &QKV[1..], kv));
+        weights.extend(adaptable::linear(&format!("{path}.to_out.0"), out));
+        weights
     }
 
     fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let [batch, length, channels] = x.dims();
-        let split = |x: Tensor<3>, layer: &Linear| {
-            let x = ops::linear(x, layer);
-            let [batch, length, channels] = x.dims();
-            x.reshape([batch, length, self.heads, channels / self.heads])
-        };
-        let (k, v) = (split(context.clone(), &self.k), split(context, &self.v));
-        let out = ops::attention(split(x, &self.q), k, v, None, false);
-        ops::linear(out.reshape([batch, length, channels]), &self.out)
+        let channels = x.dims()[2];
+        let both = ops::linear(context, &self.kv);
+        let part = |i: usize| both.clone().narrow(2, i * channels, channels);
+        attend([ops::linear(x, &self.q), part(0), part(1)], self.heads, &self.out)
     }
+}
+
+/// Attention of queries `[B, S, channels]` over keys and values `[B, T, channels]`, and the layer after it.
+fn attend(qkv: [Tensor<3>; 3], heads: usize, out: &Linear) -> Tensor<3> {
+    let [batch, length, channels] = qkv[0].dims();
+    let [q, k, v] = qkv.map(|x| {
+        let [batch, length, channels] = x.dims();
+        x.reshape([batch, length, heads, channels / heads])
+    });
+    ops::linear(ops::attention(q, k, v, None, false).reshape([batch, length, channels]), out)
 }
 
 /// One block: three branches, each after a norm and with a residual sum.
 #[derive(Debug)]
-struct Block {
-    norms: [LayerNorm; 3],
-    own: Attention,
-    text: Attention,
+pub(super) struct Block {
+    pub(super) norms: [LayerNorm; 3],
+    pub(super) own: SelfAttention,
+    pub(super) text: CrossAttention,
     /// To values and gates, values first (GEGLU, Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
-    value_gate: Linear,
-    down: Linear,
+    pub(super) value_gate: Linear,
+    pub(super) down: Linear,
 }
 
 impl Block {
@@ -137,8 +178,8 @@ impl Block {
         let norm = |name: &str| LayerNorm::load(&weights.at(name), channels, LAYER_NORM_EPS);
         Self {
             norms: [norm("norm1"), norm("norm2"), norm("norm3")],
-            own: Attention::load(&weights.at("attn1"), channels, heads, channels),
-            text: Attention::load(&weights.at("attn2"), channels, heads, context_dim),
+            own: SelfAttention::load(&weights.at("attn1"), channels, heads),
+            text: CrossAttention::load(&weights.at("attn2"), channels, heads, context_dim),
             value_gate: weights.linear("ff.net.0.proj", channels, 2 * inner, true),
             down: weights.linear("ff.net.2", inner, channels, true),
         }
@@ -157,8 +198,7 @@ impl Block {
     }
 
     fn forward(&self, x: Tensor<3>, context: &Tensor<3>, scope: &mut Scope<'_, '_>) -> Tensor<3> {
-        let normed = self.norms[0].forward(x.clone());
-        let out = self.own.forward(normed.clone(), normed);
+        let out = self.own.forward(self.norms[0].forward(x.clone()));
         scope.tokens("attn1", &out);
         let x = x + out;
         let out = self.text.forward(self.norms[1].forward(x.clone()), context.clone());

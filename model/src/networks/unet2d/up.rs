@@ -14,17 +14,17 @@ use crate::nn::ops;
 use crate::nn::resnet::Resnet;
 
 #[derive(Debug)]
-struct UpBlock {
-    layers: Vec<(Resnet, Option<Transformer>)>,
-    doubling: Option<Conv>,
+pub(super) struct UpBlock {
+    pub(super) layers: Vec<(Resnet, Option<Transformer>)>,
+    pub(super) doubling: Option<Conv>,
 }
 
 /// `up_blocks`, `conv_norm_out` and `conv_out`.
 #[derive(Debug)]
 pub(super) struct Upward {
-    blocks: Vec<UpBlock>,
-    norm_out: GroupNorm,
-    conv_out: Conv,
+    pub(super) blocks: Vec<UpBlock>,
+    pub(super) norm_out: GroupNorm,
+    pub(super) conv_out: Conv,
 }
 
 impl Upward {

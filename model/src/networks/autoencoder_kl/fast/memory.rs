@@ -161,8 +161,9 @@ fn aligned(bytes: usize) -> usize {
 mod tests {
     use super::*;
     use crate::cuda::image_kernels::GroupNorm;
+    use crate::cuda::image_weights::{Convolution, Owned};
     use crate::cuda::product::{Layer, Matrix};
-    use crate::networks::autoencoder_kl::fast::weights::{Convolution, Owned, SelfAttention};
+    use crate::networks::autoencoder_kl::fast::weights::SelfAttention;
 
     fn norm() -> GroupNorm {
         GroupNorm { weight: 0, bias: 0, groups: 32, eps: 1e-6 }

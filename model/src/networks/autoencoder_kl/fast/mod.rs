@@ -15,7 +15,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 use self::memory::Buffers;
 use self::pass::Pass;
-use self::weights::{DecoderWeights, EncoderWeights, Pinning};
+use self::weights::{DecoderWeights, EncoderWeights};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::{AutoencoderKlConfig, Passes};
@@ -44,7 +44,7 @@ impl FastDecoder {
     /// The fast path of a loaded decoder; `None` if it is not in bf16 or the GPU or a library does not support it.
     pub(crate) fn of(config: &AutoencoderKlConfig, decoder: &Decoder) -> Option<Self> {
         let (gpu, device) = gpu_of(&decoder.conv_in)?;
-        let pinned = Pinning::new(&gpu).decoder(config, decoder);
+        let pinned = DecoderWeights::of(&gpu, config, decoder);
         let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });
         tried(fast, "decoder", |fast| {
             let shape = [1, fast.weights.latent_channels, TRIAL, TRIAL];
@@ -57,7 +57,7 @@ impl FastEncoder {
     /// The fast path of a loaded encoder; `None` if it is not in bf16 or the GPU or a library does not support it.
     pub(crate) fn of(config: &AutoencoderKlConfig, encoder: &Encoder, quant_conv: Option<&Conv>) -> Option<Self> {
         let (gpu, device) = gpu_of(&encoder.conv_in)?;
-        let pinned = Pinning::new(&gpu).encoder(config, encoder, quant_conv);
+        let pinned = EncoderWeights::of(&gpu, config, encoder, quant_conv);
         let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });
         tried(fast, "encoder", |fast| {
             let edge = TRIAL * factor(&fast.weights.levels);

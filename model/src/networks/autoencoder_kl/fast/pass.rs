@@ -1,11 +1,13 @@
 //! Decodes or encodes one image.
 
 use super::memory::{Buffers, Chunks};
-use super::weights::{Convolution, DecoderWeights, EncoderWeights, Middle, Residual, SelfAttention, TAPS};
+use super::weights::{DecoderWeights, EncoderWeights, Middle, Residual, SelfAttention, TAPS};
 use crate::cuda::BF16;
 use crate::cuda::CudaError;
 use crate::cuda::convolution::{Operands, Shape};
-use crate::cuda::image_kernels::{GroupNorm, Image, Terms};
+use crate::cuda::image_kernels::{GroupNorm, Image, Normed, Terms};
+use crate::cuda::image_weights::Convolution;
+use crate::cuda::kernels::Modulation;
 use crate::cuda::operand::Operand;
 use crate::cuda::product::{Factor, Matrix, Output, Product};
 use crate::cuda::profile::Cost;
@@ -118,7 +120,7 @@ impl<'p, 's> Pass<'p, 's> {
         let biased = match &weights.quant {
             None => (self.hidden, weights.conv_out.bias),
             Some(layer) => {
-                self.merge(moments, Terms { x: self.hidden, bias: weights.conv_out.bias, residual: 0 })?;
+                self.merge(moments, Terms { x: self.hidden, bias: weights.conv_out.bias, ..Terms::default() })?;
                 let product = Product::linear(moments.pixels(), self.x, layer, self.normed);
                 self.session.products.run(stream, &product)?;
                 (self.normed, 0)
@@ -145,7 +147,7 @@ impl<'p, 's> Pass<'p, 's> {
         // The middle counts as level 0.
         self.session.layer(Some(0));
         self.convolve(image, conv, self.x)?;
-        self.merge(image, Terms { x: self.x, bias: conv.bias, residual: 0 })?;
+        self.merge(image, Terms { x: self.x, bias: conv.bias, ..Terms::default() })?;
         Ok(image)
     }
 
@@ -170,14 +172,14 @@ impl<'p, 's> Pass<'p, 's> {
         self.session.mark("zeros for halving", Cost::moved(3 * image.elements()))?;
         *image = image.halved().with_channels(conv.output);
         self.convolve_by(*image, conv, self.x, (2, 0))?;
-        self.merge(*image, Terms { x: self.x, bias: conv.bias, residual: 0 })
+        self.merge(*image, Terms { x: self.x, bias: conv.bias, ..Terms::default() })
     }
 
     /// The convolution after upsampling, from `normed` to the stream.
     fn enlarged(&mut self, image: &mut Image, conv: &Convolution) -> Result<(), CudaError> {
         *image = image.doubled().with_channels(conv.output);
         self.convolve(*image, conv, self.x)?;
-        self.merge(*image, Terms { x: self.x, bias: conv.bias, residual: 0 })
+        self.merge(*image, Terms { x: self.x, bias: conv.bias, ..Terms::default() })
     }
 
     /// A residual block without its final sum, whose terms are returned.
@@ -186,8 +188,8 @@ impl<'p, 's> Pass<'p, 's> {
         self.normalise(*image, &block.norm1, 0, self.x, true)?;
         *image = image.with_channels(block.conv1.output);
         self.convolve(*image, &block.conv1, self.hidden)?;
-        let terms = Terms { x: self.hidden, bias: block.conv1.bias, residual: 0 };
-        self.session.image_kernels.merge(stream, *image, terms, 0, self.partials)?;
+        let terms = Terms { x: self.hidden, bias: block.conv1.bias, ..Terms::default() };
+        self.session.image_kernels.merge(stream, (*image, 1), terms, 0, self.partials)?;
         self.session.mark("sums for the norm", Cost::moved(image.elements()))?;
         self.normalise(*image, &block.norm2, block.conv1.bias, self.hidden, true)?;
         self.convolve(*image, &block.conv2, self.hidden)?;
@@ -200,7 +202,7 @@ impl<'p, 's> Pass<'p, 's> {
             }
             None => self.x,
         };
-        Ok(Terms { x: self.hidden, bias: block.conv2.bias, residual })
+        Ok(Terms { x: self.hidden, bias: block.conv2.bias, residual, ..Terms::default() })
     }
 
     /// From `normed` to `y`, of the same height and width; `image` is the result.
@@ -216,9 +218,9 @@ impl<'p, 's> Pass<'p, 's> {
         y: u64,
         (stride, padding): (usize, usize),
     ) -> Result<(), CudaError> {
-        let Image { height, width, .. } = image;
+        let input_size = [image.height, image.width].map(|size| (size - 1) * stride + KERNEL - 2 * padding);
         let (input, output) = (conv.input, conv.output);
-        let shape = Shape { height, width, input, output, kernel: KERNEL, stride, padding };
+        let shape = Shape { batch: 1, input_size, input, output, kernel: KERNEL, stride, padding };
         let operands = Operands { x: self.normed, filter: conv.filter, y };
         self.session.convolutions.run(self.session.stream, &shape, operands)?;
         self.session.mark("convolution", Cost::product(image.pixels(), KERNEL * KERNEL * conv.input, conv.output))
@@ -226,7 +228,7 @@ impl<'p, 's> Pass<'p, 's> {
 
     /// Writes the sum of `terms` to the stream.
     fn merge(&mut self, image: Image, terms: Terms) -> Result<(), CudaError> {
-        self.session.image_kernels.merge(self.session.stream, image, terms, self.x, self.partials)?;
+        self.session.image_kernels.merge(self.session.stream, (image, 1), terms, self.x, self.partials)?;
         self.session.mark("sum of branches", Cost::moved(3 * image.elements()))
     }
 
@@ -240,8 +242,10 @@ impl<'p, 's> Pass<'p, 's> {
         activate: bool,
     ) -> Result<(), CudaError> {
         let (stream, kernels) = (self.session.stream, self.session.image_kernels);
-        kernels.group_table(stream, image, norm, added, self.partials, self.table)?;
-        kernels.scale_shift(stream, image, from, self.table, self.normed, activate)?;
+        let (partials, row_added) = (self.partials, Modulation::default());
+        let normed = Normed { image, rows: 1, partials, tail: None, added, row_added };
+        kernels.group_table(stream, &normed, norm, self.table)?;
+        kernels.scale_shift(stream, (image, 1), from, None, self.table, self.normed, activate)?;
         self.session.mark("group norm and SiLU", Cost::moved(2 * image.elements()))
     }
 
@@ -288,6 +292,6 @@ impl<'p, 's> Pass<'p, 's> {
         self.session.products.run(stream, &Product::linear(positions, attended, &attention.out, self.normed))?;
         let flops = Cost::product(positions, channels, 2 * positions + 4 * channels).flops;
         self.session.mark("attention", Cost { flops, bytes: 0.0 })?;
-        self.merge(image, Terms { x: self.normed, bias: 0, residual: self.x })
+        self.merge(image, Terms { x: self.normed, residual: self.x, ..Terms::default() })
     }
 }
