@@ -2,20 +2,22 @@
 import { Match, Show, Switch, createSignal, onMount } from "solid-js";
 
 import { watchAdapters } from "./state/adapters";
-import { canDraw, drawPrompt, estimate, isRefused, notice } from "./state/actions";
+import { canDraw, drawPrompt, isRefused, notice } from "./state/actions";
 import { info, phase, refresh, start, watchConnection } from "./state/connection";
 import { watchDevice } from "./state/device";
+import { watchEstimate } from "./state/estimate";
 import { refreshHistory } from "./state/history";
 import { followJobs, liveJobs } from "./state/jobs";
 import { watchPrompt } from "./state/prompt";
 import { keepSettings } from "./state/settings";
 import { keepTheme } from "./state/theme";
 import { restoreTags } from "./state/vocabulary";
-import { keepLanguage, t, timeText } from "./text";
+import { keepLanguage, t } from "./text";
 import { Canvas } from "./view/canvas";
 import { Connect } from "./view/connect";
 import { DevicePanel } from "./view/device";
 import { DropZone } from "./view/drop";
+import { EstimateDetails, ExpectedTime } from "./view/estimate";
 import { Header, type Tab } from "./view/header";
 import { History } from "./view/history";
 import { Spark } from "./view/icons";
@@ -31,9 +33,10 @@ export function App() {
   watchConnection();
   watchPrompt();
   watchAdapters();
+  watchEstimate();
   watchDevice(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {
-    // The step time of the estimate, and the history, are those after this job.
+    // The queue, the models and the history are those after this job.
     void refresh().catch(() => undefined);
     void refreshHistory();
   });
@@ -105,15 +108,23 @@ function DrawView() {
           <button class="primary" type="button" disabled={!canDraw()} onClick={draw} title={t("draw.shortcut")}>
             <Spark />
             {t("draw.submit")}
-            <Show when={estimate()}>{(time) => <small>{t("draw.estimate", { time: timeText(time()) })}</small>}</Show>
+            <ExpectedTime />
           </button>
+          <EstimateDetails />
           <Show when={isRefused()}>
             <p class="problem">{t("draw.invalid")}</p>
           </Show>
           <Show when={notice()}>
             {(message) => (
               <p classList={{ problem: message().isProblem, fine: !message().isProblem }} role="status" dir="auto">
-                {message().text}
+                {message().text}{" "}
+                <Show when={message().undo}>
+                  {(undo) => (
+                    <button class="link" type="button" onClick={() => undo()()}>
+                      {t("prompt.undo")}
+                    </button>
+                  )}
+                </Show>
               </p>
             )}
           </Show>

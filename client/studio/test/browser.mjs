@@ -36,10 +36,34 @@ export async function begin() {
   const made = await run(["token", "new", "--name", "artist", "--scope", "generate"]);
   writeFileSync(join(folder, "tokens"), made.stderr);
   return {
-    studio: await serve(["--scripted-step-ms", "60", "--max-images", "16", "--data-dir", join(folder, "data")]),
+    studio: await serve([
+      ...["--scripted-step-ms", "60", "--max-images", "16"],
+      ...["--data-dir", join(folder, "data"), "--adapters", adapters()],
+    ]),
     secured: await serve(["--tokens", join(folder, "tokens"), "--data-dir", "memory"]),
     token: made.stdout.trim(),
   };
+}
+
+/** A folder with one adapter that fits the model, and one of another model. */
+function adapters() {
+  const path = join(folder, "adapters");
+  mkdirSync(path);
+  for (const [name, module] of [
+    ["ink-lines", "block.0"],
+    ["other-model", "foreign.0"],
+  ]) {
+    const header = JSON.stringify({ [module]: { dtype: "F32", shape: [1], data_offsets: [0, 4] } });
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    writeFileSync(join(path, `${name}.safetensors`), Buffer.concat([length, Buffer.from(header), Buffer.alloc(4)]));
+  }
+  return path;
+}
+
+/** Starts a server with the model of the program itself, and without pictures; the address of its studio. */
+export function serveEmbedded() {
+  return serve(["--engine", "burn", "--device", "cpu", "--cache-dir", join(folder, "cache"), "--data-dir", "memory"]);
 }
 
 /** Ends all of that. */
@@ -87,7 +111,8 @@ export async function serveAt(port, name) {
 
 /** Starts a server that draws gradients; the address of its studio. */
 async function serve(args) {
-  const child = spawn(process.env.SAKUGA_SERVER_BIN, ["--listen", "127.0.0.1:0", "--engine", "scripted", ...args], {
+  const engine = args.includes("--engine") ? [] : ["--engine", "scripted"];
+  const child = spawn(process.env.SAKUGA_SERVER_BIN, ["--listen", "127.0.0.1:0", ...engine, ...args], {
     stdio: ["ignore", "pipe", "ignore"],
   });
   servers.push(child);

@@ -115,8 +115,13 @@ test("a picture of any size is uploaded, and drawn from", async (t) => {
   await checked(page);
   await page.getByRole("link", { name: "History" }).click();
   await page.locator(".tile .open").first().click();
+  const uploads = [];
+  page.on("request", (request) => request.url().endsWith("/UploadAssetPart") && uploads.push(request.url()));
   await page.getByRole("dialog").getByRole("button", { name: "Edit this prompt" }).click();
   await page.getByRole("img", { name: /^The image to begin from/ }).waitFor();
+  await draw(page);
+  await finished(page).waitFor();
+  assert.deepEqual(uploads, [], "a file that the server has is not sent again");
 });
 
 test("pictures of other programs bring prompt and settings, and what is left out is listed", async (t) => {

@@ -16,6 +16,7 @@ import {
   overflow,
   screenshot,
   serveAt,
+  serveEmbedded,
   textOf,
 } from "./browser.mjs";
 
@@ -246,6 +247,103 @@ test("tags are completed from a list that a person gives, by name and by alias",
   await page.locator(".cm-line", { hasText: ", plaid_scarf</clothing>" }).waitFor();
   await drop(page, "none.csv", "text/csv", Buffer.from("no list"));
   await page.getByText("The list has no tags.").waitFor();
+});
+
+test("the words of the model's vocabulary complete, and others are advised against", async (t) => {
+  const page = await open(t, await serveEmbedded(), { store: { view: "both" } });
+  await page.getByText("Completion from the vocabulary of").waitFor();
+  const field = page.getByRole("combobox", { name: "Clothing" });
+  await field.focus();
+  const offered = (word) => page.locator(`datalist option[value="${word}"]`);
+  await offered("witch_hat").waitFor({ state: "attached" });
+  assert.equal(await offered("thighhighs").count(), 0, "the model was not trained with it");
+  await drop(page, "tags.csv", "text/csv", Buffer.from("witch_hat,0,9000,\nplaid_scarf,0,41000,\n"));
+  await field.pressSequentially("plaid");
+  assert.equal(await offered("plaid_scarf").getAttribute("label"), "41k · unknown to the model");
+  assert.equal(await offered("witch_hat").getAttribute("label"), "9k");
+  await field.press("End");
+  await field.pressSequentially("_scarf,");
+  await page.locator(".tag[data-unknown=true]", { hasText: "plaid_scarf" }).waitFor();
+  const advice = page.locator(".finding.advice", { hasText: "unknown-to-model" });
+  await advice.waitFor();
+  assert.match(await advice.innerText(), /was not trained with `plaid_scarf`/);
+  await page.locator(".cm-lintRange-info", { hasText: "plaid_scarf" }).waitFor();
+  // The sizes of the training, and a word about others.
+  await page.getByText("2:3", { exact: true }).click();
+  await page.getByText("256 × 384").waitFor();
+  await page.getByText("Free", { exact: true }).click();
+  await page.getByLabel("Width").fill("128");
+  await page.getByLabel("Width").blur();
+  await page.locator(".estimate .notice", { hasText: "was not trained with pictures like 128x384" }).waitFor();
+  await page.locator(".cm-line", { hasText: "<expression>" }).click();
+  await page.keyboard.press("End");
+  for (let moves = 0; moves < "</expression>".length; moves += 1) {
+    await page.keyboard.press("ArrowLeft");
+  }
+  await page.keyboard.type(", cryi");
+  await page.locator(".cm-tooltip-autocomplete li", { hasText: "crying" }).first().click();
+  await page.locator(".cm-line", { hasText: ", crying</expression>" }).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "vocabulary");
+});
+
+test("the server's estimate stands at the button, and what is wrong with the settings before they are submitted", async (t) => {
+  const page = await open(t, studio);
+  await page.getByRole("button", { name: /^Draw about/ }).waitFor();
+  await page.locator(".estimate[aria-busy=false]", { hasText: "memory" }).waitFor();
+  await page.getByText("Free", { exact: true }).click();
+  for (const name of ["Width", "Height"]) {
+    await page.getByLabel(name).fill("8192");
+    await page.getByLabel(name).blur();
+  }
+  await page.locator(".estimate .problem").first().waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "refused-size");
+  await page.getByText("1:1", { exact: true }).click();
+  await page.locator(".estimate .problem").first().waitFor({ state: "detached" });
+  await page.getByRole("button", { name: /^Draw about/ }).waitFor();
+});
+
+test("solver, schedule and adapters are chosen, and stand in the request", async (t) => {
+  const page = await open(t, studio);
+  await page.getByText("Advanced").click();
+  await page.getByLabel("Solver").selectOption("DDIM");
+  assert.deepEqual(await page.getByLabel("Noise schedule").locator("option").allInnerTexts(), [
+    "Default",
+    "The model's own",
+  ]);
+  await page.getByLabel("Solver").selectOption("UniPC");
+  await page.getByLabel("Noise schedule").selectOption("Exponential");
+  await page.getByLabel("Guidance rescale").fill("0.7");
+  await page.getByLabel("Guidance rescale").blur();
+  assert.deepEqual(await page.getByLabel("Add an adapter…").locator("option").allInnerTexts(), [
+    "Add an adapter…",
+    "ink-lines (LoRA)",
+  ]);
+  await page.getByLabel("Add an adapter…").selectOption("ink-lines (LoRA)");
+  await page.getByRole("spinbutton", { name: "Weight of ink-lines" }).fill("0.5");
+  await draw(page, 4);
+  await finished(page).waitFor();
+  await page.getByRole("button", { name: "Back to the defaults" }).click();
+  await page.getByRole("button", { name: "Remove ink-lines" }).click();
+  assert.equal(await page.getByLabel("Guidance rescale").inputValue(), "");
+  await page.getByRole("button", { name: "Edit this prompt" }).click();
+  await page.getByRole("spinbutton", { name: "Weight of ink-lines" }).waitFor();
+  const chosen = (name) => page.getByLabel(name).locator("option:checked").innerText();
+  assert.equal(await chosen("Solver"), "UniPC");
+  assert.equal(await chosen("Noise schedule"), "Exponential");
+  assert.equal(await page.getByLabel("Guidance rescale").inputValue(), "0.7");
+});
+
+test("an emptied prompt comes back", async (t) => {
+  const page = await open(t, studio);
+  const before = await textOf(page);
+  await page.getByRole("button", { name: "New" }).click();
+  await page.getByText("The prompt is empty.").waitFor();
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("region", { name: "Character 1" }).waitFor();
+  await checked(page);
+  assert.equal(await textOf(page), before);
 });
 
 test("the history shows, searches, draws again and deletes", async (t) => {

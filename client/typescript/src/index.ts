@@ -23,6 +23,12 @@ export type { CallLimits } from "./watch.js";
 export type { Asset } from "./gen/sakuga/asset/v1/asset_service_pb.js";
 export { CancelReason, type GenerateEvent, Stage } from "./gen/sakuga/generation/v1/event_pb.js";
 export { JobState, Priority } from "./gen/sakuga/generation/v1/job_pb.js";
-export { type GenerateRequest, ImageFormat, PreviewMethod, Solver } from "./gen/sakuga/generation/v1/request_pb.js";
+export {
+  type GenerateRequest,
+  ImageFormat,
+  NoiseSchedule,
+  PreviewMethod,
+  Solver,
+} from "./gen/sakuga/generation/v1/request_pb.js";
 export { type Diagnostic, Severity } from "./gen/sakuga/prompt/v1/diagnostic_pb.js";
 export { Gender, type Prompt, PromptSchema } from "./gen/sakuga/prompt/v1/prompt_pb.js";

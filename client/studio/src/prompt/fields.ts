@@ -53,7 +53,12 @@ export const GENDERS = ["1girl", "1boy", "1other"] as const;
 /** The most characters that a prompt may have. */
 export const CHARACTERS_MAX = 16;
 
-/** Tags that are offered while one is typed. Every other word can be typed as well. */
+/** Whether an element holds tags that can be completed. */
+export function isTagElement(name: string): name is CharacterTag | GeneralTag {
+  return Object.hasOwn(SUGGESTIONS, name);
+}
+
+/** Tags that are offered if the model does not name those of its training. Every other word can be typed as well. */
 export const SUGGESTIONS: Readonly<Record<CharacterTag | GeneralTag, readonly string[]>> = {
   appearance: [
     "long_hair", "short_hair", "bob_cut", "twintails", "ponytail", "blue_hair", "pink_hair", "silver_hair", "black_hair",

@@ -59,8 +59,11 @@ export function matches(tags: readonly KnownTag[], typed: string, most: number):
   return [...first, ...aliased, ...within].slice(0, most);
 }
 
-/** A count as a person reads it: `1.2M`, `35k`. */
-export function countText(count: number): string {
+/** A count as a person reads it: `1.2M`, `35k`; empty if there is none. */
+export function countText(count: number | undefined): string {
+  if (count === undefined) {
+    return "";
+  }
   if (count >= 1_000_000) {
     return `${(count / 1_000_000).toFixed(1)}M`;
   }

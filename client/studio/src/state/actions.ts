@@ -1,7 +1,6 @@
 /** What buttons, keys and dropped files do. */
 import { createMemo, createSignal } from "solid-js";
 import { create } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
 
 import { Severity } from "../sakuga/web.js";
 import {
@@ -12,18 +11,26 @@ import {
 } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
-import { seedOf } from "../prompt/size";
+import { FREE, seedOf } from "../prompt/size";
 import { t } from "../text";
 import { adapterOptions, adoptAdapters } from "./adapters";
-import { explainFailure, info, server } from "./connection";
+import { explainFailure, server } from "./connection";
 import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, setMask, withFiles } from "./image";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
-import { adopt, currentModel, requestOptions, setSettings, settings } from "./settings";
+import { adopt, requestOptions, setSettings, settings } from "./settings";
 import { setTags } from "./vocabulary";
 
+/** What is said about the last action. */
+export interface Notice {
+  readonly text: string;
+  readonly isProblem: boolean;
+  /** Takes the action back, if that is possible. */
+  readonly undo?: () => void;
+}
+
 /** A message about the last action; it goes away with the next. */
-export const [notice, setNotice] = createSignal<{ readonly text: string; readonly isProblem: boolean }>();
+export const [notice, setNotice] = createSignal<Notice>();
 
 const [isSubmitting, setSubmitting] = createSignal(false);
 export { isSubmitting };
@@ -35,25 +42,24 @@ export const isRefused = createMemo(
 
 export const canDraw = (): boolean => !isRefused() && seedOf(settings.seed) !== null && !isSubmitting();
 
-/** How long the request will take at most by the steps that were measured, in milliseconds. */
-export const estimate = (): number | undefined => {
-  const step = info()?.stepTime;
-  const steps = settings.steps ?? currentModel()?.defaultSampling?.steps;
-  return step && steps ? durationMs(step) * steps * settings.images : undefined;
-};
+/** What `drawPrompt` would submit now; `undefined` while the prompt is not known to be accepted, or the seed is none. */
+export const nextRequest = (): GenerateRequest | undefined =>
+  currentCheck() && !isRefused() && seedOf(settings.seed) !== null ? requestNow() : undefined;
 
 /** Draws the prompt with the settings. */
 export async function drawPrompt(): Promise<void> {
   if (canDraw()) {
-    await submit(
-      create(GenerateRequestSchema, {
-        ...requestOptions(),
-        ...imageOptions(),
-        ...adapterOptions(),
-        prompt: { case: "xml", value: text() },
-      }),
-    );
+    await submit(requestNow());
   }
+}
+
+function requestNow(): GenerateRequest {
+  return create(GenerateRequestSchema, {
+    ...requestOptions(),
+    ...imageOptions(),
+    ...adapterOptions(),
+    prompt: { case: "xml", value: text() },
+  });
 }
 
 /** Draws a request again: the same pictures on the same device. */
@@ -83,8 +89,20 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
   }
 }
 
+/** Puts back the prompt and the settings of now. */
+function undoToNow(): () => void {
+  const [before, options] = [text(), { ...settings }];
+  return () => {
+    setText(before);
+    setSettings(options);
+    setNotice(undefined);
+  };
+}
+
 /** An empty prompt. */
 export function newPrompt(): void {
+  const undo = undoToNow();
+  setNotice(text().trim() === "" ? undefined : { text: t("prompt.emptied"), isProblem: false, undo });
   setText("");
   clearImage();
   setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
@@ -92,6 +110,7 @@ export function newPrompt(): void {
 
 /** Loads a file that was chosen or dropped. */
 export async function openFile(file: File): Promise<void> {
+  const undo = undoToNow();
   try {
     const loaded = await loadFile(file);
     if (loaded.kind === "tags") {
@@ -109,10 +128,10 @@ export async function openFile(file: File): Promise<void> {
     if (loaded.kind === "foreign") {
       const { prompt, negative, unused, ...given } = loaded.foreign;
       setText(prompt);
-      setSettings({ negative, ...given, ratio: given.width && given.height ? "free" : settings.ratio });
+      setSettings({ negative, ...given, ratio: given.width && given.height ? FREE : settings.ratio });
       const name = file.name;
       const rest = unused.join(", ");
-      setNotice({ text: t(rest === "" ? "load.done" : "load.parameters", { name, rest }), isProblem: false });
+      setNotice({ text: t(rest === "" ? "load.done" : "load.parameters", { name, rest }), isProblem: false, undo });
       return;
     }
     if (loaded.kind === "text") {
@@ -122,7 +141,7 @@ export async function openFile(file: File): Promise<void> {
     } else if (!(await usePrompt(loaded.metadata.request))) {
       return;
     }
-    setNotice({ text: t("load.done", { name: file.name }), isProblem: false });
+    setNotice({ text: t("load.done", { name: file.name }), isProblem: false, undo });
   } catch (error) {
     setNotice({ text: error instanceof LoadError ? t(error.key) : explainFailure(error), isProblem: true });
   }

@@ -4,7 +4,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { Code, type Client as Stub, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
-import { type Client, ConnectionLost, RequestRefused, SakugaError, connect } from "../sakuga/web.js";
+import { type Client, ConnectionLost, RequestRefused, SakugaError, ServerError, connect } from "../sakuga/web.js";
 import { baseUrl, checkedToken } from "../sakuga/address.js";
 import { authorization } from "../sakuga/client.js";
 import { explain } from "../sakuga/errors.js";
@@ -66,20 +66,32 @@ export function signOut(): void {
   location.reload();
 }
 
-/**
- * Notes the error of a call: a token that is no longer valid is asked for again, and a lost connection is opened again.
- * Returns what to show.
- */
+/** Notes the error of a call, as `noteFailure` does. Returns what to show. */
 export function explainFailure(error: unknown): string {
   const explained = explain(error);
+  noteFailure(explained);
+  return sentenceOf(explained);
+}
+
+/** An error for an artist: what is wrong, field by field, without names of status codes. */
+export function sentenceOf(error: Error): string {
+  if (!(error instanceof ServerError)) {
+    return error.message;
+  }
+  const { message, violations } = error.status;
+  const lines = violations.map(({ field, description }) => (field === "" ? description : `${field}: ${description}`));
+  return lines.length === 0 ? message : lines.join("\n");
+}
+
+/** Notes the error of a call: a token that is no longer valid is asked for again, and a lost connection is opened again. */
+export function noteFailure(explained: Error): void {
   if (explained instanceof RequestRefused && explained.code === Code.Unauthenticated) {
     setPhase("needs-token");
   } else if (explained instanceof ConnectionLost && phase() === "ready") {
     setPhase("lost");
-    setProblem(explained.message);
+    setProblem(sentenceOf(explained));
     retry = setTimeout(() => void start(), RETRY_MS);
   }
-  return explained.message;
 }
 
 /** Asks the server from time to time whether it is there, while the page is seen. Called once. */
@@ -97,7 +109,7 @@ export function watchConnection(): void {
   });
 }
 
-/** Reads the queue, the step time and the models again. */
+/** Reads the queue and the models again. */
 export async function refresh(): Promise<void> {
   setInfo(await server().info());
   setModels(await server().models());
@@ -116,11 +128,11 @@ async function open(token: string | undefined): Promise<void> {
     // A token that cannot be sent at all is as wrong as one that the server does not know.
     const isBadToken = token !== undefined && error instanceof SakugaError && error.name === "AddressError";
     if (isRefused || isBadToken) {
-      setProblem(token === undefined ? "" : error.message);
+      setProblem(token === undefined ? "" : sentenceOf(error));
       setPhase("needs-token");
       return;
     }
-    setProblem(error instanceof Error ? error.message : String(error));
+    setProblem(error instanceof Error ? sentenceOf(error) : String(error));
     setPhase("lost");
     retry = setTimeout(() => void open(token), RETRY_MS);
   }

@@ -76,7 +76,11 @@ export const canBegin = (): boolean => currentModel()?.encodesImages ?? false;
 /** Begins from this file; a large one is uploaded first. Throws if it is damaged, or why the server does not take it. */
 export async function beginFrom(name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
   const picture = await readPicture(data);
-  const source = await sourceOf(picture.data);
+  showStart(await sourceOf(data), name, picture);
+}
+
+/** Begins from a file that the server has, or that the request brings. */
+function showStart(source: ImageSource, name: string, picture: Picture): void {
   clearImage();
   setImage({ source, name, picture: { ...picture, address: URL.createObjectURL(new Blob([picture.data])) } });
 }
@@ -192,8 +196,11 @@ export async function adoptImage(earlierRequest: GenerateRequest): Promise<void>
     return;
   }
   const file = await fileOf(source);
-  if (file) {
-    await beginFrom(t("image.title"), file);
+  // A file that this browser cannot show still is one that the server can begin from.
+  const picture = file && (await readPicture(file).catch(() => undefined));
+  if (picture) {
+    // By the same source: a file that the server has is not sent again.
+    showStart(source, t("image.title"), picture);
   } else {
     setImage({ source, name: source.source.value?.slice(0, 12).toString() ?? "", picture: undefined });
   }

@@ -2,18 +2,19 @@
 import { createEffect } from "solid-js";
 import { createStore } from "solid-js/store";
 
-import { type Options, PreviewMethod, Solver } from "../sakuga/web.js";
+import { NoiseSchedule, type Options, PreviewMethod, Solver } from "../sakuga/web.js";
 import type { GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
-import { RATIOS, type Ratio, seedOf, sizeOf } from "../prompt/size";
+import { FREE, type NamedSize, nearest, seedOf, sizesOf } from "../prompt/size";
 import { info, models } from "./connection";
 import { isRecord, load, save } from "./storage";
 
 export interface Settings {
   /** Empty: the server's default. */
   model: string;
-  ratio: Ratio;
-  /** Of the ratio `free`. */
+  /** Such as `3:4`, or `FREE`. A model offers its own ratios; of another one the nearest is taken. */
+  ratio: string;
+  /** Of the ratio `FREE`. */
   width: number;
   height: number;
   /** `undefined`: the model's default. */
@@ -22,8 +23,10 @@ export interface Settings {
   guidanceFrom: number | undefined;
   guidanceUntil: number | undefined;
   guidanceRenorm: number | undefined;
+  guidanceRescale: number | undefined;
   shift: number | undefined;
   solver: Solver;
+  schedule: NoiseSchedule;
   images: number;
   /** As it is typed; empty: a new one for each request. */
   seed: string;
@@ -32,6 +35,9 @@ export interface Settings {
   systemPrompt: string | undefined;
   negativeSystemPrompt: string | undefined;
 }
+
+/** The edge of a model that names none, in pixels. */
+const DEFAULT_SIDE = 1024;
 
 const DEFAULTS: Settings = {
   model: "",
@@ -43,8 +49,10 @@ const DEFAULTS: Settings = {
   guidanceFrom: undefined,
   guidanceUntil: undefined,
   guidanceRenorm: undefined,
+  guidanceRescale: undefined,
   shift: undefined,
   solver: Solver.UNSPECIFIED,
+  schedule: NoiseSchedule.UNSPECIFIED,
   images: 1,
   seed: "",
   negative: "",
@@ -71,12 +79,22 @@ export function sizeMultiple(): number {
   return currentModel()?.sizeMultiple || info()?.limits?.sizeMultiple || 16;
 }
 
-/** The solvers that a request may choose, with the names that people know. */
+/** The solvers that a request may choose, with the names that artists know. */
 export const SOLVERS = [
   { solver: Solver.EULER, name: "euler", title: "Euler" },
   { solver: Solver.MIDPOINT, name: "midpoint", title: "Midpoint" },
   { solver: Solver.RK4, name: "rk4", title: "RK4" },
   { solver: Solver.DPM, name: "dpm", title: "DPM-Solver++" },
+  { solver: Solver.EULER_ANCESTRAL, name: "euler_ancestral", title: "Euler ancestral" },
+  { solver: Solver.DDIM, name: "ddim", title: "DDIM" },
+  { solver: Solver.UNIPC, name: "unipc", title: "UniPC" },
+] as const;
+
+/** The noise schedules that a request may choose. The page has their titles. */
+export const SCHEDULES = [
+  { schedule: NoiseSchedule.NATIVE, name: "native" },
+  { schedule: NoiseSchedule.KARRAS, name: "karras" },
+  { schedule: NoiseSchedule.EXPONENTIAL, name: "exponential" },
 ] as const;
 
 /** Those of the model that draws. */
@@ -84,18 +102,40 @@ export function solvers(): (typeof SOLVERS)[number][] {
   return SOLVERS.filter(({ name }) => currentModel()?.solvers.includes(name));
 }
 
+/** The solver of the next request; `UNSPECIFIED` if the model that draws does not have the chosen one. */
+function usableSolver(): Solver {
+  return solvers().some(({ solver }) => solver === settings.solver) ? settings.solver : Solver.UNSPECIFIED;
+}
+
+/** The schedules of the model that draws. DDIM walks the model's own noise levels only. */
+export function schedules(): (typeof SCHEDULES)[number][] {
+  const isDdim = usableSolver() === Solver.DDIM;
+  return SCHEDULES.filter(
+    ({ name }) => currentModel()?.schedules.includes(name) && (!isDdim || name === "native"),
+  );
+}
+
 /** Whether the model that draws can shift its times. */
 export function hasShift(): boolean {
   return currentModel()?.hasShift ?? false;
 }
 
-/** The size that is drawn: as many pixels as the model's default, in the chosen ratio. */
+/** The sizes that the model that draws offers by their ratio. */
+export const sizes = (): readonly NamedSize[] => {
+  const model = currentModel();
+  return sizesOf(model?.vocabulary?.sizes ?? [], model?.defaultSize || DEFAULT_SIDE, sizeMultiple());
+};
+
+/** The offered size of the chosen ratio; `undefined` if the size is free. */
+export function chosenSize(): NamedSize | undefined {
+  return settings.ratio === FREE ? undefined : nearest(sizes(), settings.ratio);
+}
+
+/** The size that is drawn. */
 export function size(): { width: number; height: number } {
-  const side = currentModel()?.defaultSize ?? 1024;
-  if (settings.ratio === "free") {
-    return { width: settings.width || side, height: settings.height || side };
-  }
-  return sizeOf(RATIOS[settings.ratio], side, sizeMultiple());
+  const side = currentModel()?.defaultSize || DEFAULT_SIDE;
+  const { width, height } = chosenSize() ?? { width: settings.width || side, height: settings.height || side };
+  return { width, height };
 }
 
 /** The settings as the fields of a request. */
@@ -108,12 +148,16 @@ export function requestOptions(): Options {
     images: settings.images,
     sampling: {
       // What another model could do is not asked of this one.
-      solver: solvers().some(({ solver }) => solver === settings.solver) ? settings.solver : Solver.UNSPECIFIED,
+      solver: usableSolver(),
+      schedule: schedules().some(({ schedule }) => schedule === settings.schedule)
+        ? settings.schedule
+        : NoiseSchedule.UNSPECIFIED,
       ...given("steps", settings.steps),
       ...given("guidanceScale", settings.guidance),
       ...given("guidanceFrom", settings.guidanceFrom),
       ...given("guidanceUntil", settings.guidanceUntil),
       ...given("guidanceRenorm", settings.guidanceRenorm),
+      ...given("guidanceRescale", settings.guidanceRescale),
       ...given("shift", hasShift() ? settings.shift : undefined),
     },
     ...(typeof seed === "bigint" ? { seed } : {}),
@@ -128,14 +172,10 @@ export function requestOptions(): Options {
 export function adopt(request: GenerateRequest, negative: string): void {
   const isKnown = models().some(({ name }) => name === request.model);
   const { width, height, sampling } = request;
-  const side = models().find(({ name }) => name === request.model)?.defaultSize ?? currentModel()?.defaultSize ?? 1024;
-  const fits = Object.entries(RATIOS).find(([, value]) => {
-    const own = sizeOf(value, side, sizeMultiple());
-    return own.width === width && own.height === height;
-  });
+  setSettings({ model: isKnown ? request.model : "" });
+  const fits = sizes().find((one) => one.width === width && one.height === height);
   setSettings({
-    model: isKnown ? request.model : "",
-    ratio: width === 0 || height === 0 ? "1:1" : ((fits?.[0] as Ratio | undefined) ?? "free"),
+    ratio: width === 0 || height === 0 ? DEFAULTS.ratio : (fits?.name ?? FREE),
     width,
     height,
     steps: sampling?.steps || undefined,
@@ -143,8 +183,10 @@ export function adopt(request: GenerateRequest, negative: string): void {
     guidanceFrom: sampling?.guidanceFrom,
     guidanceUntil: sampling?.guidanceUntil,
     guidanceRenorm: sampling?.guidanceRenorm,
+    guidanceRescale: sampling?.guidanceRescale,
     shift: sampling?.shift,
     solver: sampling?.solver ?? Solver.UNSPECIFIED,
+    schedule: sampling?.schedule ?? NoiseSchedule.UNSPECIFIED,
     images: Math.max(1, request.images),
     seed: request.seed === undefined ? "" : String(request.seed),
     negative,
@@ -153,14 +195,12 @@ export function adopt(request: GenerateRequest, negative: string): void {
   });
 }
 
-/** Back to the defaults of the model; seed and negative prompt stay. */
+/** What `resetSampling` leaves as it is. */
+const KEPT: readonly string[] = ["model", "ratio", "width", "height", "images", "seed", "negative"];
+
+/** Back to the defaults of the model; size, number of images, seed and negative prompt stay. */
 export function resetSampling(): void {
-  const { steps, guidance, guidanceFrom, guidanceUntil, guidanceRenorm, shift, solver } = DEFAULTS;
-  const { systemPrompt, negativeSystemPrompt } = DEFAULTS;
-  setSettings({
-    ...{ steps, guidance, guidanceFrom, guidanceUntil, guidanceRenorm, shift, solver },
-    ...{ systemPrompt, negativeSystemPrompt },
-  });
+  setSettings(Object.fromEntries(Object.entries(DEFAULTS).filter(([name]) => !KEPT.includes(name))));
 }
 
 function given<K extends string, V>(name: K, value: V | undefined): { [name in K]?: V } {
@@ -172,7 +212,7 @@ function restored(): Partial<Settings> {
   const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
   const checks: Record<keyof Settings, (value: unknown) => boolean> = {
     model: (value) => typeof value === "string",
-    ratio: (value) => typeof value === "string" && (value === "free" || value in RATIOS),
+    ratio: (value) => typeof value === "string",
     width: isNumber,
     height: isNumber,
     steps: isNumber,
@@ -180,8 +220,10 @@ function restored(): Partial<Settings> {
     guidanceFrom: isNumber,
     guidanceUntil: isNumber,
     guidanceRenorm: isNumber,
+    guidanceRescale: isNumber,
     shift: isNumber,
     solver: (value) => isNumber(value) && Solver[value as number] !== undefined,
+    schedule: (value) => isNumber(value) && NoiseSchedule[value as number] !== undefined,
     images: isNumber,
     seed: (value) => typeof value === "string",
     negative: (value) => typeof value === "string",

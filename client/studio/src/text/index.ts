@@ -32,6 +32,12 @@ export function timeText(milliseconds: number): string {
     : t("time.minutes", { m: Math.floor(seconds / 60), s: seconds % 60 });
 }
 
+/** An amount of memory as a person says it. */
+export function memoryText(bytes: bigint): string {
+  const mebibytes = Number(bytes / 2n ** 20n);
+  return mebibytes < 1000 ? `${mebibytes} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
+}
+
 /** Keeps the language and says it in the document. Called once. */
 export function keepLanguage(): void {
   createEffect(() => {

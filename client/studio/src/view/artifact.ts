@@ -1,20 +1,31 @@
 /** A finished picture of the history as an address that `<img>` shows, for as long as it is shown. */
-import { type Accessor, createEffect, createResource, on, onCleanup } from "solid-js";
+import { type Accessor, createEffect, createResource, createSignal, on, onCleanup } from "solid-js";
 
 import { JobState } from "../sakuga/web.js";
 import { explainFailure, server } from "../state/connection";
 import type { Entry } from "../state/history";
 
-/** The address; `undefined` until the picture is loaded, or if the job has no picture. */
-export function artifactAddress(entry: Accessor<Entry>): Accessor<string | undefined> {
+/** A picture that is shown. */
+export interface ShownArtifact {
+  /** The address; `undefined` until the picture is loaded, or if there is none. */
+  readonly address: Accessor<string | undefined>;
+  readonly isLoading: Accessor<boolean>;
+  /** Why it cannot be loaded; empty if nothing is wrong. */
+  readonly problem: Accessor<string>;
+}
+
+/** Loads the picture of an entry. */
+export function shownArtifact(entry: Accessor<Entry>): ShownArtifact {
+  const [problem, setProblem] = createSignal("");
   const [address] = createResource(
     () => (entry().job.state === JobState.COMPLETED ? entry() : undefined),
     async ({ job, image }) => {
+      setProblem("");
       try {
         const data = await server().artifact(job.jobId, image);
         return URL.createObjectURL(new Blob([data.slice()], { type: "image/png" }));
       } catch (error) {
-        explainFailure(error);
+        setProblem(explainFailure(error));
         return undefined;
       }
     },
@@ -28,5 +39,5 @@ export function artifactAddress(entry: Accessor<Entry>): Accessor<string | undef
       });
     }),
   );
-  return address;
+  return { address, isLoading: () => address.loading, problem };
 }

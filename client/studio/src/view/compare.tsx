@@ -4,7 +4,7 @@ import { For, Show, createMemo, createSignal, createUniqueId } from "solid-js";
 import { differences } from "../prompt/difference";
 import type { Entry } from "../state/history";
 import { t } from "../text";
-import { artifactAddress } from "./artifact";
+import { shownArtifact } from "./artifact";
 import { FramedDialog } from "./dialog";
 
 export function Compare(props: { entries: readonly Entry[]; isOpen: boolean; onClose: () => void }) {
@@ -20,8 +20,8 @@ export function Compare(props: { entries: readonly Entry[]; isOpen: boolean; onC
 function Pair(props: { left: Entry; right: Entry }) {
   const id = createUniqueId();
   const [share, setShare] = createSignal(50);
-  const left = artifactAddress(() => props.left);
-  const right = artifactAddress(() => props.right);
+  const { address: left } = shownArtifact(() => props.left);
+  const { address: right } = shownArtifact(() => props.right);
   const rows = createMemo(() => differences(props.left.job.request, props.right.job.request));
   return (
     <div class="detail">

@@ -8,7 +8,7 @@ import { explainFailure, server } from "../state/connection";
 import { type Entry, deleteJob, isFavourite, setFavourite } from "../state/history";
 import { dismissJob } from "../state/jobs";
 import { language, t } from "../text";
-import { artifactAddress } from "./artifact";
+import { shownArtifact } from "./artifact";
 import { FramedDialog } from "./dialog";
 import { FavouriteButton } from "./favourite";
 import { download } from "./download";
@@ -27,7 +27,7 @@ export function Detail(props: { entry: Entry | undefined; onClose: () => void; o
 function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }) {
   const [isAsking, setAsking] = createSignal(false);
   const [problem, setProblem] = createSignal("");
-  const address = artifactAddress(() => props.entry);
+  const { address, isLoading, problem: missing } = shownArtifact(() => props.entry);
   const [text] = createResource(
     () => props.entry.job.request,
     (request) => promptText(request, server()),
@@ -72,7 +72,14 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
     <>
       <div class="detail">
         <div class="detail-picture">
-          <Show when={address()} fallback={<p class="faint">{props.entry.job.error?.message ?? ""}</p>}>
+          <Show
+            when={address()}
+            fallback={
+              <p class="faint" role="status" dir="auto">
+                {isLoading() ? t("picture.loading") : missing() || props.entry.job.error?.message || t("picture.none")}
+              </p>
+            }
+          >
             {(source) => <img src={source()} alt={props.entry.title} />}
           </Show>
         </div>

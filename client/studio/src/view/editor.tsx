@@ -11,10 +11,11 @@ import { EditorView, drawSelection, highlightActiveLine, keymap, lineNumbers } f
 import { tags } from "@lezer/highlight";
 
 import { type Diagnostic, Severity } from "../sakuga/web.js";
-import { CHARACTERS_MAX, CHARACTER_ORDER, GENDERS, GENERAL_ORDER, SUGGESTIONS } from "../prompt/fields";
+import { offers } from "../prompt/completion";
+import { CHARACTERS_MAX, CHARACTER_ORDER, GENDERS, GENERAL_ORDER, isTagElement } from "../prompt/fields";
 import { readDocument } from "../prompt/document";
 import { ByteOffsets } from "../prompt/offsets";
-import { countText, matches } from "../prompt/vocabulary";
+import { sourcesOf } from "../state/completion";
 import { currentCheck, fixEdits, setText, text } from "../state/prompt";
 import { vocabulary } from "../state/vocabulary";
 import { language, t } from "../text";
@@ -199,19 +200,19 @@ function completeTag(context: CompletionContext): CompletionResult | null {
   const { characters, general } = readDocument(context.state.doc.toString());
   const leaves = [...characters, ...(general ? [general] : [])].flatMap((block) => block.leaves);
   const leaf = leaves.find(({ inner }) => inner.from <= context.pos && context.pos <= inner.to);
-  if (!leaf || !(leaf.name in SUGGESTIONS)) {
+  if (!leaf || !isTagElement(leaf.name)) {
     return null;
   }
   const from = Math.max(word?.from ?? context.pos, leaf.inner.from);
-  const own = SUGGESTIONS[leaf.name as keyof typeof SUGGESTIONS].map((label) => ({ label, boost: 1 }));
   const typed = context.state.sliceDoc(from, context.pos);
-  const listed = matches(vocabulary()?.tags ?? [], typed, LISTED).map(({ tag, alias }, index) => ({
-    label: alias ?? tag.name,
-    apply: tag.name,
-    detail: alias === undefined ? countText(tag.count) : `${tag.name} ${countText(tag.count)}`,
-    boost: -index,
+  const sources = sourcesOf(leaf.name);
+  const options = offers(sources, typed, LISTED).map(({ word, alias, count, isUnknown }, index) => ({
+    label: alias ?? word,
+    apply: word,
+    detail: [alias === undefined ? "" : word, count, isUnknown ? t("tags.unknown") : ""].filter(Boolean).join(" "),
+    // The words of the element come first; CodeMirror orders those of equal rank by how well they fit.
+    boost: Math.max(-99, Math.min(0, sources.words.length - index)),
   }));
-  const options = [...own, ...listed.filter(({ apply }) => !own.some(({ label }) => label === apply))];
   // With a list the options depend on every letter that is typed.
   return { from, options, ...(vocabulary() ? {} : { validFor: /^[^,<>&\n]*$/ }) };
 }

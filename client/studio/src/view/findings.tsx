@@ -49,21 +49,24 @@ export function Findings() {
                     {t("check.place", { line: found.line, column: found.column })}
                   </button>
                   <code>{found.code}</code>
+                  <Show when={found.fix?.edits.length === 0}>
+                    <p class="faint" dir="auto">
+                      {found.fix?.description}
+                    </p>
+                  </Show>
                 </div>
-                <Show when={found.fix}>
+                <Show when={found.fix?.edits.length ? found.fix : undefined}>
                   {(fix) => (
-                    <Show when={fix().edits.length > 0} fallback={<p class="faint">{fix().description}</p>}>
-                      <button
-                        type="button"
-                        class="fix"
-                        title={fix().description}
-                        aria-label={`${t("check.fix")}: ${fix().description}`}
-                        disabled={isBusy()}
-                        onClick={() => applyFix(fix().edits, check()?.text ?? "")}
-                      >
-                        {t("check.fix")}
-                      </button>
-                    </Show>
+                    <button
+                      type="button"
+                      class="fix"
+                      title={fix().description}
+                      aria-label={`${t("check.fix")}: ${fix().description}`}
+                      disabled={isBusy()}
+                      onClick={() => applyFix(fix().edits, check()?.text ?? "")}
+                    >
+                      {t("check.fix")}
+                    </button>
                   )}
                 </Show>
               </li>

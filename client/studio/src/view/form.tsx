@@ -3,7 +3,7 @@ import { For, Index, Show, createMemo, createSignal, createUniqueId } from "soli
 
 import { type Block, leafOf } from "../prompt/document";
 import { type Place, addCharacter, numberOf, removeCharacter, setValue, valueAt } from "../prompt/edit";
-import { CHARACTERS_MAX, CHARACTER_TAGS, GENDERS, GENERAL_TAGS, SUGGESTIONS } from "../prompt/fields";
+import { CHARACTERS_MAX, CHARACTER_TAGS, GENDERS, GENERAL_TAGS } from "../prompt/fields";
 import type { CharacterTag, GeneralTag } from "../prompt/fields";
 import { explainFailure, server } from "../state/connection";
 import { edit, prompt, setText, text } from "../state/prompt";
@@ -127,7 +127,7 @@ function Fields<T extends CharacterTag | GeneralTag>(props: {
           <TagField
             label={t(`field.${name}`)}
             value={valueAt(prompt(), props.place(name))}
-            suggestions={SUGGESTIONS[name]}
+            element={name}
             onChange={(value) => edit(setValue(prompt(), props.place(name), value))}
           />
         )}

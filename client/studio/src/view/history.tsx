@@ -27,6 +27,8 @@ import { SearchBar } from "./search";
 
 const TILE_MIN = 168;
 const GAP = 12;
+/** Characters of a title that a tile has room for: a prompt has thousands, and each would be laid out. */
+const TITLE_MAX = 60;
 
 export function History(props: { onUse: () => void }) {
   const [chosenKey, setChosen] = createSignal<string>();
@@ -62,15 +64,17 @@ export function History(props: { onUse: () => void }) {
           {historyProblem()}
         </p>
       </Show>
-      <Show when={entries().length === 0 && !isLoading()}>
-        <div class="nothing">
-          <p class="large">{t(isSearching() ? "history.nothing" : "history.empty")}</p>
-          <Show when={isSearching()}>
-            <button type="button" onClick={clearSearch}>
-              {t("history.all")}
-            </button>
-          </Show>
-        </div>
+      <Show when={entries().length === 0 && !historyProblem()}>
+        <Show
+          when={!isLoading()}
+          fallback={
+            <p class="nothing" role="status">
+              {t("history.loading")}
+            </p>
+          }
+        >
+          <Nothing onDraw={props.onUse} />
+        </Show>
       </Show>
       <Wall onChoose={({ key }) => setChosen(key)} picked={picked()} onPick={pick} />
       <Show when={hasMore() && !isLoading()}>
@@ -81,6 +85,27 @@ export function History(props: { onUse: () => void }) {
       <Compare entries={picked()} isOpen={isComparing()} onClose={() => setComparing(false)} />
       <Detail entry={chosen()} onClose={() => setChosen(undefined)} onUse={props.onUse} />
     </section>
+  );
+}
+
+/** What stands there if there is no entry. */
+function Nothing(props: { onDraw: () => void }) {
+  return (
+    <div class="nothing">
+      <p class="large">{t(isSearching() ? "history.nothing" : "history.empty")}</p>
+      <Show
+        when={isSearching()}
+        fallback={
+          <button type="button" onClick={() => props.onDraw()}>
+            {t("history.first")}
+          </button>
+        }
+      >
+        <button type="button" onClick={clearSearch}>
+          {t("history.all")}
+        </button>
+      </Show>
+    </div>
   );
 }
 
@@ -188,7 +213,7 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
           {(shown) => <img src={shown()} alt="" />}
         </Show>
         <span class="title" dir="auto">
-          {props.entry.title}
+          {props.entry.title.slice(0, TITLE_MAX)}
         </span>
       </button>
       <Show when={props.entry.job.state === JobState.COMPLETED}>

@@ -2,8 +2,9 @@
 import { For, Show, createSignal } from "solid-js";
 
 import { newPrompt, openFile } from "../state/actions";
+import { namedSources } from "../state/completion";
 import { isString, load, save } from "../state/storage";
-import { forgetTags, vocabulary } from "../state/vocabulary";
+import { forgetTags } from "../state/vocabulary";
 import { t } from "../text";
 import { Editor } from "./editor";
 import { Findings, TokenMeters } from "./findings";
@@ -79,10 +80,17 @@ export function PromptPanel(props: { onSubmit: () => void }) {
         </Show>
       </div>
       <footer>
-        <Show when={vocabulary()}>
-          {(list) => (
+        <Show when={namedSources().model}>
+          {(name) => (
+            <p class="faint" dir="auto">
+              {t("tags.from-model", { name: name() })}
+            </p>
+          )}
+        </Show>
+        <Show when={namedSources().list}>
+          {(name) => (
             <p class="faint line">
-              <span dir="auto">{t("tags.from", { name: list().name })}</span>
+              <span dir="auto">{t("tags.from", { name: name() })}</span>
               <button class="link" type="button" onClick={() => void forgetTags()}>
                 {t("tags.remove")}
               </button>

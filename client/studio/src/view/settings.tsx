@@ -1,18 +1,21 @@
 /** How to draw: size, steps, guidance, seed, images, model. */
-import { For, type JSX, Show, createUniqueId } from "solid-js";
+import { For, type JSX, Show, createMemo, createUniqueId } from "solid-js";
 
-import { Solver } from "../sakuga/web.js";
-import { RATIOS, type Ratio, seedOf } from "../prompt/size";
+import { NoiseSchedule, Solver } from "../sakuga/web.js";
+import { FREE, ratioOf, seedOf } from "../prompt/size";
 import { info, models } from "../state/connection";
 import {
   type Settings,
+  chosenSize,
   currentModel,
   hasShift,
   resetSampling,
+  schedules,
   setSettings,
   settings,
   size,
   sizeMultiple,
+  sizes,
   solvers,
 } from "../state/settings";
 import { t } from "../text";
@@ -89,9 +92,17 @@ function Model() {
 }
 
 function Size() {
-  const ratios = [...Object.keys(RATIOS), "free"] as Ratio[];
-  const choose = (ratio: Ratio): void => {
-    setSettings(ratio === "free" ? { ratio, ...size() } : { ratio });
+  const names = createMemo(() => [...sizes().map(({ name }) => name), FREE], [], {
+    equals: (a, b) => a.join() === b.join(),
+  });
+  const chosen = () => chosenSize()?.name ?? FREE;
+  const choose = (ratio: string): void => {
+    setSettings(ratio === FREE ? { ratio, ...size() } : { ratio });
+  };
+  // Of the same area, whatever the ratio.
+  const shape = (name: string) => {
+    const root = Math.sqrt(ratioOf(name) ?? 1);
+    return { width: `${Math.round(13 * root)}px`, height: `${Math.round(13 / root)}px` };
   };
   return (
     <fieldset class="field sizes">
@@ -102,19 +113,19 @@ function Size() {
         </span>
       </legend>
       <div class="ratios">
-        <For each={ratios}>
-          {(ratio) => (
+        <For each={names()}>
+          {(name) => (
             <label>
-              <input type="radio" name="ratio" checked={settings.ratio === ratio} onChange={() => choose(ratio)} />
+              <input type="radio" name="ratio" checked={chosen() === name} onChange={() => choose(name)} />
               <span>
-                <i class="shape" data-ratio={ratio} aria-hidden="true" />
-                {ratio === "free" ? t("settings.free") : ratio}
+                <i class="shape" data-ratio={name} style={shape(name)} aria-hidden="true" />
+                {name === FREE ? t("settings.free") : name}
               </span>
             </label>
           )}
         </For>
       </div>
-      <Show when={settings.ratio === "free"}>
+      <Show when={settings.ratio === FREE}>
         <div class="pair">
           <Length label={t("settings.width")} name="width" />
           <Length label={t("settings.height")} name="height" />
@@ -198,11 +209,12 @@ function Negative() {
 
 function Advanced() {
   const solver = createUniqueId();
+  const schedule = createUniqueId();
   const system = createUniqueId();
   const defaults = () => currentModel()?.defaultSampling;
   const number = (
     label: string,
-    name: "guidanceFrom" | "guidanceUntil" | "guidanceRenorm" | "shift",
+    name: "guidanceFrom" | "guidanceUntil" | "guidanceRenorm" | "guidanceRescale" | "shift",
     range: readonly [number, number, number],
   ): JSX.Element => (
     <NumberField
@@ -231,10 +243,28 @@ function Advanced() {
           <For each={solvers()}>{({ solver: value, title }) => <option value={value}>{title}</option>}</For>
         </select>
       </div>
-      <div class="pair">
-        <Show when={hasShift()}>{number(t("settings.shift"), "shift", [0.1, 20, 0.1])}</Show>
-        {number(t("settings.renorm"), "guidanceRenorm", [0, 100, 0.1])}
+      <div class="field">
+        <label for={schedule}>{t("settings.schedule")}</label>
+        <select
+          id={schedule}
+          value={settings.schedule}
+          onChange={(event) =>
+            setSettings({
+              schedule: schedules()[event.currentTarget.selectedIndex - 1]?.schedule ?? NoiseSchedule.UNSPECIFIED,
+            })
+          }
+        >
+          <option value={NoiseSchedule.UNSPECIFIED}>{t("settings.solver.default")}</option>
+          <For each={schedules()}>
+            {({ schedule: value, name }) => <option value={value}>{t(`settings.schedule.${name}`)}</option>}
+          </For>
+        </select>
       </div>
+      <div class="pair">
+        {number(t("settings.renorm"), "guidanceRenorm", [0, 100, 0.1])}
+        {number(t("settings.rescale"), "guidanceRescale", [0, 1, 0.05])}
+      </div>
+      <Show when={hasShift()}>{number(t("settings.shift"), "shift", [0.1, 20, 0.1])}</Show>
       <div class="pair">
         {number(t("settings.from"), "guidanceFrom", [0, 1, 0.05])}
         {number(t("settings.until"), "guidanceUntil", [0, 1, 0.05])}

@@ -2,8 +2,9 @@
 import { For, createMemo, createSignal, createUniqueId } from "solid-js";
 
 import { tagsOf } from "../prompt/document";
-import { countText, matches } from "../prompt/vocabulary";
-import { vocabulary } from "../state/vocabulary";
+import { type Offer, offers } from "../prompt/completion";
+import type { CharacterTag, GeneralTag } from "../prompt/fields";
+import { isUnknownToModel, sourcesOf } from "../state/completion";
 import { t } from "../text";
 import { Cross } from "./icons";
 
@@ -12,24 +13,21 @@ const OFFERED = 30;
 
 export function TagField(props: {
   label: string;
+  element: CharacterTag | GeneralTag;
   value: string;
-  suggestions: readonly string[];
   onChange: (value: string) => void;
 }) {
   const id = createUniqueId();
   const tags = () => tagsOf(props.value);
   const [typed, setTyped] = createSignal("");
+  const [hasFocus, setFocus] = createSignal(false);
   let input!: HTMLInputElement;
 
-  // Our own suggestions, and behind them those of the list of tags for what is typed.
+  // Only of the field that is typed into: there may be many fields, each with hundreds of words.
   const offered = createMemo(() => {
-    const own = props.suggestions.map((word) => ({ word, label: "" }));
-    const listed = matches(vocabulary()?.tags ?? [], typed(), OFFERED).map(({ tag, alias }) => ({
-      word: tag.name,
-      label: alias === undefined ? countText(tag.count) : `${countText(tag.count)} ← ${alias}`,
-    }));
-    const isNew = ({ word }: { word: string }) => !props.suggestions.includes(word);
-    return [...own, ...listed.filter(isNew)].filter(({ word }) => !tags().includes(word));
+    const there = new Set(tags());
+    const all = hasFocus() ? offers(sourcesOf(props.element), typed(), OFFERED) : [];
+    return all.filter(({ word }) => !there.has(word));
   });
 
   const change = (next: readonly string[]): void => {
@@ -74,7 +72,11 @@ export function TagField(props: {
         <ul aria-label={props.label}>
           <For each={tags()}>
             {(tag, index) => (
-              <li class="tag">
+              <li
+                class="tag"
+                data-unknown={isUnknownToModel(tag)}
+                title={isUnknownToModel(tag) ? t("tags.unknown") : undefined}
+              >
                 <span dir="auto">{tag}</span>
                 <button
                   type="button"
@@ -99,12 +101,21 @@ export function TagField(props: {
           placeholder={tags().length === 0 ? "—" : ""}
           onKeyDown={onKey}
           onInput={onInput}
-          onBlur={commit}
+          onFocus={() => setFocus(true)}
+          onBlur={() => {
+            commit();
+            setFocus(false);
+          }}
         />
         <datalist id={`${id}-words`}>
-          <For each={offered()}>{({ word, label }) => <option value={word} label={label || word} />}</For>
+          <For each={offered()}>{(offer) => <option value={offer.word} label={labelOf(offer)} />}</For>
         </datalist>
       </div>
     </div>
   );
+}
+
+function labelOf({ word, alias, count, isUnknown }: Offer): string {
+  const facts = [alias === undefined ? count : `${count} ← ${alias}`, isUnknown ? t("tags.unknown") : ""];
+  return facts.filter((fact) => fact !== "").join(" · ") || word;
 }

@@ -1,0 +1,106 @@
+/** What the server expects of the next request: its time, its memory, its place in the queue, and what would have to change. */
+import { createEffect, createMemo, createSignal, onCleanup } from "solid-js";
+import { equals } from "@bufbuild/protobuf";
+
+import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import type { Estimate, RequestChange } from "../sakuga/gen/sakuga/generation/v1/generation_service_pb.js";
+import type { Diagnostic } from "../sakuga/gen/sakuga/prompt/v1/diagnostic_pb.js";
+import { RequestRefused } from "../sakuga/web.js";
+import { explain } from "../sakuga/errors.js";
+import { FREE } from "../prompt/size";
+import { nextRequest } from "./actions";
+import { info, noteFailure, phase, sentenceOf, server } from "./connection";
+import { changeSecondPass } from "./image";
+import { currentCheck } from "./prompt";
+import { type Settings, setSettings } from "./settings";
+import { isVisible } from "./visibility";
+
+/** An estimate that is asked for this long after the last change is of what stands there. */
+const PAUSE_MS = 350;
+
+const [estimate, setEstimate] = createSignal<Estimate>();
+const [estimateProblem, setProblem] = createSignal("");
+const [isCurrent, setCurrent] = createSignal(false);
+
+export { estimate, estimateProblem, isCurrent };
+
+/** What the check of the request found besides the findings of its prompt, such as a size that the model does not know. */
+export const requestFindings = createMemo<readonly Diagnostic[]>(() => {
+  const ofPrompt = new Set(currentCheck()?.answer.diagnostics.map(({ code, message }) => `${code} ${message}`));
+  return estimate()?.diagnostics.filter(({ code, message }) => !ofPrompt.has(`${code} ${message}`)) ?? [];
+});
+
+/** Asks for an estimate whenever the next request, the queue or the connection changes. Called once. */
+export function watchEstimate(): void {
+  const request = createMemo<GenerateRequest | undefined>(() => nextRequest(), undefined, {
+    equals: (a, b) => a === b || (a !== undefined && b !== undefined && equals(GenerateRequestSchema, a, b)),
+  });
+  const jobs = createMemo(() => info()?.jobs);
+  createEffect(() => {
+    const next = request();
+    // A job that was submitted or has ended changes the place in the queue, and what the server knows.
+    jobs();
+    setCurrent(false);
+    if (next === undefined || phase() !== "ready" || !isVisible()) {
+      return;
+    }
+    const end = new AbortController();
+    const timer = setTimeout(() => void ask(next, end.signal), PAUSE_MS);
+    onCleanup(() => {
+      clearTimeout(timer);
+      end.abort();
+    });
+  });
+}
+
+async function ask(request: GenerateRequest, signal: AbortSignal): Promise<void> {
+  try {
+    const answer = await server().generations.estimate({ request }, { signal });
+    if (!signal.aborted) {
+      setEstimate(answer.estimate);
+      setProblem("");
+      setCurrent(true);
+    }
+  } catch (error) {
+    if (signal.aborted) {
+      return;
+    }
+    setEstimate(undefined);
+    const known = explain(error);
+    // What is wrong with the request is shown before it is submitted.
+    setProblem(known instanceof RequestRefused ? sentenceOf(known) : "");
+    noteFailure(known);
+  }
+}
+
+/** The settings that a change of the request is; `undefined`: the page has no field for it. */
+export function settingsOf({ fields }: RequestChange): (() => void) | undefined {
+  const changed: Partial<Settings> = {};
+  let isOnePass = false;
+  for (const { field, value } of fields) {
+    switch (field) {
+      case "images":
+        changed.images = Number(value);
+        break;
+      case "sampling.steps":
+        changed.steps = Number(value);
+        break;
+      case "width":
+      case "height":
+        changed.ratio = FREE;
+        changed[field] = Number(value);
+        break;
+      case "second_pass":
+        isOnePass = value === "";
+        break;
+      default:
+        return undefined;
+    }
+  }
+  return () => {
+    setSettings(changed);
+    if (isOnePass) {
+      changeSecondPass(undefined);
+    }
+  };
+}
