@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::digest::hex;
+
 /// The checkpoint's files; `model_index.json` is the last.
 static FILES: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
 
@@ -59,7 +61,7 @@ fn digest_of(files: &[EmbeddedFile]) -> String {
             hash.update(part);
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash)
 }
 
 fn write_files(dir: &Path, files: &[EmbeddedFile]) -> Result<(), EmbeddedError> {
