@@ -69,7 +69,7 @@ pub(crate) struct Geometry {
     pub dim: usize,
     /// Width of the feed-forward part.
     pub ffn: usize,
-    /// Heads.
+    /// Numbers of query and key heads, and elements of one.
     pub heads: Heads,
     /// Norms over the width.
     pub norm: NormKind,

@@ -12,7 +12,6 @@ use super::init::Init;
 pub(crate) struct TensorSpec {
     /// Its name in the file.
     pub name: String,
-    /// Its shape.
     pub shape: Vec<usize>,
     /// How its elements are drawn.
     pub init: Init,
