@@ -1,7 +1,7 @@
 //! The trained checkpoint in the program: the files of `model/embedded` at build time.
 //!
 //! A build without that folder or without the feature `embedded` has none; callers then use
-//! [`synthetic`](crate::checkpoint::synthetic) or their own folder. The loader maps files, so the checkpoint is
+//! [`synthetic`](crate::families::newbie::synthetic) or their own folder. The loader maps files, so the checkpoint is
 //! written to disk once; [`digest`] identifies it.
 
 use std::fs;

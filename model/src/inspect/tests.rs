@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::checkpoint::synthetic::{self, Preset};
 use crate::checkpoint::testing::{Stored, write_file};
+use crate::families::newbie::synthetic::{self, Preset};
 use crate::families::sdxl;
 
 fn of(names: &[&str]) -> Inspection {

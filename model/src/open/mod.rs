@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use sakuga_model_core::{EngineError, ModelInfo};
 
 use crate::checkpoint::embedded::{self, EmbeddedError};
-use crate::checkpoint::synthetic::{self, Preset, SyntheticError};
+use crate::checkpoint::synthetic::SyntheticError;
 use crate::checkpoint::{LoadReport, LoraReport};
 use crate::digest::sha256_hex;
 use crate::error::{DeviceError, LoadError};
+use crate::families::newbie::synthetic::{self, Preset};
 
 pub use files::ModelFiles;
 

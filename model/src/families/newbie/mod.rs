@@ -12,6 +12,7 @@ mod info;
 mod layout;
 mod networks;
 mod preview;
+pub mod synthetic;
 pub mod text;
 
 use std::ops::ControlFlow;
