@@ -24,7 +24,7 @@ const DEFAULT_PORT: u16 = 50051;
 /// What calls go through: the channel, with the token added to each call.
 pub type Transport = InterceptedService<Channel, Authorization>;
 
-/// How to connect.
+/// TLS, credentials and time limits of a connection.
 #[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// How long the connection may take.

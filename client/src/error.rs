@@ -23,13 +23,13 @@ pub enum ClientError {
     /// No program listens at the address.
     #[error("nothing listens at {address}")]
     NothingListens {
-        /// The address.
+        /// The address that was given.
         address: String,
     },
     /// The server cannot be reached.
     #[error("cannot connect to {address}: {reason}")]
     Unreachable {
-        /// The address.
+        /// The address that was given.
         address: String,
         /// Why.
         reason: String,
@@ -37,7 +37,7 @@ pub enum ClientError {
     /// The connection was lost during a call.
     #[error("lost the connection to {address}: {reason}")]
     ConnectionLost {
-        /// The address.
+        /// The address that was given.
         address: String,
         /// Why.
         reason: String,
@@ -74,7 +74,7 @@ fn format_deadline(after: &Option<Duration>) -> String {
 /// An error of a server: a `google.rpc.Status` with the standard details decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerError {
-    /// The code.
+    /// The code of gRPC.
     pub code: Code,
     /// What is wrong.
     pub message: String,

@@ -90,7 +90,7 @@ impl GenerationBuilder {
         self
     }
 
-    /// The solver.
+    /// Sets the solver; the model's default otherwise.
     pub fn solver(mut self, solver: Solver) -> Self {
         self.sampling().solver = solver.into();
         self

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use sakuga_model::checkpoint::synthetic::{self, AdapterPreset, Preset, write_adapter};
+use sakuga_model::families::newbie::synthetic::{self, AdapterPreset, Preset, write_adapter};
 use sakuga_model::open::ModelFiles;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, DeviceChoice, GenerationSpec, ModelOptions, OpenModel, OpenOptions, Outcome,

@@ -13,13 +13,13 @@ use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::cuda::convolution::{Operands, Shape};
 use sakuga_model::cuda::gpu::Gpu;
 use sakuga_model::cuda::image_kernels::{Image, Terms};
 use sakuga_model::cuda::session::{Layout, Session};
 use sakuga_model::cuda::{self, CudaError};
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::sampler::noise;
 use sakuga_model_core::{DeviceChoice, Precision};

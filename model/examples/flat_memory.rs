@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::families::newbie::{LoadOptions, Pipeline, WarmUpSize};
 use sakuga_model_core::{DeviceChoice, GenerationSpec, MemoryProbe, Outcome, Precision, Solver};
 

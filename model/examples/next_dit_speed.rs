@@ -13,9 +13,9 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device;
 use sakuga_model::families::newbie::load_transformer;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::sampler::noise;
 use sakuga_model_core::{DeviceChoice, Precision};

@@ -13,8 +13,8 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use sakuga_model::checkpoint::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 use sakuga_model::families::newbie::{LoadOptions, Pipeline};
 use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, PreviewMethod, Progress, TokenCounter};
 

@@ -10,8 +10,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::families::newbie::{LoadOptions, Pipeline};
 use sakuga_model_core::{GenerationSpec, Outcome, PreviewMethod, Progress, Rgb8};
 

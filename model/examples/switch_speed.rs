@@ -16,9 +16,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::cuda;
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::open::ModelFiles;
 use sakuga_model_core::{DeviceChoice, ModelOptions, OpenModel, OpenOptions, Precision, WarmUp};
 

@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
 use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};
 use sakuga_model::tokens::TokenBatch;

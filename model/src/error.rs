@@ -108,7 +108,7 @@ pub enum FamilyError {
 /// What to do with a file that is one part of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PartRemedy {
-    /// Name this folder, in which it is a part.
+    /// Name this folder instead, which has the file as one of its parts.
     NameFolder(PathBuf),
     /// Make a folder with these entries, and name it.
     MakeFolder {
@@ -122,7 +122,7 @@ pub enum PartRemedy {
 /// A file or folder that a checkpoint's folder needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderEntry {
-    /// Its name.
+    /// The name of the file or folder.
     pub name: &'static str,
     /// What it contains.
     pub content: &'static str,
@@ -308,9 +308,9 @@ pub enum TokenError {
         "token id {id} (row {row}, position {position}) is beyond the {encoder} vocabulary of {vocabulary}; the tokenizer.json does not belong to this checkpoint"
     )]
     OutOfVocabulary {
-        /// Which encoder.
+        /// The name of the text encoder.
         encoder: &'static str,
-        /// The id.
+        /// The token id that the embedding table has no row for.
         id: u32,
         /// Row of the batch, from 0.
         row: usize,

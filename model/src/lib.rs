@@ -17,6 +17,7 @@ pub mod checkpoint;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 pub mod device;
+mod digest;
 pub mod error;
 pub mod families;
 pub mod inspect;

@@ -5,9 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::checkpoint::{LoadReport, ModelFolder};
 use sakuga_model::error::LoadError;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
 use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sakuga_model::checkpoint::synthetic::{self, Preset};
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::tokenizer::TextTokenizer;
 use serde_json::Value;
 

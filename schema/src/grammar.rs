@@ -27,7 +27,7 @@ pub struct ElementDecl {
 /// An attribute of an element.
 #[derive(Debug, PartialEq, Eq)]
 pub struct AttributeDecl {
-    /// Its name.
+    /// The name before `=`.
     pub name: &'static str,
     /// What it says.
     pub documentation: &'static str,

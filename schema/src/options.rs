@@ -15,7 +15,7 @@ pub enum Strictness {
     Strict,
 }
 
-/// How to check.
+/// How strict a check is, and what it knows of the model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CheckOptions<'a> {
     /// How strictly text is read.

@@ -56,7 +56,7 @@ pub struct GeneralTags {
     pub perspective: TagList,
     /// The mood of the picture.
     pub atmosphere: TagList,
-    /// The light.
+    /// How the scene is lit.
     pub lighting: TagList,
     /// Quality words.
     pub quality: TagList,

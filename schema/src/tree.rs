@@ -34,7 +34,6 @@ pub(crate) struct Element<'t> {
     pub(crate) open: Range<usize>,
     /// The end tag; `None` for `<n/>` and for an element that is not closed.
     pub(crate) close: Option<EndTag>,
-    /// Where the element ends.
     pub(crate) end: usize,
     pub(crate) attributes: Vec<Attribute<'t>>,
     /// What stands inside.

@@ -94,6 +94,7 @@ mod studio;
 mod telemetry;
 mod trace;
 mod transport;
+mod user_folder;
 mod wire;
 
 pub use app::{App, AppError};

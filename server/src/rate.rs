@@ -14,7 +14,7 @@ use governor::{Quota, RateLimiter as Governor};
 /// A number of calls in a time, written `60/min`. As many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Calls.
+    /// Calls that are allowed within `per`.
     pub calls: NonZeroU32,
     /// In which time.
     pub per: Duration,

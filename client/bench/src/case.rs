@@ -14,7 +14,7 @@ pub struct Case {
     pub name: &'static str,
     /// Its name for people.
     pub title: &'static str,
-    /// The prompt.
+    /// The prompt as XML.
     pub prompt: &'static str,
 }
 
@@ -41,7 +41,7 @@ const LAST: &str = "very_aesthetic";
 pub struct Text {
     /// How much of it the encoders compute, when it is sent in order.
     pub kind: TextKind,
-    /// The prompt.
+    /// The prompt as the model reads it, without the system prompt.
     pub prompt: String,
     /// The system prompt; `None` for the model's own.
     pub system_prompt: Option<String>,

@@ -77,7 +77,7 @@ impl Figures {
         Self::of(&record.jobs().collect::<Vec<_>>())
     }
 
-    /// The figures of one case.
+    /// The figures of all repeats of a case.
     pub fn of_case(case: &CaseRecord) -> Self {
         Self::of(&case.repeats.iter().collect::<Vec<_>>())
     }

@@ -7,7 +7,7 @@ use sakuga_proto::generation::v1::ProfileSpan;
 /// One operation in one layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
-    /// The network.
+    /// The name of the network, such as `next_dit`.
     pub network: &'a str,
     /// The operation.
     pub name: &'a str,

@@ -25,7 +25,7 @@ const NUMBER_MAX: f64 = 1e20;
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// [`FORMAT`].
+    /// Always [`FORMAT`]: a reader refuses others.
     pub format: String,
     /// What wrote it, such as `sakuga 0.1.0`.
     pub program: String,
@@ -58,7 +58,7 @@ pub struct Record {
 pub struct System {
     /// `burn`, `scripted`, `pytorch eager` or `pytorch compiled`.
     pub engine: String,
-    /// Its version.
+    /// The version of the server program.
     pub version: String,
     /// The device, such as `cuda:0 NVIDIA H100 80GB HBM3`.
     pub device: String,
@@ -94,9 +94,9 @@ pub struct LoadingPhase {
 /// How an operation of the network is computed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComputePath {
-    /// The operation.
+    /// The network that is computed, such as `next_dit`.
     pub operation: String,
-    /// The implementation.
+    /// What computes it: `burn`, or our kernels with the versions of the libraries they use.
     pub implementation: String,
     /// Why it is not the fast one; empty if it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -148,7 +148,7 @@ impl TextKind {
 /// One prompt through the text encoders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextSample {
-    /// The kind of text.
+    /// How the text is written.
     pub kind: TextKind,
     /// How long it took.
     pub ms: f64,

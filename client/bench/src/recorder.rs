@@ -17,7 +17,7 @@ pub struct Recorder {
     next_sequence: Option<u64>,
     /// The request with every default filled in.
     pub resolved: Option<GenerateRequest>,
-    /// The device.
+    /// The device, as the server names it.
     pub device: String,
     /// The notice of the model.
     pub notice: String,

@@ -27,7 +27,7 @@ pub struct Shown {
 /// The pictures of a job, as far as they are available.
 #[derive(Clone, Debug, Default)]
 pub struct Pictures {
-    /// The result.
+    /// The finished picture; `None` if the report shows none.
     pub result: Option<Shown>,
     /// The previews in order.
     pub previews: Vec<Shown>,

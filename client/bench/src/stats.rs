@@ -17,7 +17,7 @@ pub struct Spread {
     pub p99: f64,
     /// The largest.
     pub max: f64,
-    /// The mean.
+    /// The arithmetic mean.
     pub mean: f64,
     /// Standard deviation of the sample (n - 1); 0 of one value.
     pub deviation: f64,

@@ -81,7 +81,7 @@ enum Command {
     /// Print a completion script for a shell
     #[command(after_long_help = exit::MANUAL)]
     Completions {
-        /// The shell.
+        /// The shell that reads the script
         #[arg(value_enum)]
         shell: clap_complete::Shell,
     },

@@ -79,7 +79,7 @@ pub enum ExpandError {
 /// A text with everything chosen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expanded {
-    /// The text.
+    /// The text with every wildcard and choice replaced.
     pub text: String,
     /// What was chosen, in the order of the places where it stands, and an outer choice before those within it. That of a
     /// wildcard is written as `name: line`.

@@ -85,7 +85,7 @@ pub struct LeftOut {
 pub struct Imported {
     /// Who wrote it.
     pub program: Program,
-    /// The request.
+    /// The request that draws it again, as far as it can be written as one.
     pub request: GenerateRequest,
     /// What the request does not have.
     pub left_out: Vec<LeftOut>,

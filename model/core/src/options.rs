@@ -18,7 +18,7 @@ pub struct ModelOptions {
     pub refiner: Option<PathBuf>,
     /// Adapters that are merged into it.
     pub loras: Vec<LoraChoice>,
-    /// Where the embedded model is unpacked; `None`: the user's cache folder.
+    /// Where the embedded model is unpacked; without a folder it cannot be opened.
     pub cache_dir: Option<PathBuf>,
     /// The most images computed at once; 0: all of a request.
     pub max_batch: u32,

@@ -37,7 +37,7 @@ pub enum SpecError {
         pixels_max: u64,
         /// Width of an allowed size of about the same shape.
         smaller_width_px: u32,
-        /// Its height.
+        /// Height in pixels of the size that would fit.
         smaller_height_px: u32,
     },
     /// At this strength no step is computed.

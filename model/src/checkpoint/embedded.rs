@@ -1,7 +1,7 @@
 //! The trained checkpoint in the program: the files of `model/embedded` at build time.
 //!
 //! A build without that folder or without the feature `embedded` has none; callers then use
-//! [`synthetic`](crate::checkpoint::synthetic) or their own folder. The loader maps files, so the checkpoint is
+//! [`synthetic`](crate::families::newbie::synthetic) or their own folder. The loader maps files, so the checkpoint is
 //! written to disk once; [`digest`] identifies it.
 
 use std::fs;
@@ -9,6 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
+
+use crate::digest::hex;
 
 /// The checkpoint's files; `model_index.json` is the last.
 static FILES: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -59,7 +61,7 @@ fn digest_of(files: &[EmbeddedFile]) -> String {
             hash.update(part);
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash)
 }
 
 fn write_files(dir: &Path, files: &[EmbeddedFile]) -> Result<(), EmbeddedError> {

@@ -51,7 +51,7 @@ impl ModelFolder {
         Ok(Self { dir: dir.to_owned(), index })
     }
 
-    /// The folder.
+    /// The folder that has `model_index.json`.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

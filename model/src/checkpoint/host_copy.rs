@@ -38,9 +38,9 @@ pub struct NoHostMemory {
 
 /// The memory of one tensor, to be filled.
 pub enum HostValues<'a> {
-    /// In bf16.
+    /// Values of a tensor in bf16, row by row.
     Bf16(&'a mut [bf16]),
-    /// In f32.
+    /// Values of a tensor in f32, row by row.
     F32(&'a mut [f32]),
 }
 

@@ -4,7 +4,7 @@
 //! names that the network uses, and [`TensorReader::finish`] reports every tensor that was missing, left over or of the
 //! wrong shape in one error, or else how much was loaded.
 //!
-//! [`adapters`] change weights while they are read, [`synthetic`] writes a checkpoint of random weights, and
+//! [`adapters`] change weights while they are read, [`synthetic`] writes tensors of random numbers, and
 //! [`embedded`] is the trained checkpoint that a build may contain.
 
 pub mod adapters;

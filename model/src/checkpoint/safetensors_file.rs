@@ -107,7 +107,7 @@ impl SafetensorsFile {
         self.content.len()
     }
 
-    /// The file.
+    /// The path that the file was opened at; errors name it.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -6,7 +6,7 @@ use thiserror::Error;
 /// Why work on the device failed or is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CudaError {
-    /// The driver.
+    /// A call of the driver, cuBLASLt or cuDNN failed.
     #[error("the CUDA driver refused to {doing}: {reason}")]
     Driver {
         /// The operation.

@@ -24,7 +24,7 @@ const QUERIES_MAX: usize = 1024;
 /// One call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskedAttention {
-    /// Heads.
+    /// Numbers of query and key heads, and elements of one.
     pub heads: Heads,
     /// Multiplies the scores.
     pub scale: f32,

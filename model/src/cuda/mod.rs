@@ -12,12 +12,13 @@
 //! A pass is written twice on purpose. One forward pass over a trait of fused operations, with burn and this module
 //! behind it, was written for the Next-DiT: it took 436 lines of code more than the two passes it replaced, because
 //! each of its 13 operations has a declaration and two implementations, and a pass of ours is about 80 lines. What two
-//! networks share is written once instead: blocks (`nn::block`, `stack`), rotary tables, attention over
+//! networks share is written once instead: blocks (`nn::block`, `block`, `stack`), rotary tables, attention over
 //! texts.
 //!
 //! No library is linked: [`Gpu::open`] loads them, and its error names what is missing.
 
 pub(crate) mod attention;
+pub(crate) mod block;
 pub(crate) mod bridge;
 pub mod convolution;
 mod cudnn;
@@ -38,6 +39,7 @@ pub(crate) mod pinned_allocator;
 pub(crate) mod product;
 pub(crate) mod profile;
 pub(crate) mod projection;
+pub(crate) mod row_attention;
 pub(crate) mod rows;
 pub mod session;
 pub(crate) mod stack;

@@ -9,7 +9,7 @@ use super::error::CudaError;
 pub struct Operand {
     /// Address of the first element.
     pub at: u64,
-    /// Its shape.
+    /// Elements on each axis.
     pub shape: Vec<usize>,
     /// Elements from one index to the next, on each axis. burn pads rows, so they need not follow from the shape.
     pub strides: Vec<usize>,

@@ -2,6 +2,7 @@
 
 use super::error::CudaError;
 use super::kernels::{Modulation, Next, NormKind};
+use super::masked_attention::{self, rounded};
 use super::product::fp8::{Fp8Layer, Fp8Rows};
 use super::product::{Layer, Product};
 use super::profile::Cost;
@@ -14,6 +15,8 @@ use crate::nn::block::Gate;
 pub(crate) enum Projection {
     /// Weights and input in bf16.
     Bf16(Layer),
+    /// The same over a padded number of rows, whose bits do not depend on that number: [`masked_attention::linear`].
+    Padded(Layer),
     /// Weights and input in e4m3 with a scale for each row.
     Fp8(Fp8Layer),
 }
@@ -41,6 +44,15 @@ impl Projection {
         }
     }
 
+    /// The cost of the product of `count` rows, padding included.
+    pub(crate) fn cost(&self, count: usize) -> Cost {
+        match self {
+            Self::Bf16(layer) => Cost::product(count, layer.d_input, layer.d_output),
+            Self::Padded(layer) => Cost::product(rounded(count), layer.d_input, layer.d_output),
+            Self::Fp8(layer) => Cost::product(count, layer.d_input, layer.d_output),
+        }
+    }
+
     /// Queues the product of `count` rows of `x` into `y`, in bf16 and without gaps.
     ///
     /// # Errors
@@ -50,8 +62,9 @@ impl Projection {
         let stream = session.stream;
         match (self, x) {
             (Self::Bf16(layer), Input::Bf16(x)) => session.products.run(stream, &Product::linear(count, x, layer, y)),
+            (Self::Padded(layer), Input::Bf16(x)) => masked_attention::linear(session, rounded(count), x, layer, y),
             (Self::Fp8(layer), Input::Fp8(x)) => session.products.run_fp8(stream, count, x, layer, y),
-            (Self::Bf16(_), Input::Fp8(_)) | (Self::Fp8(_), Input::Bf16(_)) => {
+            (Self::Bf16(_) | Self::Padded(_), Input::Fp8(_)) | (Self::Fp8(_), Input::Bf16(_)) => {
                 Err(CudaError::Driver { doing: "multiply", reason: "the factors are of two types".to_owned() })
             }
         }

@@ -26,7 +26,7 @@ pub(super) struct Scratch {
 
 /// What work on a device may use. All of it is queued on one stream, in order.
 pub struct Session<'a> {
-    /// The stream.
+    /// The stream on which everything is queued.
     pub stream: CUstream,
     /// cuBLASLt.
     pub products: &'a mut Products,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::{ModelFolder, weight_files};
+use crate::digest::hex;
 use crate::error::LoadError;
 
 /// Bytes at the beginning of each weight file that are hashed: its header and the first weights. Two trainings of one
@@ -24,14 +25,14 @@ pub(crate) fn of_folder(folder: &ModelFolder, parts: &[&str]) -> Result<String, 
             hash_file(&mut hash, &path)?;
         }
     }
-    Ok(hexadecimal(hash))
+    Ok(hex(hash))
 }
 
 /// SHA-256 over the name, length and first bytes of a file with all parts.
 pub(crate) fn of_file(path: &Path) -> Result<String, LoadError> {
     let mut hash = Sha256::new();
     hash_file(&mut hash, path)?;
-    Ok(hexadecimal(hash))
+    Ok(hex(hash))
 }
 
 fn hash_file(hash: &mut Sha256, path: &Path) -> Result<(), LoadError> {
@@ -42,10 +43,6 @@ fn hash_file(hash: &mut Sha256, path: &Path) -> Result<(), LoadError> {
     hash.update(length.to_le_bytes());
     copy(&mut file.take(FINGERPRINT_BYTES), &mut HashWriter(hash)).map_err(fail)?;
     Ok(())
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Objects are hashed with sorted keys, as `serde_json` keeps them.

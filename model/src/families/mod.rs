@@ -26,9 +26,10 @@
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
 //! 6. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
-//!    for [`AdapterInspector`], and implement [`FamilyModel::switch_adapters`] with `families/adapters.rs`.
+//!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call.
 
 mod adapters;
+mod applied;
 mod drawing;
 mod fingerprint;
 mod folder_files;

@@ -16,7 +16,7 @@ pub enum Family {
     NewBie,
     /// Stable Diffusion XL: a U-Net conditioned on two CLIP text encoders.
     StableDiffusionXl,
-    /// The refiner of Stable Diffusion XL.
+    /// The refiner of Stable Diffusion XL: a U-Net conditioned on CLIP-G and an aesthetic score.
     StableDiffusionXlRefiner,
 }
 

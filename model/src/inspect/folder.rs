@@ -6,7 +6,7 @@ use super::{Inspection, Part, file, precisions};
 use crate::checkpoint::adapters::one_line;
 use crate::checkpoint::{ModelFolder, SafetensorsFile, read_json, weight_files};
 use crate::error::LoadError;
-use crate::families;
+use crate::families::{self, Family};
 
 pub(super) fn inspect(path: &Path) -> Result<Inspection, LoadError> {
     if path.join("adapter_config.json").is_file() {
@@ -41,13 +41,21 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, LoadError> {
             inspection.parts.push(part);
         }
     }
-    if let Ok(scheduler) = read_json(&path.join("scheduler/scheduler_config.json")) {
-        inspection.fact("prediction", one_line(scheduler["prediction_type"].as_str().unwrap_or("epsilon")));
-        if scheduler["rescale_betas_zero_snr"].as_bool() == Some(true) {
-            inspection.fact("noise", "zero terminal SNR");
-        }
+    match family {
+        // A flow matching network: its loader reads no scheduler.
+        Family::NewBie => inspection.fact("prediction", "velocity"),
+        Family::StableDiffusionXl | Family::StableDiffusionXlRefiner => scheduler_facts(path, &mut inspection),
     }
     Ok(inspection.loaded())
+}
+
+/// Adds what the configuration of a scheduler says.
+fn scheduler_facts(path: &Path, inspection: &mut Inspection) {
+    let Ok(scheduler) = read_json(&path.join("scheduler/scheduler_config.json")) else { return };
+    inspection.fact("prediction", one_line(scheduler["prediction_type"].as_str().unwrap_or("epsilon")));
+    if scheduler["rescale_betas_zero_snr"].as_bool() == Some(true) {
+        inspection.fact("noise", "zero terminal SNR");
+    }
 }
 
 /// A part and the types of its values; `None` if its files cannot be read: the description reports why.

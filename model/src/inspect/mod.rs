@@ -48,9 +48,9 @@ pub struct Inspection {
 /// A fact about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// Its name.
+    /// What it is of the file, such as `rank`.
     pub name: &'static str,
-    /// Its value.
+    /// One line of text without control characters.
     pub value: String,
 }
 

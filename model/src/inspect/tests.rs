@@ -4,12 +4,18 @@ use std::fs;
 
 use super::*;
 use crate::checkpoint::testing::{Stored, write_file};
+use crate::families::newbie::synthetic::{self, Preset};
 use crate::families::sdxl;
 
 fn of(names: &[&str]) -> Inspection {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let stored: Vec<Stored> = names.iter().map(|name| Stored::f32(name, &[0], &[])).collect();
     inspect(&write_file(dir.path(), "x.safetensors", &stored)).expect("readable")
+}
+
+/// The value of a fact.
+fn fact<'a>(found: &'a Inspection, name: &str) -> Option<&'a str> {
+    found.facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.as_str())
 }
 
 #[test]
@@ -47,11 +53,8 @@ fn adapters_embeddings_and_markers_are_read() {
     let stored = [Stored::f32(&keys[0], &[4, 8], &[0.0; 32]), Stored::f32(&keys[1], &[8, 4], &[0.0; 32])];
     let found = inspect(&write_file(dir.path(), "lora.safetensors", &stored)).expect("readable");
     assert_eq!((found.kind.as_str(), found.usage), ("an adapter (LoRA)", Usage::Adapter));
-    let value = |found: &Inspection, name: &str| {
-        found.facts.iter().find(|fact| fact.name == name).map(|fact| fact.value.clone())
-    };
-    assert_eq!(value(&found, "rank").as_deref(), Some("4 at most"));
-    assert_eq!(value(&found, "modules").as_deref(), Some("1 of the denoiser, 0 of text encoders"));
+    assert_eq!(fact(&found, "rank"), Some("4 at most"));
+    assert_eq!(fact(&found, "modules"), Some("1 of the denoiser, 0 of text encoders"));
 
     let stored = [Stored::f32("clip_l", &[2, 8], &[0.0; 16]), Stored::f32("clip_g", &[2, 8], &[0.0; 16])];
     let found = inspect(&write_file(dir.path(), "ti.safetensors", &stored)).expect("readable");
@@ -69,10 +72,22 @@ fn a_folder_that_loads_is_a_model_and_one_that_does_not_says_why() {
         ["unet", "text_encoder", "text_encoder_2", "vae"]
     );
     assert!(found.advice.contains("--model"), "{}", found.advice);
+    assert_eq!(fact(&found, "prediction"), Some("epsilon"));
     fs::remove_dir_all(dir.path().join("vae")).expect("removed");
     let found = inspect(dir.path()).expect("readable");
     assert_eq!(found.usage, Usage::Refused);
     assert!(found.problems.iter().any(|problem| problem.contains("`vae/` is missing")), "{:?}", found.problems);
+}
+
+/// A folder of another family may have a file with the name of diffusers' scheduler.
+#[test]
+fn a_flow_matching_model_predicts_velocity() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    synthetic::write(dir.path(), &Preset::tiny(), 1).expect("writable");
+    fs::create_dir(dir.path().join("scheduler")).expect("made");
+    fs::write(dir.path().join("scheduler/scheduler_config.json"), "{}").expect("written");
+    let found = inspect(dir.path()).expect("readable");
+    assert_eq!((found.family, fact(&found, "prediction")), (Some("NewBie"), Some("velocity")));
 }
 
 #[test]

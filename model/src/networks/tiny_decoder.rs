@@ -20,7 +20,7 @@ const LEVELS: [([usize; 3], usize); 3] = [([3, 4, 5], 7), ([8, 9, 10], 12), ([13
 /// Pixels that a latent position spans.
 const FACTOR: usize = 1 << LEVELS.len();
 
-/// The decoder.
+/// Latents `[B, C, H, W]` to rough pixels `[B, 3, 8 H, 8 W]`.
 #[derive(Debug)]
 pub struct TinyDecoder {
     latent_channels: usize,

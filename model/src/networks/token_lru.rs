@@ -17,7 +17,7 @@ pub struct TextCounts {
     pub prefix_hits: u64,
     /// Texts that were computed completely.
     pub misses: u64,
-    /// Tokens of all texts.
+    /// Tokens of all texts that were asked for.
     pub tokens: u64,
     /// Tokens among them that were not computed.
     pub tokens_saved: u64,

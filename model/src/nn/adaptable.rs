@@ -15,7 +15,7 @@ use super::resnet::Resnet;
 pub(crate) struct AdaptableWeight<'a> {
     /// Names and rows of the tensors, in the order in which they are stacked.
     pub(crate) parts: Vec<(String, usize)>,
-    /// Where it is.
+    /// The field of the layer that holds the weight.
     pub(crate) place: WeightPlace<'a>,
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 pub struct RopeTable {
     /// Cosines.
     pub cos: Tensor<3>,
-    /// Sines.
+    /// Sines of the same angles and shape.
     pub sin: Tensor<3>,
 }
 

@@ -52,14 +52,6 @@ fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> CacheError {
     move |source| CacheError::Write { path, source }
 }
 
-/// The user's cache folder: `$XDG_CACHE_HOME/sakuga`, else `~/.cache/sakuga`. `None` if the environment names neither.
-pub(super) fn default_folder(environment: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    // The XDG specification has relative paths ignored.
-    let absolute = |name| environment(name).filter(|path: &PathBuf| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    cache.map(|cache| cache.join("sakuga"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,14 +90,5 @@ mod tests {
         });
         assert_eq!(folder.expect("one of the two"), cache.path().join("model"));
         assert_eq!(fs::read_dir(cache.path()).expect("a folder").count(), 1);
-    }
-
-    #[test]
-    fn the_environment_says_where() {
-        let both = |name: &str| Some(PathBuf::from(format!("/{name}")));
-        assert_eq!(default_folder(both), Some("/XDG_CACHE_HOME/sakuga".into()));
-        let home = |name: &str| (name == "HOME").then(|| PathBuf::from("/home/user"));
-        assert_eq!(default_folder(home), Some("/home/user/.cache/sakuga".into()));
-        assert_eq!(default_folder(|_| Some("relative".into())), None);
     }
 }

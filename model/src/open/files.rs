@@ -203,8 +203,8 @@ mod tests {
     use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Rgb8, Sampling};
 
     use super::*;
-    use crate::checkpoint::synthetic::{self, Preset};
     use crate::checkpoint::testing::HeapAllocator;
+    use crate::families::newbie::synthetic::{self, Preset};
 
     fn checkpoint(seed: u64) -> tempfile::TempDir {
         let folder = tempfile::tempdir().expect("a temporary folder");

@@ -10,12 +10,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sakuga_model_core::{EngineError, ModelInfo};
-use sha2::{Digest, Sha256};
 
 use crate::checkpoint::embedded::{self, EmbeddedError};
-use crate::checkpoint::synthetic::{self, Preset, SyntheticError};
+use crate::checkpoint::synthetic::SyntheticError;
 use crate::checkpoint::{LoadReport, LoraReport};
+use crate::digest::sha256_hex;
 use crate::error::{DeviceError, LoadError};
+use crate::families::newbie::synthetic::{self, Preset};
 
 pub use files::ModelFiles;
 
@@ -32,7 +33,7 @@ pub enum OpenError {
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// There is no cache folder for the embedded model.
-    #[error("there is no cache folder: neither XDG_CACHE_HOME nor HOME is set")]
+    #[error("there is no cache folder for the embedded model")]
     NoCache,
     /// The checkpoint or an adapter cannot be loaded.
     #[error("cannot load the model: {0}")]
@@ -74,20 +75,17 @@ pub enum CacheError {
 
 /// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.
 fn embedded_folder(cache_dir: Option<&Path>) -> Result<PathBuf, OpenError> {
-    let cache = match cache_dir {
-        Some(cache) => cache.to_owned(),
-        None => cache::default_folder(|name| std::env::var_os(name).map(PathBuf::from)).ok_or(OpenError::NoCache)?,
-    };
+    let cache = cache_dir.ok_or(OpenError::NoCache)?;
     // The name depends on the contents, so that an upgrade never reads the folder of an older release.
     let folder = |digest: &str| format!("embedded-{}-{}", env!("CARGO_PKG_VERSION"), &digest[..12]);
     if embedded::is_present() {
         let unpack = |draft: &Path| embedded::write(draft).map_err(CacheError::from);
-        return Ok(cache::complete_folder(&cache, &folder(&embedded::digest()), unpack)?);
+        return Ok(cache::complete_folder(cache, &folder(&embedded::digest()), unpack)?);
     }
     let preset = Preset::tiny();
     let identity = format!("{} {RANDOM_SEED} {preset:?}", env!("CARGO_PKG_VERSION"));
     let write = |draft: &Path| synthetic::write(draft, &preset, RANDOM_SEED).map_err(CacheError::from);
-    Ok(cache::complete_folder(&cache, &folder(&sha256_hex(identity.as_bytes())), write)?)
+    Ok(cache::complete_folder(cache, &folder(&sha256_hex(identity.as_bytes())), write)?)
 }
 
 fn log_reports(reports: &[LoadReport]) {
@@ -128,10 +126,6 @@ fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), O
         model.notice += &format!("{separator}with {format} {name} at {strength} (modules: {modules})");
     }
     Ok(())
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use sakuga_model_core::{
 use tempfile::TempDir;
 
 use super::ModelFiles;
-use crate::checkpoint::synthetic::{self, AdapterLayout, AdapterPreset, Preset, write_adapter};
 use crate::checkpoint::testing::{Stored, write_file};
+use crate::families::newbie::synthetic::{self, AdapterLayout, AdapterPreset, Preset, write_adapter};
 
 struct Fixture {
     folder: TempDir,

@@ -128,9 +128,8 @@ fn published() -> (Vocab, Merges) {
 
 #[cfg(test)]
 mod tests {
-    use sha2::{Digest, Sha256};
-
     use super::*;
+    use crate::digest::sha256_hex;
 
     /// The digest of `first second` and a line feed for each merge, in the order of the published `merges.txt`.
     #[test]
@@ -138,7 +137,7 @@ mod tests {
         let (vocabulary, merges) = published();
         assert_eq!((vocabulary.len(), merges.len()), (49408, 48894));
         let text: String = merges.iter().map(|(first, second)| format!("{first} {second}\n")).collect();
-        let digest: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256_hex(text.as_bytes());
         assert_eq!(digest, "d308b7377a8ceaa9707a21614fe8c831b9196e197b7aeb69833359362907af02");
     }
 

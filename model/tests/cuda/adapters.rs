@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use sakuga_model::checkpoint::synthetic::{self, AdapterLayout, AdapterPreset, Preset, VaeSize, write_adapter};
 use sakuga_model::device;
+use sakuga_model::families::newbie::synthetic::{self, AdapterLayout, AdapterPreset, Preset, VaeSize, write_adapter};
 use sakuga_model::open::ModelFiles;
 use sakuga_model_core::{
     AdapterChoice, DeviceChoice, GenerationSpec, LoraChoice, ModelOptions, OpenModel, OpenOptions, Outcome, Precision,

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{self, Preset, VaeSize};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::sampler::noise;
 use tempfile::TempDir;

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
+use sakuga_model::families::newbie::synthetic::{self, Preset, VaeSize};
 use sakuga_model::open::ModelFiles;
 use sakuga_model_core::{
     DeviceChoice, GenerationSpec, ModelOptions, OpenModel, OpenOptions, Outcome, Precision, Rgb8, Sampling, WarmUp,

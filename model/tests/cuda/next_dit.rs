@@ -2,9 +2,9 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, DitSize, Preset};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::families::newbie::load_transformer;
+use sakuga_model::families::newbie::synthetic::{self, DitSize, Preset};
 use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::sampler::noise;
 

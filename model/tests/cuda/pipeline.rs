@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
-use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{self, Preset, VaeSize};
 use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
 use sakuga_model_core::{
     Area, GenerationSpec, InitImage, Mask, Outcome, Progress, Rgb8, Sampling, SecondPass, Stage, StageProfile, Upscaler,

@@ -3,8 +3,8 @@
 
 use burn::tensor::{DType, Device};
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::synthetic::{self, GemmaSize, JinaSize, Preset};
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{self, GemmaSize, JinaSize, Preset};
 use sakuga_model::networks::TextCounts;
 use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
 use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};

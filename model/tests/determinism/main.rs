@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
 use sakuga_model_core::{
     EngineError, GenerationSpec, Guidance, Outcome, PreviewMethod, Progress, Rgb8, Sampling, Solver, Stage,

@@ -21,12 +21,17 @@ pub(super) struct Stray<'t> {
 /// Where and as what a stray was found.
 #[derive(Debug)]
 pub(super) enum Origin {
-    /// At the top.
     Top,
     /// Inside a block that ends there.
-    Inside { end: usize },
+    Inside {
+        end: usize,
+    },
     /// As an element: the places of its name, its path, and the end of the block around it.
-    Element { names: Vec<Range<usize>>, path: String, outside: Option<usize> },
+    Element {
+        names: Vec<Range<usize>>,
+        path: String,
+        outside: Option<usize>,
+    },
     /// As text at the top.
     Text,
     /// Said already.

@@ -75,7 +75,6 @@ pub(crate) struct WrittenCount {
     /// Whether `no_humans` is written.
     pub(crate) is_nobody: bool,
     pub(crate) is_solo: bool,
-    /// Whether a number is written at all.
     pub(crate) has_numbers: bool,
     /// The count words, as they are written.
     pub(crate) words: String,

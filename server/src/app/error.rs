@@ -16,7 +16,7 @@ pub enum AppError {
          port with {flag}"
     )]
     PortTaken {
-        /// The address.
+        /// The address that cannot be used.
         address: SocketAddr,
         /// The flag that names it.
         flag: &'static str,
@@ -24,7 +24,7 @@ pub enum AppError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The address.
+        /// The address that cannot be used.
         address: SocketAddr,
         /// What the system says.
         source: io::Error,

@@ -2,12 +2,10 @@
 //! folder `unfinished`.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::ops::Range;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -164,23 +162,6 @@ impl AssetFiles {
         }
     }
 
-    /// A part of the file of an asset.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`]; [`StoreError::Damaged`] if it is missing or too short.
-    pub(crate) fn read(&self, id: AssetId, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let mut file = self.open(id)?;
-        let length = range.end.saturating_sub(range.start);
-        let mut bytes = Vec::new();
-        let read = file.seek(SeekFrom::Start(range.start)).and_then(|_| file.take(length).read_to_end(&mut bytes));
-        read.map_err(|error| StoreError::from_io(&error))?;
-        if bytes.len() as u64 != length {
-            return Err(StoreError::Damaged(format!("the file of asset {id} is shorter than what was uploaded")));
-        }
-        Ok(bytes.into())
-    }
-
     /// Opens the file of an asset.
     ///
     /// # Errors
@@ -199,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_kept_read_checked_and_removed() {
+    fn a_file_is_kept_checked_and_removed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let id = AssetId::of_bytes(b"0123456789");
         for place in [DataPlace::Folder(folder.path().into()), DataPlace::Memory] {
@@ -207,8 +188,8 @@ mod tests {
             assert!(matches!(files.check(id, 10), Err(StoreError::Damaged(_))));
             let path = files.write_unfinished(b"0123456789").expect("room");
             files.keep(&path, id).expect("room");
-            assert_eq!((files.check(id, 10), files.read(id, 2..5)), (Ok(()), Ok(Bytes::from_static(b"234"))));
-            assert!(files.check(id, 9).is_err() && files.read(id, 9..11).is_err());
+            assert_eq!(files.check(id, 10), Ok(()));
+            assert!(files.check(id, 9).is_err());
             fs::write(files.path(id).expect("a folder"), "0123456780").expect("written");
             assert!(matches!(files.check(id, 10), Err(StoreError::Damaged(_))));
             files.remove(id).expect("removed");

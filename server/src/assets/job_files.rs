@@ -4,9 +4,10 @@
 use bytes::Bytes;
 use sakuga_proto::asset::v1 as pb;
 
+use super::blocking::blocking;
 use super::error::AssetError;
 use super::id::{AssetId, AssetOwner};
-use super::registry::{Assets, blocking};
+use super::registry::Assets;
 use crate::job_id::JobId;
 
 impl Assets {

@@ -13,6 +13,7 @@
 //! For the rest of the server: [`Assets::find`] for what an asset is, and [`Assets::bytes`], [`Assets::reader`] and [`Assets::file`]
 //! for its content.
 
+mod blocking;
 mod decode;
 mod error;
 mod examine;

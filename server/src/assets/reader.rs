@@ -7,10 +7,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use super::blocking::blocking;
 use super::error::AssetError;
 use super::files::AssetFiles;
 use super::id::AssetId;
-use super::registry::{Assets, blocking};
 use crate::store::StoreError;
 
 /// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last piece is
@@ -25,20 +25,13 @@ pub(crate) struct AssetReader {
     hash: Option<Sha256>,
 }
 
-impl Assets {
-    /// Opens a part of an asset of `size` bytes that [`Assets::find`] has found.
+impl AssetReader {
+    /// Opens a part of an asset of `size` bytes.
     ///
     /// # Errors
     ///
-    /// [`AssetError::Store`] if its file is missing.
-    pub(crate) async fn reader(&self, id: AssetId, size: u64, part: Range<u64>) -> Result<AssetReader, AssetError> {
-        let files = self.files.clone();
-        blocking(move || AssetReader::open(&files, id, size, part)).await
-    }
-}
-
-impl AssetReader {
-    fn open(files: &AssetFiles, id: AssetId, size: u64, part: Range<u64>) -> Result<Self, StoreError> {
+    /// [`StoreError`]; [`StoreError::Damaged`] if its file is missing.
+    pub(super) fn open(files: &AssetFiles, id: AssetId, size: u64, part: Range<u64>) -> Result<Self, StoreError> {
         let mut file = files.open(id)?;
         file.seek(SeekFrom::Start(part.start)).map_err(|error| StoreError::from_io(&error))?;
         let hash = (part == (0..size)).then(Sha256::new);
@@ -64,7 +57,12 @@ impl AssetReader {
         blocking(move || self.read(limit).map(|piece| (piece, self))).await
     }
 
-    fn read(&mut self, limit: usize) -> Result<Bytes, StoreError> {
+    /// The next piece, of at most `limit` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; [`StoreError::Damaged`] if the file is too short or is not what was uploaded.
+    pub(super) fn read(&mut self, limit: usize) -> Result<Bytes, StoreError> {
         let damaged = |what: &str| StoreError::Damaged(format!("the file of asset {} {what}", self.id));
         let length = (self.left.end - self.left.start).min(limit as u64);
         let mut piece = Vec::new();
@@ -81,5 +79,26 @@ impl AssetReader {
             }
         }
         Ok(piece.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::place::DataPlace;
+
+    #[test]
+    fn a_part_is_read_and_a_whole_file_is_compared() {
+        let files = AssetFiles::of(&DataPlace::Memory);
+        let id = AssetId::of_bytes(b"0123456789");
+        let read = |size, part| AssetReader::open(&files, id, size, part)?.read(usize::MAX);
+        assert!(matches!(read(10, 0..10), Err(StoreError::Damaged(_))), "it is missing");
+        let path = files.write_unfinished(b"0123456789").expect("room");
+        files.keep(&path, id).expect("room");
+        assert_eq!(read(10, 2..5), Ok(Bytes::from_static(b"234")));
+        assert_eq!(read(10, 0..10), Ok(Bytes::from_static(b"0123456789")));
+        assert!(matches!(read(11, 9..11), Err(StoreError::Damaged(_))), "it is shorter");
+        std::fs::write(files.path(id).expect("a folder"), "0123456780").expect("written");
+        assert!(matches!(read(10, 0..10), Err(StoreError::Damaged(_))), "it has another content");
     }
 }

@@ -77,7 +77,6 @@ impl AssetRecord {
         self.id
     }
 
-    /// Whose it is.
     pub(crate) fn owner(&self) -> &str {
         &self.record.owner
     }

@@ -1,6 +1,7 @@
 //! [`Assets`]: the assets of all owners.
 
 use std::fmt;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,10 +12,12 @@ use prost::Message as _;
 use sakuga_proto::asset::v1 as pb;
 use tokio::sync::Semaphore;
 
+use super::blocking::blocking;
 use super::error::AssetError;
 use super::files::AssetFiles;
 use super::id::{AssetId, AssetOwner};
 use super::index::Index;
+use super::reader::AssetReader;
 use super::record::AssetRecord;
 use super::settings::AssetSettings;
 use super::state::State;
@@ -145,7 +148,17 @@ impl Assets {
     /// [`AssetError::Unknown`], or [`AssetError::Store`] if the file cannot be read or is not what was uploaded.
     pub(crate) fn read(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
         let size = self.find(owner, id)?.size;
-        Ok(read_whole(&self.files, id, size)?)
+        Ok(AssetReader::open(&self.files, id, size, 0..size)?.read(usize::MAX)?)
+    }
+
+    /// Opens a part of an asset of `size` bytes that [`Assets::find`] has found.
+    ///
+    /// # Errors
+    ///
+    /// [`AssetError::Store`] if its file is missing.
+    pub(crate) async fn reader(&self, id: AssetId, size: u64, part: Range<u64>) -> Result<AssetReader, AssetError> {
+        let files = self.files.clone();
+        blocking(move || AssetReader::open(&files, id, size, part)).await
     }
 
     /// The file of an asset that [`Assets::find`] has found. Its content is not compared with its SHA-256 here. It is not
@@ -282,23 +295,6 @@ impl Assets {
     }
 }
 
-/// The bytes of a file, compared with its name.
-fn read_whole(files: &AssetFiles, id: AssetId, size: u64) -> Result<Bytes, StoreError> {
-    let bytes = files.read(id, 0..size)?;
-    if AssetId::of_bytes(&bytes) != id {
-        return Err(StoreError::Damaged(format!("the file of asset {id} is not what was uploaded")));
-    }
-    Ok(bytes)
-}
-
 fn put(record: &AssetRecord) -> Write {
     Write::PutAsset { key: record.key(), record: record.encode() }
-}
-
-/// Runs what reads or writes files on a thread that may block.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, AssetError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
 }

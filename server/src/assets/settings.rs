@@ -19,7 +19,7 @@ pub struct AssetSettings {
     pub uploads_per_owner: usize,
     /// Unfinished uploads of all owners.
     pub uploads: usize,
-    /// Assets of one owner.
+    /// The most assets that one owner may keep.
     pub assets_per_owner: usize,
     /// What a picture may be.
     pub picture: PictureLimits,

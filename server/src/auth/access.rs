@@ -37,7 +37,7 @@ impl Scope {
 pub struct Scopes(u8);
 
 impl Scopes {
-    /// All scopes.
+    /// `generate`, `admin` and `metrics`.
     pub const ALL: Self = Self(Scope::Generate.bit() | Scope::Admin.bit() | Scope::Metrics.bit());
 
     /// The set of one.

@@ -30,7 +30,7 @@ const HASH_PREFIX: &str = "sha256:";
 pub struct TokenEntry {
     /// The name of its holder, as logs and quotas show it.
     pub name: String,
-    /// Its scopes.
+    /// What a call with the token may do.
     pub scopes: Scopes,
     /// The SHA-256 of the token.
     pub hash: [u8; 32],

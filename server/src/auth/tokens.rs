@@ -49,7 +49,6 @@ pub(crate) struct Holder {
 pub(crate) enum BadToken {
     /// No line of the file has its hash.
     Unknown,
-    /// It has expired.
     Expired,
 }
 

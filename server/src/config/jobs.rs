@@ -16,7 +16,7 @@ const HOUR_S: u64 = 3600;
 /// Where jobs are kept, and for how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobsConfig {
-    /// Where.
+    /// Where jobs and their events are kept.
     pub place: DataPlace,
     /// A URL for their pictures; `None`: in the same place.
     pub artifacts: Option<String>,

@@ -35,7 +35,7 @@ use layers::{Layers, only_checks};
 /// All that can be configured.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// The address for gRPC; with port 0 the system chooses a port.
     pub listen: SocketAddr,
     /// Where the studio listens.
     pub studio: StudioConfig,

@@ -13,6 +13,8 @@ use crate::models::{MODEL_NAME_BYTES_MAX, MemoryBudget, has_name_letters};
 #[cfg(feature = "burn")]
 use crate::pull::{ModelsFolder, find};
 use crate::settings::{Bound, memory, number, read};
+#[cfg(feature = "burn")]
+use crate::user_folder::BaseFolder;
 
 /// The models, and what their weights may take.
 #[derive(Clone, Debug)]
@@ -53,7 +55,7 @@ impl ModelsConfig {
     }
 }
 
-/// The engine of a model.
+/// What draws the jobs of a model.
 #[derive(Clone, Debug)]
 pub enum EngineChoice {
     /// Gradients on a timetable.
@@ -276,7 +278,7 @@ impl EngineSettings {
         let checkpoint = |path: &Path| self.checkpoint(path, environment).unwrap_or_else(|_| path.to_owned());
         let configured = |(place, model): (usize, &NamedCheckpoint)| ConfiguredModel {
             name: model.name.clone(),
-            engine: self.choice(place, &checkpoint, pixels_max),
+            engine: self.choice(place, &checkpoint, pixels_max, environment),
         };
         let models = self.models.iter().enumerate().map(configured).collect();
         let (device_budget, host_budget) = (self.memory_budget, self.host_memory_budget);
@@ -284,18 +286,25 @@ impl EngineSettings {
     }
 
     #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine reads no checkpoint"))]
-    fn choice(&self, place: usize, checkpoint: &dyn Fn(&Path) -> PathBuf, pixels_max: u64) -> EngineChoice {
+    fn choice(
+        &self,
+        place: usize,
+        checkpoint: &dyn Fn(&Path) -> PathBuf,
+        pixels_max: u64,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> EngineChoice {
         #[cfg(feature = "burn")]
         if self.engine == EngineKind::Burn {
-            let model = checkpoint(&self.models[place].path);
+            let model = Some(checkpoint(&self.models[place].path)).filter(|model| model.as_os_str() != "embedded");
             let refiner = self.refiners.iter().find(|refiner| self.place_of(refiner) == Some(place));
+            let default_cache = || BaseFolder::Cache.of_sakuga(environment).filter(|_| model.is_none());
             return EngineChoice::Burn(ModelOptions {
                 device: self.device,
                 precision: self.precision,
-                model: (model.as_os_str() != "embedded").then_some(model),
+                cache_dir: self.cache_dir.clone().or_else(default_cache),
+                model,
                 refiner: refiner.map(|refiner| checkpoint(&refiner.path)),
                 loras: if place == 0 { self.loras.clone() } else { Vec::new() },
-                cache_dir: self.cache_dir.clone(),
                 max_batch: self.max_batch,
                 warm_up: self.warm_up.clone(),
                 pixels_max,

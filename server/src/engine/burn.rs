@@ -47,9 +47,10 @@ fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
             let device = options.device;
             EngineError::Device(format!("{error} (--device {device} was asked for; --device cpu always works)"))
         }
-        OpenError::Cache(_) | OpenError::NoCache => {
-            EngineError::Model(format!("{error}; name another with --cache-dir"))
-        }
+        OpenError::Cache(_) => EngineError::Model(format!("{error}; name another with --cache-dir")),
+        OpenError::NoCache => EngineError::Model(format!(
+            "{error}: neither XDG_CACHE_HOME nor HOME is set; name a folder with --cache-dir"
+        )),
         OpenError::WarmUp { .. } => EngineError::Model(format!(
             "{error}; with less memory, allow only smaller pictures (--max-pixels), keep the text encoder in the host's \
              memory (--offload-text-encoders), or skip the warm-up (--warm-up none)"

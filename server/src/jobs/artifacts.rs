@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use prost::Message as _;
 use sakuga_proto::digest::hex;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
@@ -56,7 +56,7 @@ pub(crate) async fn check_picture(
         hash.update(artifacts.get(job, image_index, offset..end).await?);
         offset = end;
     }
-    compare(image_index, &hex(&hash.finalize()), sha256)
+    compare(image_index, hash, sha256)
 }
 
 /// Compares the SHA-256 of a picture's file with that of what was written.
@@ -64,8 +64,8 @@ pub(crate) async fn check_picture(
 /// # Errors
 ///
 /// [`StoreError::Damaged`] if they differ.
-pub(super) fn compare(image_index: u32, found: &str, sha256: &str) -> Result<(), StoreError> {
-    match found == sha256 {
+fn compare(image_index: u32, found: Sha256, sha256: &str) -> Result<(), StoreError> {
+    match hex(&found.finalize()) == sha256 {
         true => Ok(()),
         false => Err(StoreError::Damaged(format!(
             "picture {image_index} is not what was written: its SHA-256 is not {sha256}"
@@ -91,8 +91,12 @@ impl Jobs {
         Ok((id, image))
     }
 
-    /// The description of a picture of a job, without a look at its file.
-    pub(super) async fn described(
+    /// The description of a picture of a job. Its file is not read.
+    ///
+    /// # Errors
+    ///
+    /// As of [`picture`](Self::picture), except for the file.
+    pub(crate) async fn described(
         &self,
         caller: &Caller,
         job_id: &str,
@@ -116,7 +120,29 @@ impl Jobs {
         Ok(checked.map_err(|error| error.of_job(id.as_str()))?)
     }
 
-    /// A part of a picture.
+    /// The whole file of a picture of this size, compared with its SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`], also for a file that is missing or not what was written.
+    pub(crate) async fn whole_picture(
+        &self,
+        id: &JobId,
+        image_index: u32,
+        (size, sha256): (u64, &str),
+    ) -> Result<Bytes, ServerError> {
+        let mut file = BytesMut::new();
+        while (file.len() as u64) < size {
+            let begin = file.len() as u64;
+            let end = size.min(begin + Limits::CHUNK_BYTES_MAX as u64);
+            file.extend_from_slice(&self.piece(id, image_index, begin..end).await?);
+        }
+        let compared = compare(image_index, Sha256::new_with_prefix(&file), sha256);
+        compared.map_err(|error| error.of_job(id.as_str()))?;
+        Ok(file.freeze())
+    }
+
+    /// A part of a picture. It is not compared with anything.
     ///
     /// # Errors
     ///

@@ -1,16 +1,13 @@
 //! Small versions of pictures, made when they are asked for.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use sakuga_model_core::{Rgb8, limits};
-use sakuga_proto::digest::sha256_hex;
 
-use super::artifacts;
 use super::caller::Caller;
 use super::registry::Jobs;
 use super::thumbnail_cache::Thumbnail;
 use crate::assets::{PictureLimits, decode_picture};
 use crate::error::{ServerError, Violation};
-use crate::limits::Limits;
 use crate::preview::{self, PreviewFormat};
 
 impl Jobs {
@@ -34,14 +31,7 @@ impl Jobs {
         let (id, image) = self.described(caller, job_id, image_index).await?;
         let key = (image.sha256, max_edge_px);
         let make = async {
-            let mut file = BytesMut::new();
-            while (file.len() as u64) < image.size {
-                let begin = file.len() as u64;
-                let end = image.size.min(begin + Limits::CHUNK_BYTES_MAX as u64);
-                file.extend_from_slice(&self.piece(&id, image_index, begin..end).await?);
-            }
-            let compared = artifacts::compare(image_index, &sha256_hex(&file), &key.0);
-            compared.map_err(|error| error.of_job(id.as_str()))?;
+            let file = self.whole_picture(&id, image_index, (image.size, &key.0)).await?;
             let made = tokio::task::spawn_blocking(move || shrink(&file, max_edge_px)).await;
             made.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
         };

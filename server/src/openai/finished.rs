@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sakuga_proto::generation::v1::{Completed, ImageMetadata};
+use sakuga_proto::generation::v1::{Completed, ImageInfo, ImageMetadata};
 use serde_json::{Value, json};
 
 use super::Api;
@@ -33,8 +33,11 @@ impl Finished {
         let indexed = || images.iter().enumerate().map(|(position, image)| (image.index_at(position), image));
         let seed = |metadata: &Option<ImageMetadata>| metadata.as_ref().map_or(0, |metadata| metadata.seed);
         let seeds = indexed().map(|(index, image)| (index, seed(&image.metadata))).collect();
-        let picture = |(image_index, size)| Picture { api: api.clone(), id: id.clone(), image_index, size, output };
-        let pictures = indexed().map(|(index, image)| picture((index, image.size))).collect();
+        let picture = |(image_index, image): (u32, &ImageInfo)| {
+            let (size, sha256) = (image.size, image.sha256.clone());
+            Picture { api: api.clone(), id: id.clone(), image_index, size, sha256, output }
+        };
+        let pictures = indexed().map(picture).collect();
         let quality = quality_name(metadata.request.as_ref());
         let counting = api.clone();
         let tokens = tokio::task::spawn_blocking(move || tokens(&counting, &metadata)).await.unwrap_or(0);

@@ -19,7 +19,7 @@ impl Api {
         json_response(&json!({ "object": "list", "data": models }))
     }
 
-    /// One model.
+    /// The description of the model of this name.
     pub(super) fn model(&self, name: &str) -> Result<Response<Body>, Status> {
         let model = self.context.models.find(name).map_err(|error| refuse(&error))?;
         Ok(json_response(&self.description(model)))

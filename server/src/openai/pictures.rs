@@ -30,6 +30,8 @@ pub(super) struct Picture {
     pub(super) image_index: u32,
     /// Bytes of its PNG.
     pub(super) size: u64,
+    /// SHA-256 of its PNG.
+    pub(super) sha256: String,
     pub(super) output: Output,
 }
 
@@ -51,7 +53,7 @@ impl Picture {
         whole.flat_map(move |file| file.map_or_else(|error| stream::iter([Err(error)]).boxed(), cut)).boxed()
     }
 
-    /// The pieces of the PNG.
+    /// The pieces of the PNG. They are not compared with its SHA-256.
     fn stored(self) -> impl Stream<Item = Result<Bytes, ServerError>> + Send + 'static {
         stream::unfold((self, 0), |(picture, offset)| async move {
             if offset >= picture.size {
@@ -64,17 +66,14 @@ impl Picture {
         })
     }
 
-    /// The file in its format. Few are converted at a time.
+    /// The file in its format. Its PNG is compared with its SHA-256. Few are converted at a time.
     pub(super) async fn whole(self) -> Result<Bytes, ServerError> {
         let output = self.output;
         // The semaphore is never closed.
         let _permit = self.api.conversions.clone().acquire_owned().await;
-        let mut png = Vec::with_capacity(self.size as usize);
-        let mut pieces = std::pin::pin!(self.stored());
-        while let Some(piece) = pieces.next().await {
-            png.extend_from_slice(&piece?);
-        }
-        let converted = tokio::task::spawn_blocking(move || output.convert(png.into())).await;
+        let jobs = &self.api.context.jobs;
+        let png = jobs.whole_picture(&self.id, self.image_index, (self.size, &self.sha256)).await?;
+        let converted = tokio::task::spawn_blocking(move || output.convert(png)).await;
         converted.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 }

@@ -103,16 +103,22 @@ impl Api {
         let format = Format::named(format).ok_or_else(missing)?;
         // The URL was made for somebody who may see the picture.
         let caller = Caller { client: "".into(), owner: "".into(), former_owner: None, sees_all: true };
-        let found = self.context.jobs.picture(&caller, id, image_index).await;
+        let jobs = &self.context.jobs;
+        // A PNG is sent in pieces, so it is compared with its SHA-256 before; others are when they are converted.
+        let found = match format {
+            Format::Png => jobs.picture(&caller, id, image_index).await,
+            Format::Jpeg | Format::Webp => jobs.described(&caller, id, image_index).await,
+        };
         let (id, image) = found.map_err(|error| refuse(&error))?;
         let output = Output { format, compression };
-        let picture = Picture { api: self, id, image_index, size: image.size, output };
+        let (size, sha256) = (image.size, image.sha256);
+        let picture = Picture { api: self.clone(), id, image_index, size, sha256, output };
         let (length, body) = if format == Format::Png {
             let pieces = picture.pieces().map(move |piece| {
                 let _open = &permit;
                 piece.map_err(|error| refuse(&error))
             });
-            (image.size, ending_well(pieces))
+            (size, ending_well(pieces))
         } else {
             let whole = picture.whole().await.map_err(|error| refuse(&error))?;
             (whole.len() as u64, ending_well(stream::iter([Ok(whole)])))

@@ -44,12 +44,6 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Whether an error says that there is no room.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;

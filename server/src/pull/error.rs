@@ -54,21 +54,15 @@ impl Display for Refusal {
 }
 
 impl HttpError {
-    /// Whether the same request may succeed later.
-    pub(super) fn is_transient(&self) -> bool {
-        match self {
-            Self::Broken(_) => true,
-            Self::Refused(refusal) => matches!(refusal.status, 408 | 425 | 429 | 500..=599),
-            Self::Redirect(_) | Self::TooLong(_) | Self::Unexpected(_) => false,
-        }
-    }
-
-    /// How long the server asks to wait.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(refusal) => refusal.retry_after,
-            _ => None,
-        }
+    /// The wait before the same request is sent again: the next of `waits`, or the time that the server asks for if that is
+    /// longer. `None`: the request cannot succeed later, or `waits` is at its end.
+    pub(super) fn next_wait(&self, waits: &mut impl Iterator<Item = Duration>) -> Option<Duration> {
+        let asked = match self {
+            Self::Broken(_) => None,
+            Self::Refused(refusal) if matches!(refusal.status, 408 | 425 | 429 | 500..=599) => refusal.retry_after,
+            Self::Refused(_) | Self::Redirect(_) | Self::TooLong(_) | Self::Unexpected(_) => return None,
+        };
+        Some(waits.next()?.max(asked.unwrap_or_default()))
     }
 }
 
@@ -117,7 +111,7 @@ pub enum PullError {
         "{file}: its {kind} is {found}, and {expected} is expected; the file was deleted. If it fails again, the server has a damaged or another file"
     )]
     Checksum {
-        /// The file.
+        /// Its path in the model's folder.
         file: String,
         /// The kind of checksum.
         kind: &'static str,
@@ -156,7 +150,7 @@ pub enum PullError {
         "there is a model `{name}` from {existing} already; choose another name with --name, or delete it with `sakuga-server models remove {name}`"
     )]
     NameTaken {
-        /// The name.
+        /// The name that was given.
         name: String,
         /// Where that model is from.
         existing: String,
@@ -164,7 +158,7 @@ pub enum PullError {
     /// There is no model of this name.
     #[error("there is no pulled model `{name}`; there are {known}")]
     Unknown {
-        /// The name.
+        /// The name that was given.
         name: String,
         /// Those that there are, in words.
         known: String,

@@ -5,13 +5,14 @@ use std::path::Path;
 use reqwest::{StatusCode, Url};
 
 use super::checksum::{Checksum, is_hex};
-use super::disk::{Disk, is_full};
+use super::disk::Disk;
 use super::error::{Bytes, HttpError, PullError, at};
 use super::http::{Answer, Http, Resume, broken};
 use super::partial::PartialFile;
 use super::paths;
 use super::progress::Progress;
 use super::record::RecordedFile;
+use crate::store::is_disk_full;
 
 /// A file to download.
 #[derive(Clone, Debug)]
@@ -78,14 +79,12 @@ impl Fetcher<'_> {
             let error = match self.attempt(file, partial, before).await {
                 Ok(()) => return Ok(()),
                 Err(Ended::Pull(error)) => return Err(error),
-                Err(Ended::Http(error)) if error.is_transient() => error,
-                Err(Ended::Http(error)) => return Err((self.refused)(file, error)),
+                Err(Ended::Http(error)) => error,
             };
             if partial.bytes() > best {
                 (best, waits_left) = (partial.bytes(), self.http.timing().waits());
             }
-            let Some(wait) = waits_left.next() else { return Err((self.refused)(file, error)) };
-            let wait = error.retry_after().unwrap_or(wait).max(wait);
+            let Some(wait) = error.next_wait(&mut waits_left) else { return Err((self.refused)(file, error)) };
             self.progress.note(&format!("{}: {error}; trying again in {:.0} s", file.path, wait.as_secs_f64().ceil()));
             tokio::time::sleep(wait).await;
         }
@@ -138,7 +137,7 @@ impl Fetcher<'_> {
                 return Err(HttpError::Unexpected("it sends more bytes than it stated".to_owned()).into());
             }
             if let Err(error) = partial.append(self.disk, &chunk) {
-                if !is_full(&error) {
+                if !is_disk_full(error.kind()) {
                     return Err(at(self.folder)(error).into());
                 }
                 let rest = total.map_or(chunk.len() as u64, |total| total - partial.bytes());

@@ -8,6 +8,7 @@ use super::error::{PullError, at};
 use super::paths;
 use super::record::PullRecord;
 use crate::models::is_model_name;
+use crate::user_folder::BaseFolder;
 
 /// The folder of what is not whole yet. No model can have this name.
 const STAGING: &str = ".partial";
@@ -16,14 +17,14 @@ const REMOVED: &str = ".removed";
 /// Bytes of the text of a lock.
 const SOURCE_BYTES_MAX: u64 = 64 << 10;
 
-/// A folder with models.
+/// The folder in which pulled models are kept, one folder each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelsFolder(PathBuf);
 
-/// A model in the folder.
+/// A model in that folder, pulled or put there by a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PulledModel {
-    /// Its name.
+    /// The name by which `--model` finds it.
     pub name: String,
     /// What `--model` opens.
     pub checkpoint: PathBuf,
@@ -58,7 +59,7 @@ impl ModelLock {
 }
 
 impl ModelsFolder {
-    /// This folder.
+    /// The folder at this path, which need not exist.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
@@ -69,12 +70,10 @@ impl ModelsFolder {
         if let Some(chosen) = chosen {
             return Some(Self::new(chosen));
         }
-        let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
-        let data = named("XDG_DATA_HOME").or_else(|| named("HOME").map(|home| home.join(".local/share")))?;
-        Some(Self(data.join("sakuga/models")))
+        Some(Self(BaseFolder::Data.of_sakuga(variable)?.join("models")))
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.0
     }

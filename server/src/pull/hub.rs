@@ -35,7 +35,7 @@ pub(super) struct Listing {
     pub(super) licence: Licence,
 }
 
-/// A hub.
+/// A repository on a hub, and the client that asks for it.
 pub(super) struct Hub<'h> {
     pub(super) http: &'h Http,
     pub(super) endpoint: &'h Url,
@@ -94,11 +94,10 @@ impl Hub<'_> {
             let read = async { self.http.get(url, Resume::default()).await?.bytes(bytes_max).await };
             match read.await {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) if error.is_transient() => match waits.next() {
-                    Some(wait) => tokio::time::sleep(error.retry_after().unwrap_or(wait).max(wait)).await,
+                Err(error) => match error.next_wait(&mut waits) {
+                    Some(wait) => tokio::time::sleep(wait).await,
                     None => return Err(self.refused(error)),
                 },
-                Err(error) => return Err(self.refused(error)),
             }
         }
     }

@@ -52,7 +52,7 @@ impl Display for Licence {
 /// What was decided about a licence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is accepted.
+    /// The person or the flag has accepted the terms.
     Accepted,
     /// It is not.
     Refused,

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use super::error::{PullError, at, shown};
 
-/// Bytes of a path.
+/// Bytes of the longest path that a repository may name.
 const PATH_BYTES_MAX: usize = 512;
-/// Bytes of a name in it.
+/// Bytes of the longest name in a path.
 const NAME_BYTES_MAX: usize = 200;
 
 /// Checks paths of files below one folder: relative, without `.`, `..`, backslashes, colons and what a terminal acts on, and no

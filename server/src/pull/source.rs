@@ -17,7 +17,7 @@ const PART_BYTES_MAX: usize = 128;
 pub enum PullSource {
     /// A repository of a hub.
     Hub(HubModel),
-    /// One file.
+    /// A single file at a URL.
     File(FileUrl),
 }
 
@@ -26,7 +26,7 @@ pub enum PullSource {
 pub struct HubModel {
     /// Who publishes it.
     pub owner: String,
-    /// Its name.
+    /// The name of the repository.
     pub name: String,
     /// A branch, a tag or a commit.
     pub revision: String,

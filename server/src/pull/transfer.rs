@@ -28,13 +28,13 @@ const LICENCE_BYTES_MAX: u64 = 1 << 20;
 /// Skipped files that are named.
 const SHOWN_SKIPPED: usize = 6;
 
-/// What to pull, and how.
+/// A download: source, folder, limits and what reports on it.
 pub struct PullOptions<'o> {
-    /// From where.
+    /// A repository of a hub, or a URL.
     pub source: PullSource,
     /// The name that it gets; `None`: that of the source.
     pub name: Option<String>,
-    /// To where.
+    /// The folder in which the model becomes a folder.
     pub folder: ModelsFolder,
     /// The hub.
     pub endpoint: Url,
@@ -55,7 +55,7 @@ pub struct PullOptions<'o> {
 /// A model that was pulled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pulled {
-    /// Its name.
+    /// The name by which `--model` finds it.
     pub name: String,
     /// What `--model` opens.
     pub checkpoint: PathBuf,

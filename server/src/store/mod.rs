@@ -40,14 +40,14 @@ pub type StoredAsset = (Vec<u8>, Result<Vec<u8>, StoreError>);
 pub enum Write {
     /// Writes a job's record; replaces the one that was there.
     PutJob {
-        /// The job.
+        /// The id of the job.
         job: String,
         /// The encoded record.
         record: Vec<u8>,
     },
     /// Writes an event.
     PutEvent {
-        /// The job.
+        /// The id of the job.
         job: String,
         /// Its sequence number.
         sequence: u64,
@@ -58,7 +58,7 @@ pub enum Write {
     },
     /// Reserves all sequence numbers below `below`: readers may have seen them.
     Reserve {
-        /// The job.
+        /// The id of the job.
         job: String,
         /// The first number that no reader can have seen.
         below: u64,
@@ -67,19 +67,19 @@ pub enum Write {
     PutName {
         /// The key.
         name: Vec<u8>,
-        /// The job.
+        /// The id of the job.
         job: String,
     },
     /// Deletes a job's events below a sequence number.
     Compact {
-        /// The job.
+        /// The id of the job.
         job: String,
         /// The first sequence number that is kept.
         below: u64,
     },
     /// Deletes a job, its events and its name key.
     Delete {
-        /// The job.
+        /// The id of the job.
         job: String,
         /// Its name key; empty if it has none.
         name: Vec<u8>,
@@ -93,7 +93,7 @@ pub enum Write {
     },
     /// Deletes the record of an asset.
     DeleteAsset {
-        /// Its key.
+        /// The key of its record: owner and SHA-256.
         key: Vec<u8>,
     },
 }
@@ -238,10 +238,14 @@ impl StoreError {
         }
         match error.kind() {
             io::ErrorKind::OutOfMemory => Self::Exhausted(error.to_string()),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Self::Full(error.to_string())
-            }
+            kind if is_disk_full(kind) => Self::Full(error.to_string()),
             _ => Self::Io(error.to_string()),
         }
     }
+}
+
+/// Whether an I/O error of this kind says that a file cannot grow: the disk, a quota or the limit of a file's size is reached.
+pub(crate) fn is_disk_full(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)
 }

@@ -10,6 +10,7 @@ use super::artifacts::ObjectArtifacts;
 use super::redb::{Backing, RedbStore, damage_note, has_right_checksums};
 use super::{ArtifactStore, DamagedValue, JobStore, StoreError, ValueOwner};
 use crate::job_id::JobId;
+use crate::user_folder::BaseFolder;
 
 /// Jobs and events, and pictures.
 pub(crate) type Stores = (Arc<dyn JobStore>, Arc<dyn ArtifactStore>);
@@ -20,7 +21,7 @@ pub enum DataPlace {
     /// In memory: they end with the server.
     #[default]
     Memory,
-    /// In a folder.
+    /// In a folder, whose jobs outlast the server.
     Folder(PathBuf),
 }
 
@@ -28,10 +29,8 @@ impl DataPlace {
     /// The default place. A fixed port has its own folder in the user's data directory. A port that the system chooses
     /// changes with each start, so its jobs are kept in memory.
     pub fn of_port(port: u16, variable: impl Fn(&str) -> Option<String>) -> Self {
-        let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
-        let state = named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")));
-        match state {
-            Some(state) if port != 0 => Self::Folder(state.join("sakuga").join(port.to_string())),
+        match BaseFolder::State.of_sakuga(&variable) {
+            Some(state) if port != 0 => Self::Folder(state.join(port.to_string())),
             _ => Self::Memory,
         }
     }
@@ -133,7 +132,7 @@ pub(crate) fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValu
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place} cannot be used: {error}; {}", .place.remedy(.error))]
 pub struct OpenError {
-    /// The place.
+    /// The place that cannot be used.
     pub place: DataPlace,
     /// What is wrong with it.
     pub error: StoreError,

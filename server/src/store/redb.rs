@@ -42,7 +42,7 @@ pub type OpenBackend = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Sen
 
 /// Where the database lives.
 pub enum Backing {
-    /// In a file.
+    /// In a file, which one process locks.
     File(PathBuf),
     /// In a file that is read and not changed: what is written stays in memory.
     ReadOnly(PathBuf),
@@ -77,7 +77,7 @@ pub fn damage_note(database: &Path) -> PathBuf {
     database.with_file_name(name)
 }
 
-/// The store.
+/// Jobs, events and asset records in a database of redb.
 #[derive(Debug)]
 pub struct RedbStore {
     backing: Backing,

@@ -34,14 +34,11 @@ const EVENT_KEY_BYTES: usize = 1 + ID_BYTES + 8;
 pub(crate) enum Found {
     /// A record, which may be older than another one of the same job.
     Job {
-        /// The job.
         job: String,
         /// The encoded record.
         record: Vec<u8>,
     },
-    /// An event.
     Event {
-        /// The job.
         job: String,
         /// Its sequence number.
         sequence: u64,
@@ -52,7 +49,6 @@ pub(crate) enum Found {
     },
     /// The record of an asset, which may be older than another one with the same key, or deleted.
     Asset {
-        /// Its key.
         key: Vec<u8>,
         /// The encoded record.
         record: Vec<u8>,

@@ -33,9 +33,7 @@ pub(crate) enum Route<'a> {
     Edits,
     /// The events of a job.
     Events(&'a str),
-    /// The models.
     Models,
-    /// One model.
     Model(&'a str),
     /// A picture by its signed URL: job and file name.
     Picture(&'a str, &'a str),

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 /// Calls that may be open, over all addresses.
 pub(crate) const OPEN_CALLS_MAX: usize = 256;
 
-/// The calls that are open.
+/// The open calls without a token, at most [`OPEN_CALLS_MAX`].
 #[derive(Default)]
 pub(crate) struct OpenCalls {
     state: Mutex<State>,

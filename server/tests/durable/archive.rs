@@ -8,6 +8,7 @@ use sakuga_proto::generation::v1::{
     CreateJobRequest, GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest,
 };
 
+use crate::process;
 use crate::program::{Assets, Jobs, Program, store};
 use crate::support::{PATIENCE, Seen, request};
 use crate::uploads::{parts, picture as png};
@@ -192,8 +193,7 @@ fn a_folder_that_is_not_there_is_named() {
         assert!(status == 1 && said.contains(text(&missing)), "{command}: {said}");
     }
     assert!(!missing.exists());
-    let usage = std::process::Command::new(env!("CARGO_BIN_EXE_sakuga-server")).args(["store", "check"]).output();
-    assert_eq!(usage.expect("it runs").status.code(), Some(64));
+    assert_eq!(process::run(&["store", "check"]).0, Some(64));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,8 @@ mod leftovers;
 #[cfg(feature = "s3")]
 mod object_store;
 mod older_store;
+#[path = "../shared/process.rs"]
+mod process;
 mod program;
 #[cfg(target_os = "linux")]
 mod readers;

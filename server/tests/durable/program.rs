@@ -1,24 +1,19 @@
-//! The server as a process that can be killed.
+//! The server as a process over a data folder, and its commands for the folder.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+
+use crate::process::{self, ServerProcess};
 
 /// Runs `sakuga-server store` over a folder; its exit status, and what it prints.
 pub(crate) fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
-        .args(["store", command, "--data-dir"])
-        .arg(folder)
-        .args(arguments)
-        .env_clear()
-        .output()
-        .expect("it runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code().expect("it ends by itself"), text(&output.stdout) + &text(&output.stderr))
+    let folder = folder.to_str().expect("a plain path");
+    let (code, printed, errors) = process::run(&[&["store", command, "--data-dir", folder], arguments].concat());
+    (code.expect("it ends by itself"), printed + &errors)
 }
 
 /// A client of a server.
@@ -27,10 +22,14 @@ pub(crate) type Jobs = JobServiceClient<Channel>;
 /// A client of a server, for its assets.
 pub(crate) type Assets = AssetServiceClient<Channel>;
 
-/// A running server. It dies with this.
-pub(crate) struct Program {
-    child: Child,
-    pub url: String,
+/// A server with the scripted engine over a folder. It is killed when this is dropped.
+pub(crate) struct Program(ServerProcess);
+
+/// The program with the scripted engine over a folder.
+fn over(folder: &Path, arguments: &[&str]) -> Command {
+    let folder = folder.to_str().expect("a plain path");
+    let scripted = ["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir", folder];
+    process::command(&[&scripted, arguments].concat())
 }
 
 impl Program {
@@ -45,92 +44,59 @@ impl Program {
         arguments: &[&str],
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
-            .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
-            .arg(folder)
-            .args(arguments)
-            .env_clear()
-            .envs(variables)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("it starts");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
-        let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
-        Self { child, url }
+        Self(ServerProcess::spawn(over(folder, arguments).envs(variables)))
     }
 
     /// Starts a server whose folder may be damaged. Its log goes to `log`; `None` if it ends instead of listening.
     pub(crate) fn try_start(folder: &Path, arguments: &[&str], log: &Path) -> Option<Self> {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
-            .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
-            .arg(folder)
-            .args(arguments)
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(log).expect("a file"))
-            .spawn()
-            .expect("it runs");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line, or the end");
-        match line.trim().strip_prefix("listening on ") {
-            Some(url) => Some(Self { url: url.to_owned(), child }),
-            None => {
-                assert_eq!(child.wait().expect("it ended").code(), Some(1), "it says why and ends");
+        let log = std::fs::File::create(log).expect("a file");
+        match ServerProcess::try_spawn(over(folder, arguments).stderr(Stdio::from(log))) {
+            Ok(server) => Some(Self(server)),
+            Err(status) => {
+                assert_eq!(status.code(), Some(1), "it says why and ends");
                 None
             }
         }
     }
 
     /// Waits until it has ended by itself.
-    pub(crate) fn ended(mut self) -> Option<i32> {
-        self.child.wait().expect("it ended").code()
+    pub(crate) fn ended(self) -> Option<i32> {
+        self.0.ended().0
     }
 
     /// A client of it.
     pub(crate) async fn jobs(&self) -> Jobs {
-        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
-        JobServiceClient::new(channel)
+        JobServiceClient::new(self.0.channel().await)
     }
 
     /// A client of it, for its assets.
     pub(crate) async fn assets(&self) -> Assets {
-        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
-        AssetServiceClient::new(channel)
+        AssetServiceClient::new(self.0.channel().await)
     }
 
     /// Memory that it holds, in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
-        line.trim().trim_end_matches(" kB").parse().expect("a number")
+        self.0.status_kib("VmRSS")
     }
 
     /// What it holds, and what of its pictures lies in its folder.
     #[cfg(target_os = "linux")]
     pub(crate) fn size(&self, folder: &Path) -> Size {
-        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count() as u64;
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.0.id())).expect("it runs").count() as u64;
         let pictures = std::fs::read_dir(folder.join("pictures")).map_or(0, Iterator::count) as u64;
         let store_kib = std::fs::metadata(folder.join("jobs.redb")).expect("it is there").len() / 1024;
         Size { resident_kib: self.resident_kib(), files, pictures, store_kib }
     }
 
     /// Ends it as `kill -9` does.
-    pub(crate) fn kill(mut self) {
-        self.child.kill().expect("it ran");
-        self.child.wait().expect("it ended");
+    pub(crate) fn kill(self) {
+        self.0.kill();
     }
 
     /// Asks it to end and waits until it has.
-    pub(crate) fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-        self.child.wait().expect("it ended").code()
+    pub(crate) fn terminate(self) -> Option<i32> {
+        self.0.terminate().0
     }
 }
 
@@ -151,13 +117,5 @@ impl std::fmt::Display for Size {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { resident_kib, files, pictures, store_kib } = self;
         write!(formatter, "{resident_kib} KiB resident, {files} files, {pictures} pictures, store {store_kib} KiB")
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // A test that fails leaves no process behind.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

@@ -5,12 +5,12 @@
 //! takes minutes. `SAKUGA_READERS_SERVER` names another server program, such as one of an earlier release, to compare with.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
-use tonic::transport::{Channel, Endpoint};
 
+use crate::process::ServerProcess;
 use crate::support::{Seen, request};
 
 /// Readers of the one job.
@@ -20,18 +20,17 @@ const STEPS: [u32; 2] = [10, 60];
 /// A server under callgrind is about fifty times as slow.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A server under callgrind.
+/// A server under callgrind, and callgrind's log.
 struct Measured {
-    child: Child,
-    url: String,
+    server: ServerProcess,
     log: PathBuf,
 }
 
 impl Measured {
     fn start(program: &Path, folder: &Path) -> Self {
         let (out, log) = (folder.join("callgrind.out"), folder.join("callgrind.log"));
-        let listening = folder.join("listening");
-        let child = Command::new("valgrind")
+        let mut command = Command::new("valgrind");
+        command
             .arg("--tool=callgrind")
             .arg(format!("--callgrind-out-file={}", out.display()))
             .arg(format!("--log-file={}", log.display()))
@@ -39,42 +38,16 @@ impl Measured {
             .args(["--engine", "scripted", "--scripted-step-ms", "250", "--listen", "127.0.0.1:0", "--log", "error"])
             .args(["--data-dir", "memory"])
             .env_clear()
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(&listening).expect("a file"))
-            .spawn()
-            .expect("valgrind is installed");
-        let until = Instant::now() + PATIENCE;
-        let url = loop {
-            let text = std::fs::read_to_string(&listening).expect("a file");
-            if let Some(url) = text.trim().strip_prefix("listening on ") {
-                break url.to_owned();
-            }
-            assert!(Instant::now() < until, "the server does not start");
-            std::thread::sleep(Duration::from_millis(100));
-        };
-        Self { child, url, log }
-    }
-
-    async fn jobs(&self) -> JobServiceClient<Channel> {
-        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
-        JobServiceClient::new(channel)
+            .stdin(Stdio::null());
+        Self { server: ServerProcess::spawn(&mut command), log }
     }
 
     /// Stops the server and returns the instructions of its whole run.
-    fn instructions(mut self) -> u64 {
-        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(stopped.expect("kill runs").success());
-        self.child.wait().expect("it ended");
+    fn instructions(self) -> u64 {
+        self.server.terminate();
         let log = std::fs::read_to_string(&self.log).expect("callgrind's log");
         let collected = log.lines().find_map(|line| line.split_once("Collected :")).expect("a sum").1;
         collected.trim().parse().expect("a number")
-    }
-}
-
-impl Drop for Measured {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -82,7 +55,7 @@ impl Drop for Measured {
 async fn measure(program: &Path, steps: u32, readers: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = Measured::start(program, folder.path());
-    let mut jobs = server.jobs().await;
+    let mut jobs = JobServiceClient::new(server.server.channel().await);
     let made = jobs.create_job(request("crowd", steps)).await.expect("accepted").into_inner().job.expect("a job");
     let mut reading = Vec::new();
     for _ in 0..readers {

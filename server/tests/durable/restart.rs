@@ -12,6 +12,7 @@ use sakuga_proto::generation::v1::{
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
+use crate::process;
 use crate::program::{Program, store};
 use crate::support::{PATIENCE, Seen, request};
 use crate::uploads::picture;
@@ -163,12 +164,8 @@ async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
 fn a_folder_belongs_to_one_server() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let _first = Program::start(folder.path(), &[]);
-    let second = std::process::Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
-        .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(folder.path())
-        .output()
-        .expect("it runs");
-    assert_eq!(second.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&second.stderr);
+    let path = folder.path().to_str().expect("a plain path");
+    let (code, _, said) = process::run(&["--engine", "scripted", "--listen", "127.0.0.1:0", "--data-dir", path]);
+    assert_eq!(code, Some(1));
     assert!(said.contains("in use by another server"), "{said}");
 }

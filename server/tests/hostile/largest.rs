@@ -1,16 +1,16 @@
 //! The largest message of each shape, for each method: what is refused costs next to nothing.
 
 use std::fmt;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use bytes::Bytes;
 use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 
+use crate::process::{self, ServerProcess};
 use crate::raw::RawCodec;
 
 /// Bytes of a message: as many as a public method, a method without a prompt and one with a prompt take, and many more.
@@ -30,53 +30,36 @@ const MEMORY_KIB_MAX: u64 = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server in its own process, whose CPU time and memory can be read.
-pub(crate) struct Server {
-    child: Child,
-    pub url: String,
-}
+pub(crate) struct Server(ServerProcess);
 
 impl Server {
     /// Starts one whose steps take this long.
     pub(crate) fn start(step_ms: u64) -> Self {
         let step = format!("--scripted-step-ms={step_ms}");
         let flags = ["--engine=scripted", "--listen=127.0.0.1:0", "--queue-size=100000", &step];
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
-        let mut child =
-            command.args(flags).env_clear().stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let url = line.trim_end().strip_prefix("listening on ").expect("the promised line").to_owned();
-        Self { child, url }
+        Self(ServerProcess::spawn(process::command(&flags).stderr(Stdio::null())))
     }
 
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("the server runs")
+    /// A new connection.
+    pub(crate) async fn channel(&self) -> Channel {
+        self.0.channel().await
     }
 
     /// CPU time of its threads, those that have ended left out.
     pub(crate) fn cpu(&self) -> Duration {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the server runs");
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.0.id())).expect("the server runs");
         threads.filter_map(|thread| cpu_of(&thread.ok()?.path())).sum()
     }
 
-    pub(crate) fn kib(&self, name: &str) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
-        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
+    /// The peak of its memory in KiB.
+    pub(crate) fn peak_kib(&self) -> u64 {
+        self.0.status_kib("VmHWM")
     }
 
-    /// Sets the peak of the memory to what is in use, which is returned.
+    /// Sets the peak of the memory to what is in use, which is returned in KiB.
     pub(crate) fn reset_peak(&self) -> u64 {
-        std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("our own process");
-        self.kib("VmRSS")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        std::fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5").expect("our own process");
+        self.0.status_kib("VmRSS")
     }
 }
 
@@ -206,7 +189,7 @@ async fn call(channel: &Channel, method: &MethodDescriptor, message: Bytes) -> R
 async fn the_largest_message_of_each_shape_costs_next_to_nothing_when_it_is_refused() {
     // The first job that is accepted takes longer than the test, and the others wait: none adds to what is measured.
     let server = Server::start(60_000);
-    let channel = Endpoint::from_shared(server.url.clone()).expect("a URL").connect().await.expect("it listens");
+    let channel = server.channel().await;
     let sets = [
         sakuga_proto::FILE_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -237,7 +220,7 @@ async fn the_largest_message_of_each_shape_costs_next_to_nothing_when_it_is_refu
                     // What it would take on the other machine; the reference is taken when the message took long.
                     let now = if cpu > CPU_MAX { reference() } else { REFERENCE };
                     let scaled = cpu.mul_f64((REFERENCE.as_secs_f64() / now.as_secs_f64()).min(1.0));
-                    best = best.least(Cost { cpu, scaled, kib: server.kib("VmHWM").saturating_sub(kib) });
+                    best = best.least(Cost { cpu, scaled, kib: server.peak_kib().saturating_sub(kib) });
                     if best.is_within() {
                         break;
                     }

@@ -7,7 +7,7 @@ use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateRequest, GetJobRequest, JobFilter, ListJobsRequest, Sampling, WatchJobRequest,
     generate_request,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use crate::largest::Server;
 
@@ -19,8 +19,7 @@ const MEMORY_KIB_MAX: u64 = 160 * 1024;
 const JOBS: usize = 60;
 
 async fn connect(server: &Server) -> JobServiceClient<Channel> {
-    let channel = Endpoint::from_shared(server.url.clone()).expect("a URL").connect().await.expect("it listens");
-    JobServiceClient::new(channel).max_decoding_message_size(64 << 20)
+    JobServiceClient::new(server.channel().await).max_decoding_message_size(64 << 20)
 }
 
 /// A job whose record is long and expands when it is decoded.
@@ -71,7 +70,7 @@ async fn many_long_lists_at_once_take_a_bounded_memory() {
         for call in calls {
             call.await.expect("no assertion failed");
         }
-        let grown = server.kib("VmHWM").saturating_sub(before);
+        let grown = server.peak_kib().saturating_sub(before);
         println!("{LISTS} calls of {what} at once: {} MiB", grown / 1024);
         assert!(grown <= MEMORY_KIB_MAX, "{what}: {grown} KiB");
     }

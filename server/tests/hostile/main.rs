@@ -6,6 +6,8 @@ mod largest;
 mod lists;
 mod messages;
 mod network;
+#[path = "../shared/process.rs"]
+mod process;
 mod raw;
 mod requests;
 #[path = "../shared/server.rs"]

@@ -3,5 +3,7 @@
 
 mod faults;
 mod hub;
+#[path = "../shared/process.rs"]
+mod process;
 mod serving;
 mod support;

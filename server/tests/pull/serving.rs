@@ -1,6 +1,6 @@
 //! The program pulls a model, lists it, serves it by its name and deletes it.
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
@@ -10,13 +10,14 @@ use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 
 use crate::hub::{COMMIT, FakeHub, files_of};
+use crate::process;
 use crate::support::{SOURCE, TOKEN, model};
 
 /// Runs the program without a terminal, with a proxy in the environment that nothing on this machine needs.
 fn program(hub: &FakeHub, home: &std::path::Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
-    command.args(arguments).env_clear().env("HOME", home).env("HF_ENDPOINT", hub.endpoint()).env("HF_TOKEN", TOKEN);
-    command.env("HTTP_PROXY", "http://127.0.0.1:1").stdin(Stdio::null()).output().expect("it runs")
+    let mut command = process::command(arguments);
+    command.env("HOME", home).env("HF_ENDPOINT", hub.endpoint()).env("HF_TOKEN", TOKEN);
+    command.env("HTTP_PROXY", "http://127.0.0.1:1").output().expect("it runs")
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -2,7 +2,8 @@
 
 use sakuga_server::config::{Setting, settings};
 
-use crate::program::{deployed, output, read, text};
+use crate::process;
+use crate::program::{deployed, read, text};
 use crate::support::Authority;
 
 /// What the example sets, for a server on an open network.
@@ -119,7 +120,7 @@ fn the_example_is_a_configuration_also_with_all_that_is_commented_out() {
     let file = authority.path("example.toml");
     for example in [here, all_of_it.join("\n")] {
         std::fs::write(&file, example).expect("written");
-        let (checked, _, complained) = output(&["--check-config", "--engine=scripted", "--config", text(&file)]);
-        assert_eq!(checked.status.code(), Some(0), "{complained}");
+        let (checked, _, complained) = process::run(&["--check-config", "--engine=scripted", "--config", text(&file)]);
+        assert_eq!(checked, Some(0), "{complained}");
     }
 }

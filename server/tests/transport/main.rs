@@ -9,6 +9,8 @@ mod floods;
 mod metrics;
 mod openai;
 mod owners;
+#[path = "../shared/process.rs"]
+mod process;
 mod program;
 #[path = "../hostile/raw.rs"]
 mod raw;

@@ -1,84 +1,17 @@
 //! The program from outside: making tokens, checking its configuration, keeping secrets, reading again on SIGHUP; and the
 //! files that come with it for those who run it.
 
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
-use std::time::Instant;
+use std::process::{Command, Stdio};
 
 use sakuga_server::config::settings;
-use tonic::transport::Channel;
 
-use crate::support::{Authority, PATIENCE, ask, eventually, exchange, line};
+use crate::process::{self, ServerProcess};
+use crate::support::{Authority, ask, eventually, exchange, line};
 
-pub(crate) fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
-    command.args(arguments).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-pub(crate) fn output(arguments: &[&str]) -> (Output, String, String) {
-    let output = program(arguments).output().expect("it runs");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (printed, complained) = (text(&output.stdout), text(&output.stderr));
-    (output, printed, complained)
-}
-
-/// A program that is running, with everything it logs.
-struct Running {
-    child: Child,
-    url: String,
-    log: mpsc::Receiver<String>,
-}
-
-impl Running {
-    fn start(arguments: &[&str]) -> Self {
-        Self::of(program(arguments))
-    }
-
-    fn of(mut command: Command) -> Self {
-        let mut child = command.spawn().expect("it starts");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        let url = line.trim_end().strip_prefix("listening on ").expect("the promised line").to_owned();
-        let (sender, log) = mpsc::channel();
-        let mut errors = child.stderr.take().expect("piped");
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            // What is not text is not looked for.
-            let _ = errors.read_to_string(&mut text);
-            let _ = sender.send(text);
-        });
-        Self { child, url, log }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
-        assert!(sent.success());
-    }
-
-    /// Ends it by SIGTERM; its exit status and its log.
-    fn stop(mut self) -> (Option<i32>, String) {
-        self.signal("-TERM");
-        let until = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
-                break status;
-            }
-            assert!(Instant::now() < until, "SIGTERM ends the program");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        };
-        (status.code(), self.log.recv_timeout(PATIENCE).expect("a log"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It is gone already if all went well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Starts a server whose log is kept.
+fn start(arguments: &[&str]) -> ServerProcess {
+    ServerProcess::spawn(process::command(arguments).stderr(Stdio::piped()))
 }
 
 pub(crate) fn text(path: &Path) -> &str {
@@ -88,13 +21,13 @@ pub(crate) fn text(path: &Path) -> &str {
 #[test]
 fn a_token_and_its_line_can_be_redirected_apart() {
     let arguments = ["token", "new", "--scope", "generate", "--name", "alice", "--rate", "60/min"];
-    let (output, secret, printed_line) = output(&arguments);
-    assert_eq!(output.status.code(), Some(0));
+    let (code, secret, printed_line) = process::run(&arguments);
+    assert_eq!(code, Some(0));
     let secret = secret.strip_suffix('\n').expect("one line");
     assert!(secret.starts_with("sakuga_") && !secret.contains(char::is_whitespace), "{secret}");
     assert_eq!(printed_line, line("alice", "generate", secret, "rate=60/min"));
-    assert_eq!(self::output(&["token", "new"]).0.status.code(), Some(64));
-    assert_eq!(self::output(&["token", "--help"]).0.status.code(), Some(0));
+    assert_eq!(process::run(&["token", "new"]).0, Some(64));
+    assert_eq!(process::run(&["token", "--help"]).0, Some(0));
 }
 
 #[test]
@@ -107,8 +40,8 @@ fn a_certificate_that_has_expired_is_found_by_the_check() {
         &format!("--tls-cert={}", text(&tls.cert)),
         &format!("--tls-key={}", text(&tls.key)),
     ];
-    let (output, _, complained) = output(&flags);
-    assert_eq!(output.status.code(), Some(64), "{complained}");
+    let (code, _, complained) = process::run(&flags);
+    assert_eq!(code, Some(64), "{complained}");
     assert!(complained.contains("server.pem") && complained.contains("expired"), "{complained}");
 }
 
@@ -116,8 +49,8 @@ fn a_certificate_that_has_expired_is_found_by_the_check() {
 fn a_folder_that_cannot_be_written_is_found_by_the_check() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let folder = format!("--data-dir={}", text(&file.path().join("jobs")));
-    let (output, _, complained) = output(&["--check-config", "--engine=scripted", &folder]);
-    assert_eq!(output.status.code(), Some(64), "{complained}");
+    let (code, _, complained) = process::run(&["--check-config", "--engine=scripted", &folder]);
+    assert_eq!(code, Some(64), "{complained}");
     assert!(complained.contains("--data-dir"), "{complained}");
 }
 
@@ -127,9 +60,8 @@ fn connections_are_bounded_by_the_open_files() {
     let program = env!("CARGO_BIN_EXE_sakuga-server");
     let script = format!("ulimit -n 300; exec {program} --engine=scripted --listen=127.0.0.1:0 --max-connections=4096");
     let mut command = Command::new("sh");
-    command.args(["-c", &script]).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-    let running = Running::of(command);
-    let (status, log) = running.stop();
+    let running = ServerProcess::spawn(command.args(["-c", &script]).env_clear().stderr(Stdio::piped()));
+    let (status, log) = running.terminate();
     assert_eq!(status, Some(0), "{log}");
     assert!(log.contains("fewer connections than configured") && log.contains("allowed=150"), "{log}");
 }
@@ -140,13 +72,13 @@ async fn a_flood_of_refused_calls_does_not_fill_the_log() {
     let tokens = authority.path("tokens");
     std::fs::write(&tokens, line("alice", "generate", "a", "")).expect("written");
     let flags = ["--engine=scripted", "--listen=127.0.0.1:0", &format!("--tokens={}", text(&tokens))];
-    let running = Running::start(&flags);
-    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    let running = start(&flags);
+    let channel = running.channel().await;
     for _ in 0..500 {
         ask(channel.clone(), Some("wrong")).await.expect_err("refused");
     }
     drop(channel);
-    let (_, log) = running.stop();
+    let (_, log) = running.terminate();
     let lines = log.lines().filter(|line| line.contains("TOKEN_UNKNOWN")).count();
     assert!((1..100).contains(&lines), "{lines} lines for 500 refused calls");
 }
@@ -169,8 +101,8 @@ fn a_configuration_is_checked_with_its_files_and_printed_to_be_read_again() {
         "--cors-origin=https://b.example",
         "--lora=s3://user:password@host/adapter",
     ];
-    let (checked, printed, complained) = output(&flags);
-    assert_eq!(checked.status.code(), Some(0), "{complained}");
+    let (checked, printed, complained) = process::run(&flags);
+    assert_eq!(checked, Some(0), "{complained}");
     assert!(printed.contains("listen = \"0.0.0.0:50051\" # --listen"), "{printed}");
     assert!(printed.contains("cors-origin = [\"https://a.example\", \"https://b.example\"]"), "{printed}");
     assert!(printed.contains("queue-size = \"64\" # the default"), "{printed}");
@@ -182,16 +114,16 @@ fn a_configuration_is_checked_with_its_files_and_printed_to_be_read_again() {
 
     let file = authority.path("printed.toml");
     std::fs::write(&file, &printed).expect("written");
-    let (again, printed_again, complained) = output(&["--check-config", "--config", text(&file)]);
-    assert_eq!(again.status.code(), Some(0), "{complained}");
+    let (again, printed_again, complained) = process::run(&["--check-config", "--config", text(&file)]);
+    assert_eq!(again, Some(0), "{complained}");
     let values = |printed: &str| -> Vec<String> {
         printed.lines().map(|line| line.split(" # ").next().unwrap_or_default().to_owned()).collect()
     };
     assert_eq!(values(&printed), values(&printed_again));
 
     std::fs::write(&tokens, secret).expect("written");
-    let (bad, _, complained) = output(&flags);
-    assert_eq!(bad.status.code(), Some(64));
+    let (bad, _, complained) = process::run(&flags);
+    assert_eq!(bad, Some(64));
     assert!(complained.contains("line 1") && !complained.contains(secret), "{complained}");
 }
 
@@ -208,8 +140,8 @@ fn half_a_lock_is_a_problem() {
         (&["--cors-origin=https://studio.example/"], "not an origin"),
         (&["--idle-timeout=0"], "--idle-timeout: `0` is out of range"),
     ] {
-        let (output, _, complained) = output(&[&["--check-config", "--engine=scripted"], flags].concat());
-        assert_eq!(output.status.code(), Some(64), "{flags:?}");
+        let (code, _, complained) = process::run(&[&["--check-config", "--engine=scripted"], flags].concat());
+        assert_eq!(code, Some(64), "{flags:?}");
         assert!(complained.contains(named), "{flags:?}: {complained}");
     }
 }
@@ -221,18 +153,18 @@ async fn no_secret_is_logged_at_any_level() {
     let known = "sakuga_known_0123456789abcdef";
     let unknown = "sakuga_unknown_fedcba9876543210";
     std::fs::write(&tokens, line("alice", "generate", known, "")).expect("written");
-    let running = Running::start(&[
+    let running = start(&[
         "--engine=scripted",
         "--listen=127.0.0.1:0",
         "--log=trace",
         "--log-format=json",
         &format!("--tokens={}", text(&tokens)),
     ]);
-    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    let channel = running.channel().await;
     ask(channel.clone(), Some(known)).await.expect("admitted");
     ask(channel.clone(), Some(unknown)).await.expect_err("refused");
     drop(channel);
-    let (status, log) = running.stop();
+    let (status, log) = running.terminate();
     assert_eq!(status, Some(0));
     assert!(log.contains("TOKEN_UNKNOWN") && log.contains("\"client\":\"alice\""), "the log is there, with names");
     assert!(log.contains("\"level\":\"TRACE\""), "at the finest level");
@@ -248,19 +180,19 @@ async fn sighup_reads_the_files_again() {
     let authority = Authority::new();
     let tokens = authority.path("tokens");
     std::fs::write(&tokens, line("alice", "generate", "a", "")).expect("written");
-    let running = Running::start(&[
+    let running = start(&[
         "--engine=scripted",
         "--listen=127.0.0.1:0",
         "--reload-interval=0",
         &format!("--tokens={}", text(&tokens)),
     ]);
-    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    let channel = running.channel().await;
     exchange(&tokens, &line("bob", "generate", "b", ""));
     ask(channel.clone(), Some("a")).await.expect("no signal has come");
     running.signal("-HUP");
     eventually("bob is admitted", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
     drop(channel);
-    assert_eq!(running.stop().0, Some(0));
+    assert_eq!(running.terminate().0, Some(0));
 }
 
 pub(crate) fn deployed(file: &str) -> PathBuf {

@@ -10,7 +10,7 @@ use sakuga_server::engine::scripted::Script;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::program::{output, program};
+use crate::process;
 use crate::support::{PATIENCE, Server, line, with_tokens};
 
 const CALL: &str = "/sakuga.system.v1.SystemService/GetServerInfo";
@@ -133,9 +133,9 @@ async fn many_idle_connections_do_not_keep_the_page_out() {
 #[test]
 fn the_program_refuses_to_serve_it_openly() {
     let flags = ["--check-config", "--engine=scripted", "--studio=0.0.0.0:8080"];
-    let (refused, _, complained) = output(&flags);
-    assert_eq!(refused.status.code(), Some(64));
+    let (refused, _, complained) = process::run(&flags);
+    assert_eq!(refused, Some(64));
     assert!(complained.contains("--studio") && complained.contains("--tokens"), "{complained}");
-    let allowed = program(&flags).arg("--insecure-listen").output().expect("it runs");
-    assert_eq!(allowed.status.code(), Some(0));
+    let (allowed, ..) = process::run(&[&flags[..], &["--insecure-listen"]].concat());
+    assert_eq!(allowed, Some(0));
 }

@@ -10,9 +10,7 @@ use serde_json::Value;
 /// A crate in a program.
 #[derive(Debug)]
 pub(crate) struct Package {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
     /// Its licence, as an SPDX expression or as older manifests write one; none if it only has a file.
     pub licence: Option<String>,

@@ -29,7 +29,6 @@ pub(crate) struct Release {
     pub root: PathBuf,
     /// The target that the programs were built for.
     pub target: String,
-    /// The programs.
     pub programs: Vec<Program>,
     /// The wheel of the Python package.
     pub wheel: Option<PathBuf>,

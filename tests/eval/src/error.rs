@@ -24,7 +24,7 @@ pub enum EvalError {
     Pictures {
         /// Requested.
         asked: u32,
-        /// Sent.
+        /// Pictures that the server sent.
         sent: usize,
     },
     /// The server has no model of that name, or none at all.

@@ -38,7 +38,7 @@ enum Command {
 
 #[derive(Args)]
 struct RunArguments {
-    /// The server.
+    /// The address of the server
     #[arg(long, value_name = "URL", env = "SAKUGA_SERVER", default_value = DEFAULT_ADDRESS)]
     server: String,
     /// The folder for the results; created if missing.
@@ -85,7 +85,7 @@ struct SamplingArguments {
     /// Time shift.
     #[arg(long)]
     shift: Option<f32>,
-    /// The solver.
+    /// The solver; the model's default otherwise
     #[arg(long, value_enum)]
     solver: Option<SolverName>,
 }

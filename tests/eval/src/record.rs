@@ -11,13 +11,13 @@ use crate::form::Form;
 /// Which picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
-    /// The case.
+    /// Which attributes the scene crosses.
     pub case: Case,
     /// The scene's number in it.
     pub scene: u64,
     /// The picture's number among those of one request.
     pub image: u32,
-    /// The form.
+    /// Whether the prompt was XML or tags.
     pub form: Form,
 }
 
@@ -51,7 +51,7 @@ pub struct FigureAnswers {
 /// One attribute as requested and as read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
-    /// The attribute.
+    /// What is compared, such as the colour of the hair.
     #[serde(with = "attribute_name")]
     pub attribute: Attribute,
     /// The requested tag.

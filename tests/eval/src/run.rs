@@ -24,7 +24,7 @@ use crate::store::{Session, Settings, Store};
 /// What to measure, and how.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The cases.
+    /// The cases to draw, in this order.
     pub cases: Vec<Case>,
     /// Pictures of each case in each form.
     pub images_per_case: u64,

@@ -15,7 +15,7 @@ use crate::record::{FigureAnswers, Record};
 pub struct Share {
     /// Those that are.
     pub hits: u64,
-    /// All.
+    /// Attributes that were asked for.
     pub trials: u64,
 }
 

@@ -53,7 +53,6 @@ enum Command {
     Stubs,
 }
 
-/// What `build` builds.
 #[derive(clap::Args)]
 struct BuildOptions {
     /// Build the server with burn's CUDA backend; LLVM is fetched first if it is not installed.

@@ -41,7 +41,7 @@ pub(crate) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Ran
 /// What drawing returns.
 pub(crate) type Painted = Result<(), Box<dyn std::error::Error>>;
 
-/// One chart.
+/// A chart as SVG, 960 pixels wide.
 #[derive(Clone, Debug)]
 pub struct Chart {
     /// The name of its file, without an extension.

@@ -16,7 +16,7 @@ const HALF: f64 = 0.33;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
-    /// What it is.
+    /// The label at the left end.
     pub name: String,
     /// Its bars: from, to, colour.
     pub bars: Vec<(f64, f64, RGBColor)>,

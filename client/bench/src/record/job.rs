@@ -36,7 +36,7 @@ pub struct JobRecord {
     pub pixels_sha256: Vec<String>,
 }
 
-/// One step.
+/// A step of the sampler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepSample {
     /// From 1.
@@ -52,7 +52,7 @@ pub struct StepSample {
 /// The start of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageBegin {
-    /// The stage.
+    /// The stage, such as `denoise`.
     pub name: String,
     /// When.
     pub at_ms: f64,
@@ -73,7 +73,7 @@ pub struct Timings {
     /// Pixels to a file.
     #[serde(default)]
     pub encode_image_ms: f64,
-    /// All of it.
+    /// From the start of the job to its end.
     pub total_ms: f64,
 }
 
@@ -93,7 +93,7 @@ pub struct StatsSample {
     /// Bytes in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_used_bytes: Option<u64>,
-    /// Bytes in all.
+    /// Bytes of memory that the device has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_total_bytes: Option<u64>,
     /// Bytes that the program holds.
@@ -102,13 +102,13 @@ pub struct StatsSample {
     /// Clock of the multiprocessors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_clock_mhz: Option<u32>,
-    /// Clock of the memory.
+    /// Clock of the memory in MHz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_clock_mhz: Option<u32>,
-    /// Power.
+    /// Power in W.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub power_watts: Option<f64>,
-    /// Temperature.
+    /// Temperature of the chip in degrees Celsius.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_celsius: Option<f64>,
     /// Energy since some fixed moment.
@@ -128,7 +128,7 @@ pub struct StatsSample {
 /// Device times of the operations of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// The stage.
+    /// The stage that was measured, such as `denoise`.
     pub stage: String,
     /// Device time of all spans.
     pub device_ms: f64,
@@ -147,7 +147,7 @@ pub struct Profile {
 /// All operations of one name in one layer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProfileSpan {
-    /// The network.
+    /// The network that the span is part of, such as `next_dit`.
     pub network: String,
     /// The layer, from 0; absent outside of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -164,7 +164,7 @@ pub struct ProfileSpan {
     pub bytes: f64,
 }
 
-/// One event.
+/// When an event arrived.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventTime {
     /// Its kind, such as `step`.

@@ -124,7 +124,7 @@ struct CompareArguments {
 /// From a run.json, of this or another program, or from the event log of one picture.
 #[derive(Debug, Args)]
 struct ReportArguments {
-    /// The run
+    /// The record of a run, as `sakuga bench run` writes it
     #[arg(value_name = "RUN.json", required_unless_present = "events", conflicts_with = "events")]
     run: Option<PathBuf>,
 
@@ -132,7 +132,7 @@ struct ReportArguments {
     #[arg(long, value_name = "FILE.jsonl")]
     events: Option<PathBuf>,
 
-    /// That picture, for the report
+    /// The finished picture of the job, which the report shows
     #[arg(long, value_name = "PNG", requires = "events")]
     picture: Option<PathBuf>,
 
@@ -144,7 +144,7 @@ struct ReportArguments {
     #[arg(long, alias = "beside", value_name = "RUN.json", conflicts_with = "events")]
     with: Vec<PathBuf>,
 
-    /// The report
+    /// Where the page is written
     #[arg(long, short, value_name = "FILE.html")]
     out: PathBuf,
 }

@@ -181,7 +181,7 @@ pub(crate) struct PreviewArguments {
     pub no_inline: bool,
 }
 
-/// Method of previews.
+/// How previews are made from the latents.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum PreviewMethod {
     /// No previews.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::checkpoint::SafetensorsFile;
+use crate::digest::hex;
 use crate::error::LoadError;
 
 /// The weights of an adapter, and the parsed `adapter_config.json` if there is one.
@@ -65,7 +66,7 @@ impl AdapterContent {
         if let Some((_, bytes)) = &config {
             hash.update(bytes);
         }
-        if hexadecimal(hash) != sha256 {
+        if hex(hash) != sha256 {
             let problem = format!("its content is no longer the one with the SHA-256 {sha256}; send the request again");
             return Err(LoadError::Lora { path: path.to_owned(), problems: vec![problem] });
         }
@@ -92,7 +93,7 @@ impl AdapterContent {
         if let Some((_, bytes)) = files.config()? {
             hash.update(bytes);
         }
-        Ok(hexadecimal(hash))
+        Ok(hex(hash))
     }
 
     /// The file or folder.
@@ -113,8 +114,4 @@ impl AdapterContent {
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Value, LoadError> {
     serde_json::from_slice(bytes).map_err(|source| LoadError::Json { path: path.to_owned(), source })
-}
-
-fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

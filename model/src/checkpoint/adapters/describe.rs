@@ -22,7 +22,7 @@ const TEXT_CHARS_MAX: usize = 200;
 
 /// A part of a model that an adapter may change.
 pub struct PartTensors<'a> {
-    /// The part.
+    /// The part of the model that the tensors are of.
     pub part: AdaptedPart,
     /// Its tensors, or why they cannot be changed.
     pub tensors: Result<&'a AdaptableTensors, &'a str>,

@@ -7,7 +7,7 @@ use crate::checkpoint::TensorEntry;
 /// The part of a model that an adapter changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AdaptedPart {
-    /// The denoiser.
+    /// The network that predicts noise or velocity.
     Denoiser,
     /// The first text encoder.
     TextEncoder,

@@ -40,7 +40,7 @@ use crate::error::LoadError;
 /// Which part of a model adapters are opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Selection {
-    /// The part.
+    /// The part whose modules are selected.
     pub part: AdaptedPart,
     /// Whether the model has other parts that adapters may change: what is for them is left to them. Otherwise it is an error.
     pub has_other_parts: bool,

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value, json};
 
 use super::init::Stream;
-use super::layout::TensorSpec;
+use super::tensors::TensorSpec;
 
 /// Elements buffered at once: 8 MiB as bf16.
 const CHUNK: usize = 4 << 20;

@@ -31,7 +31,7 @@ pub(crate) enum Init {
     Zones {
         /// In the zone of the latents.
         latents: f64,
-        /// In the keel.
+        /// In the keel, the one large element of the stream.
         keel: f64,
         /// In the rest.
         free: f64,

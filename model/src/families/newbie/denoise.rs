@@ -124,8 +124,8 @@ impl<'a> Denoiser<'a> {
 mod tests {
     use super::*;
     use crate::checkpoint::ModelFolder;
-    use crate::checkpoint::synthetic::{self, Preset};
     use crate::device::OpenDevice;
+    use crate::families::newbie::synthetic::{self, Preset};
     use crate::families::newbie::{LoadOptions, Networks};
     use crate::sampler::noise;
     use crate::tokens::TokenBatch;

@@ -12,6 +12,7 @@ mod info;
 mod layout;
 mod networks;
 mod preview;
+pub mod synthetic;
 pub mod text;
 
 use std::ops::ControlFlow;
@@ -32,6 +33,7 @@ pub use networks::{Networks, TextFeatures, load_transformer};
 pub use super::{LoadOptions, WarmUpSize};
 
 use super::FamilyModel;
+use super::applied::AppliedAdapters;
 use super::drawing::Drawing;
 use super::fingerprint;
 use super::generate::{FamilyStages, generate, with_previews};
@@ -43,7 +45,6 @@ use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
 use crate::sampler::{Schedule, State as _, noise};
 use crate::tokens::TokenBatch;
-use adapters::AppliedAdapters;
 use layout::PARTS;
 pub(super) use layout::{FOLDER, single_file};
 
@@ -77,7 +78,7 @@ struct Facts {
 /// A loaded checkpoint with its tokenizers.
 pub struct Pipeline {
     networks: Networks,
-    applied: AppliedAdapters,
+    applied: AppliedAdapters<Networks>,
     tokenizers: Arc<Tokenizers>,
     info: ModelInfo,
     weight_bytes: u64,

@@ -10,7 +10,6 @@ use sakuga_model_core::{
     ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount, TokenCounter,
 };
 
-use super::applied::AppliedAdapters;
 use super::denoise::{Denoiser, Prompted};
 use super::info::{IndexKeys, model_info};
 use super::networks::Networks;
@@ -21,6 +20,7 @@ use super::source::Source;
 use super::text::{STATE_FROM_END, TextFeatures, TokenizerPair};
 use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
+use crate::families::applied::AppliedAdapters;
 use crate::families::drawing::Drawing;
 use crate::families::generate::{FamilyStages, generate, with_previews};
 use crate::families::passes::{Denoised, Flow, PassPlan};
@@ -52,7 +52,7 @@ pub(crate) struct Texts {
 pub struct Pipeline {
     networks: Networks,
     refiner: Option<Refiner>,
-    applied: AppliedAdapters,
+    applied: AppliedAdapters<Networks>,
     tokenizers: Arc<TokenizerPair>,
     scheduler: SchedulerConfig,
     info: ModelInfo,

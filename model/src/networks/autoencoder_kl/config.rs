@@ -8,7 +8,7 @@ use crate::error::ConfigError;
 /// Configuration of diffusers' AutoencoderKL, as FLUX.1 (16 latent channels) and Stable Diffusion (4) have it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AutoencoderKlConfig {
-    /// Channels of the latents.
+    /// Channels of the latents: 16 in FLUX.1's, 4 in Stable Diffusion XL's.
     pub latent_channels: usize,
     /// Channels of each level, from the pixels inwards; each level but the last halves height and width.
     pub block_out_channels: Vec<usize>,

@@ -9,7 +9,7 @@ use crate::nn::conv::{Conv, GroupNorm};
 use crate::nn::ops;
 use crate::nn::resnet::Resnet;
 
-/// The decoder.
+/// Latents `[B, C, H, W]` to pixels `[B, 3, 8 H, 8 W]`.
 #[derive(Debug)]
 pub struct Decoder {
     pub(super) conv_in: Conv,

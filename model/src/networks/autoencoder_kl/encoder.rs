@@ -9,7 +9,7 @@ use crate::nn::conv::{Conv, GroupNorm};
 use crate::nn::ops;
 use crate::nn::resnet::Resnet;
 
-/// The encoder.
+/// Pixels `[B, 3, 8 H, 8 W]` to the moments of the latents `[B, 2 C, H, W]`.
 #[derive(Debug)]
 pub struct Encoder {
     pub(super) conv_in: Conv,

@@ -16,15 +16,17 @@ use super::pin::pin;
 use super::rope;
 use super::{Gemma3, Gemma3Config, LayerKind};
 use crate::cuda::BF16;
+use crate::cuda::block::{BlockWeights, Buffers, Geometry};
 use crate::cuda::bridge::{self, Pins};
 use crate::cuda::kernels::{Modulation, Next, NormKind};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
 use crate::cuda::operand::Operand;
-use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::product::Matrix;
 use crate::cuda::profile::Cost;
+use crate::cuda::projection::{Input, Projection};
 use crate::cuda::rows::Rows;
-use crate::cuda::session::{Layout, Place, Session};
-use crate::cuda::stack::{BlockWeights, Geometry};
+use crate::cuda::session::{Layout, Session};
+use crate::cuda::stack::{self, BranchModulation};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu};
@@ -237,32 +239,6 @@ impl Kept {
     }
 }
 
-/// Buffers between the products of a block.
-struct Buffers {
-    normed: Place,
-    qkv: Place,
-    attended: Place,
-    branch: Place,
-    gate_up: Place,
-    unit: Place,
-    scores: Place,
-}
-
-impl Buffers {
-    fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize, score_bytes: usize) -> Self {
-        let Geometry { dim, ffn, heads, .. } = *geometry;
-        Self {
-            normed: layout.bf16(tokens * dim),
-            qkv: layout.bf16(tokens * heads.width()),
-            attended: layout.bf16(tokens * heads.query * heads.dim),
-            branch: layout.bf16(tokens * dim),
-            gate_up: layout.bf16(tokens * 2 * ffn),
-            unit: layout.bf16(tokens * ffn),
-            scores: layout.bytes(score_bytes),
-        }
-    }
-}
-
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[RopeTable; 2]) -> Result<Self, CudaError> {
         let mut pins = Pins::new(gpu);
@@ -318,7 +294,7 @@ impl Weights {
     fn run(&self, session: &mut Session<'_>, text: &Text, operands: &[Operand], out: u64) -> Result<(), CudaError> {
         let [store, earlier @ ..] = operands else { return Err(CudaError::operands(operands.len(), "1 or 3")) };
         let Text { ref ids, prefix, prefix_room, room } = *text;
-        let Geometry { dim, ffn, heads, norm, head_norm, gate } = self.geometry;
+        let Geometry { dim, heads, norm, head_norm, .. } = self.geometry;
         let row_bytes = dim * BF16 as usize;
         let store_bytes = self.store_width() * BF16 as usize;
         if let [earlier, earlier_features] = earlier {
@@ -340,25 +316,16 @@ impl Weights {
         };
         let mut layout = Layout::default();
         let score_bytes = attention(LayerKind::Full).score_bytes();
-        let buffers = Buffers::new(&mut layout, &self.geometry, padded, score_bytes);
+        let buffers = Buffers::with_scores(&mut layout, &self.geometry, padded, Some(score_bytes));
         let staging = self.blocks.first().filter(|_| self.is_offloaded);
         let staging = staging.map(|(_, block)| Staging::new(&mut layout, block));
         let base = session.scratch(&layout)?;
-        let [normed, qkv, attended, branch, gate_up, unit, scores] = [
-            buffers.normed,
-            buffers.qkv,
-            buffers.attended,
-            buffers.branch,
-            buffers.gate_up,
-            buffers.unit,
-            buffers.scores,
-        ]
-        .map(|place| place.in_scratch(base));
+        let buffers = buffers.at(base);
+        let Buffers { normed, qkv, attended, .. } = buffers;
+        let scores = buffers.scores.unwrap_or_default();
         let (stream, none) = (session.stream, Modulation::default());
 
         session.enter("gemma3");
-        let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
-        let norms = Cost::moved(4 * tokens * dim);
         // The stream is in the result buffer. Only norms access it, and they do not touch padding.
         let x = out + (prefix * row_bytes) as u64;
         session.text_kernels.embed(stream, &ids[prefix..], self.embedding, 0, self.embedding_scale, x, dim)?;
@@ -378,8 +345,8 @@ impl Weights {
             if staged.is_some() {
                 session.mark("copy of weights", Cost::default())?;
             }
-            masked_attention::linear(session, padded, normed, &block.qkv, qkv)?;
-            session.mark("product qkv", product(&block.qkv))?;
+            let block = block.map(|layer| Projection::Padded(*layer));
+            stack::project_qkv(session, &block, &buffers, tokens)?;
             session.text_kernels.place_heads(
                 stream,
                 qkv,
@@ -400,29 +367,20 @@ impl Weights {
             };
             attention(*kind).run(session, operands)?;
             session.mark("attention", attention(*kind).cost())?;
-            masked_attention::linear(session, padded, attended, &block.out, branch)?;
-            session.mark("product out", product(&block.out))?;
-            let next = Next::Rms { weight: block.ffn_norm[0], scale: none };
-            let after = block.attention_norm[1];
-            session
-                .kernels
-                .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
-            session.mark("add branch and norm", norms)?;
-            masked_attention::linear(session, padded, normed, &block.gate_up, gate_up)?;
-            session.mark("product gate and up", product(&block.gate_up))?;
-            session.kernels.gated_unit(stream, gate_up, unit, tokens, ffn, gate)?;
-            session.mark("gated unit", Cost::moved(3 * tokens * ffn))?;
-            masked_attention::linear(session, padded, unit, &block.down, branch)?;
-            session.mark("product down", product(&block.down))?;
             let next = self
                 .blocks
                 .get(i + 1)
                 .map_or(Next::None, |(_, following)| Next::Rms { weight: following.attention_norm[0], scale: none });
-            let after = block.ffn_norm[1];
-            session
-                .kernels
-                .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
-            session.mark("add branch and norm", norms)?;
+            let next = (Input::Bf16(normed), (next, norm.eps));
+            stack::finish_block(
+                session,
+                &self.geometry,
+                &block,
+                &buffers,
+                (x, &rows),
+                BranchModulation::default(),
+                next,
+            )?;
         }
         Ok(())
     }

@@ -10,11 +10,11 @@ use burn::tensor::Tensor;
 
 use super::pin::Pin;
 use crate::cuda::BF16;
+use crate::cuda::block::BlockWeights;
 use crate::cuda::bridge::Pins;
 use crate::cuda::host_memory::{self, HostMemory};
 use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::session::{Layout, Place, Session};
-use crate::cuda::stack::BlockWeights;
 use crate::cuda::{CudaError, Gpu};
 
 /// Collects weights of the tower in host memory; norms stay on the device.

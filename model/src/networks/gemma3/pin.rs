@@ -6,9 +6,9 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use crate::cuda::CudaError;
+use crate::cuda::block::BlockWeights;
 use crate::cuda::bridge::Pins;
 use crate::cuda::product::Layer;
-use crate::cuda::stack::BlockWeights;
 use crate::nn::block::{Block, Projection};
 
 /// Gives a weight its permanent address.

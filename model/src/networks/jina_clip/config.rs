@@ -26,7 +26,7 @@ pub struct JinaClipConfig {
     pub type_vocab_size: usize,
     /// Epsilon of every norm.
     pub layer_norm_eps: f64,
-    /// Rotary base.
+    /// Base of the rotary frequencies.
     pub rotary_emb_base: f64,
     /// The id that is masked and left out of the mean.
     pub pad_token_id: u32,

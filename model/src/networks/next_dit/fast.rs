@@ -13,6 +13,7 @@ use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
 use super::{NextDit, Passes, ROW_MULTIPLE, final_layer};
 use crate::cuda::BF16;
+use crate::cuda::block::{BlockWeights, Buffers, Geometry};
 use crate::cuda::bridge::{self, Pins};
 use crate::cuda::fp8_linear::Fp8Linear;
 use crate::cuda::kernels::{Modulation, Next, NormKind, RopeTables};
@@ -20,9 +21,10 @@ use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix, Product};
 use crate::cuda::profile::Cost;
 use crate::cuda::projection::Projection;
+use crate::cuda::row_attention;
 use crate::cuda::rows::{ROWS_MAX, Rows};
 use crate::cuda::session::{Layout, Place, Session};
-use crate::cuda::stack::{self, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
+use crate::cuda::stack::{self, BlockModulation, Tokens};
 use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::nn::block::{self as nn, Block, Gate};
 use crate::nn::rope::RopeTable;
@@ -336,7 +338,7 @@ impl Weights {
                 rows.length(row) - image,
             )?;
         }
-        stack::clear_filling(session, x, dim, rows)?;
+        row_attention::clear_filling(session, x, dim, rows)?;
         buffers.clear_filling(session, base, &self.geometry, rows)?;
         session.mark("join captions", Cost::moved(2 * rows.tokens() * dim))?;
         let scale = Modulation { values: final_scale, stride: dim as i64 };

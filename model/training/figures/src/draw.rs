@@ -20,7 +20,6 @@ use crate::shape::Shape;
 
 /// What all parts of one figure need to know.
 pub(crate) struct Parts<'a> {
-    /// The figure.
     pub figure: &'a Figure,
     /// The colours of the hair.
     pub hair: Ramp,

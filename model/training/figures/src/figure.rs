@@ -32,7 +32,7 @@ pub struct Figure {
     pub accessory: Option<Accessory>,
     /// What the arms do.
     pub action: Action,
-    /// Where the figure is.
+    /// In which part of the picture the figure stands.
     pub position: Position,
 }
 

@@ -31,9 +31,9 @@ pub enum OracleError {
     /// The picture has a size that is not drawn.
     #[error("the picture is {width_px}x{height_px}; the oracle reads pictures of 192 to 384 pixels a side")]
     Size {
-        /// Its width.
+        /// Width of the picture.
         width_px: u32,
-        /// Its height.
+        /// Height of the picture.
         height_px: u32,
     },
     /// The prompt does not describe a scene of figures.

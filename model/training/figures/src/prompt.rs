@@ -20,7 +20,7 @@ pub enum FromPromptError {
     UnknownTag {
         /// The element that holds the tag.
         element: &'static str,
-        /// The tag.
+        /// The tag that no attribute has.
         tag: String,
     },
     /// The positions do not fit together.

@@ -44,7 +44,7 @@ pub struct Constraints {
 }
 
 impl Scene {
-    /// A random scene.
+    /// Draws a scene that the constraints allow. The same state of `rng` gives the same scene.
     #[must_use]
     pub fn random(rng: &mut Rng, constraints: &Constraints) -> Self {
         let count = constraints.figures.unwrap_or_else(|| [1, 1, 2, 2, 3][rng.below(5)]).min(MAX_FIGURES);

@@ -15,7 +15,7 @@ pub struct Goal {
     pub measured: Option<Share>,
     /// The same with plain tags, which have no goal.
     pub with_tags: Option<Share>,
-    /// The verdict.
+    /// Whether the share reaches the goal.
     pub verdict: Verdict,
 }
 

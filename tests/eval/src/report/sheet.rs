@@ -36,7 +36,7 @@ const SWAPPED: Rgb<u8> = Rgb([120, 40, 220]);
 /// A contact sheet.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sheet {
-    /// The case.
+    /// The case whose pictures are shown.
     pub case: Case,
     /// The forms, a row each, from the top.
     pub rows: Vec<Form>,
@@ -86,7 +86,7 @@ impl Sheet {
         Ok(Some(Self { case, rows, wrong, png }))
     }
 
-    /// The name of the file.
+    /// The name of the case with `.png`.
     #[must_use]
     pub fn file_name(&self) -> String {
         format!("{}.png", self.case.name())

@@ -128,7 +128,7 @@ pub(crate) struct Chunks {
     positions: usize,
     /// Elements from one row of scores to the next.
     pub stride: usize,
-    /// Rows of a chunk.
+    /// Rows that are computed at once.
     pub rows: usize,
 }
 

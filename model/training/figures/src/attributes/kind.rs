@@ -84,7 +84,7 @@ impl AttributeSet {
     /// No attribute.
     pub const NONE: Self = Self(0);
 
-    /// Whether the attribute is in the set.
+    /// Whether the set has this attribute.
     #[must_use]
     pub fn contains(self, attribute: Attribute) -> bool {
         self.0 & (1 << attribute as u16) != 0

@@ -14,7 +14,6 @@ use crate::shape::{Shape, k, s};
 pub(super) struct LegStyle {
     /// Socks, stockings or trousers, and the height at which they begin.
     pub stocking: Option<(Ramp, f32)>,
-    /// Shoes.
     pub shoes: Ramp,
 }
 
@@ -22,7 +21,6 @@ pub(super) struct LegStyle {
 pub(super) struct Sleeve {
     /// The share of the arm that is covered.
     pub length: f32,
-    /// Its cloth.
     pub cloth: Ramp,
     /// Half its width at the wrist end.
     pub cuff_half_width: f32,

@@ -47,7 +47,6 @@ pub(super) fn name(backdrop: Backdrop) -> &'static str {
 
 /// The backdrop that is nearest to what is seen.
 pub(super) struct Choice {
-    /// The backdrop.
     pub backdrop: Backdrop,
     /// How much nearer it is than the next one, 0 to 1.
     pub confidence: f32,

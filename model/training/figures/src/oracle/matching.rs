@@ -21,7 +21,6 @@ pub(super) struct Observation {
 
 /// The drawing that is nearest to the picture.
 pub(super) struct Choice {
-    /// Its index.
     pub index: usize,
     /// How much nearer it is than the next one: 0 not at all, 1 infinitely.
     pub confidence: f32,

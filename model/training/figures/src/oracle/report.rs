@@ -7,7 +7,7 @@ use crate::attributes::Attribute;
 /// One attribute as asked and as read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// The attribute.
+    /// The attribute that was read.
     pub attribute: Attribute,
     /// The tag that was asked for.
     pub asked: &'static str,
@@ -76,7 +76,7 @@ pub struct Count {
 /// Counts over many reports, by attribute.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The counts.
+    /// How often each attribute was asked for and read right.
     pub counts: BTreeMap<Attribute, Count>,
 }
 

@@ -450,7 +450,6 @@ pub(super) fn name(rng: &mut Rng) -> String {
     }
 }
 
-/// A tag.
 pub(super) fn tag(rng: &mut Rng) -> String {
     match rng.below(20) {
         0..=9 => one(rng, TAGS).to_owned(),

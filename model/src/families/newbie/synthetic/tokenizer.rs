@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 /// Tokens of the vocabulary, special ones included.
 pub(crate) const VOCABULARY: usize = 1800;
 
-const BASE: &str = include_str!("../../../assets/tokenizer.json");
+const BASE: &str = include_str!("../../../../assets/tokenizer.json");
 /// The special tokens of [`BASE`], at the ids 0 to 3.
 const BASE_SPECIAL: [&str; 4] = ["<pad>", "<eos>", "<bos>", "<unk>"];
 /// Jina CLIP's, at the same ids.

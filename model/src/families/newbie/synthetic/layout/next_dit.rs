@@ -9,9 +9,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Specs, TensorSpec};
-use crate::checkpoint::synthetic::init::Init;
-use crate::checkpoint::synthetic::preset::{CHANNELS, DitSize, GemmaSize, JinaSize, PATCH, PATCH_DIM};
+use crate::checkpoint::synthetic::{Init, Specs, TensorSpec};
+use crate::families::newbie::synthetic::preset::{CHANNELS, DitSize, GemmaSize, JinaSize, PATCH, PATCH_DIM};
 
 /// Features of the time sinusoid.
 const TIME_FEATURES: usize = 256;

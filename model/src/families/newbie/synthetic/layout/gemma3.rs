@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Specs, TensorSpec};
-use crate::checkpoint::synthetic::preset::GemmaSize;
+use crate::checkpoint::synthetic::{Specs, TensorSpec};
+use crate::families::newbie::synthetic::preset::GemmaSize;
 
 /// `config.json` with the text tower's section.
 pub(crate) fn config(gemma: &GemmaSize) -> Value {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::checkpoint::synthetic::layout::TensorSpec;
+use crate::checkpoint::synthetic::TensorSpec;
 
 fn all_tensors(preset: &Preset) -> [Vec<TensorSpec>; 4] {
     [

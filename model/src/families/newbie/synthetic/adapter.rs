@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::init::Init;
-use super::layout::{self, TensorSpec};
+use super::layout;
 use super::preset::Preset;
-use super::{SyntheticError, at, file};
+use crate::checkpoint::synthetic::{Init, SyntheticError, TensorSpec, at, write_file};
 
 /// How the keys of an adapter are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ pub fn write_adapter(path: &Path, model: &Preset, adapter: &AdapterPreset, seed:
         fs::create_dir_all(folder).map_err(at(folder))?;
     }
     let metadata = [("modelspec.trigger_phrase", "random style"), ("ss_base_model_version", "random weights")];
-    file::write(path, &specs, seed, &metadata).map_err(at(path))
+    write_file(path, &specs, seed, &metadata)
 }
 
 /// The path, outputs and inputs of the linear layer whose weight this is.

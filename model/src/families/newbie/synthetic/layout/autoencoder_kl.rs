@@ -5,9 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Specs, TensorSpec};
-use crate::checkpoint::synthetic::init::Init;
-use crate::checkpoint::synthetic::preset::VaeSize;
+use crate::checkpoint::synthetic::{Init, Specs, TensorSpec};
+use crate::families::newbie::synthetic::preset::VaeSize;
 
 const LATENT_CHANNELS: usize = 16;
 /// Spread of a convolution's response to a smooth input of spread 1.

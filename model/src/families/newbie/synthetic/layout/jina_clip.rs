@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Specs, TensorSpec};
-use crate::checkpoint::synthetic::init::Init;
-use crate::checkpoint::synthetic::preset::JinaSize;
+use crate::checkpoint::synthetic::{Init, Specs, TensorSpec};
+use crate::families::newbie::synthetic::preset::JinaSize;
 
 /// The tasks of the adapters, in the order of their axis.
 const TASKS: [&str; 5] = ["retrieval.query", "retrieval.passage", "separation", "classification", "text-matching"];

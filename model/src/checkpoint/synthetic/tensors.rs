@@ -1,9 +1,4 @@
-//! Names, shapes and statistics of every tensor of a checkpoint, and the configuration files.
-
-pub(crate) mod autoencoder_kl;
-pub(crate) mod gemma3;
-pub(crate) mod jina_clip;
-pub(crate) mod next_dit;
+//! Names, shapes and statistics of the tensors of a checkpoint.
 
 use super::init::Init;
 
@@ -12,7 +7,6 @@ use super::init::Init;
 pub(crate) struct TensorSpec {
     /// Its name in the file.
     pub name: String,
-    /// Its shape.
     pub shape: Vec<usize>,
     /// How its elements are drawn.
     pub init: Init,
@@ -27,21 +21,21 @@ impl TensorSpec {
 
 /// Collects tensors under a prefix.
 #[derive(Debug, Default)]
-struct Specs {
-    tensors: Vec<TensorSpec>,
+pub(crate) struct Specs {
+    pub tensors: Vec<TensorSpec>,
 }
 
 impl Specs {
-    fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) {
+    pub(crate) fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) {
         self.tensors.push(TensorSpec { name: name.into(), shape: shape.to_vec(), init });
     }
 
     /// `[outputs, inputs]` that keeps the spread of its inputs, times `gain`.
-    fn matrix(&mut self, name: impl Into<String>, outputs: usize, inputs: usize, gain: f64) {
+    pub(crate) fn matrix(&mut self, name: impl Into<String>, outputs: usize, inputs: usize, gain: f64) {
         self.add(name, &[outputs, inputs], Init::fan_in(inputs, gain));
     }
 
-    fn vector(&mut self, name: impl Into<String>, len: usize, mean: f64, std: f64) {
+    pub(crate) fn vector(&mut self, name: impl Into<String>, len: usize, mean: f64, std: f64) {
         self.add(name, &[len], Init::around(mean, std));
     }
 }
