@@ -11,7 +11,7 @@
 //! The request asks for the same content, not for the same picture: another model draws it from other noise. What has no
 //! counterpart in a request is listed in [`Imported::left_out`].
 //!
-//! Work is bounded, so that a hostile file costs at most 50 ms and 32 MiB: a file has at most [`MAX_FILE_BYTES`], of which only the
+//! Work is bounded, so that a hostile file costs little: a file has at most [`MAX_FILE_BYTES`], of which only the
 //! texts are held, its texts together at most [`MAX_TEXT_BYTES`] when they are decompressed, settings in JSON at most
 //! [`MAX_JSON_BYTES`] and a prompt at most [`MAX_PROMPT_BYTES`]. The pixels are never decoded.
 
