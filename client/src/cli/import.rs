@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sakuga_client::import::{self, Imported, LeftOut, MAX_FILE_BYTES};
+use sakuga_client::import::{self, Imported, LeftOut};
 use sakuga_client::proto::json;
 use sakuga_client::proto::text::one_line;
 
@@ -36,8 +36,8 @@ pub(crate) struct ImportArguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ImportArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let input = input::read_bytes(&arguments.file, MAX_FILE_BYTES as u64)?;
-    let imported = import::import(&input.bytes).map_err(|error| Failure::unreadable(&arguments.file, error))?;
+    let (name, file) = input::open_to_read(&arguments.file)?;
+    let imported = import::import_from(file).map_err(|error| Failure::unreadable(&arguments.file, error))?;
     let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable(&arguments.file, error);
     let request = json::dynamic(&imported.request).map_err(|error| unreadable(&error))?;
     let request = serde_json::to_value(request).map_err(|error| unreadable(&error))?;
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &ImportArguments, terminal: &Terminal) -> Result<Ex
         }
         None => output::print_json(&request)?,
     }
-    say(summary(&one_line(&input.name), &imported, terminal));
+    say(summary(&one_line(&name), &imported, terminal));
     Ok(Exit::Ok)
 }
 

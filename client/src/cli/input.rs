@@ -1,7 +1,7 @@
 //! Reading what a user names: a file, or `-` for stdin. Every read is bounded, and devices and sockets are refused.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use sakuga_client::proto::text::one_line;
@@ -44,6 +44,15 @@ pub(crate) fn read_picture(path: &Path) -> Result<Input, Failure> {
 /// Reads a file or stdin, up to this size.
 pub(crate) fn read_bytes(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
     read(path, max_bytes, |_| String::new())
+}
+
+/// Opens a file or stdin, which the caller reads up to a bound. Returns its name too.
+pub(crate) fn open_to_read(path: &Path) -> Result<(String, Box<dyn Read>), Failure> {
+    if path == Path::new("-") {
+        return Ok(("stdin".to_owned(), Box::new(io::stdin().lock())));
+    }
+    let file = open(path).map_err(|error| Failure::unreadable(path, error))?;
+    Ok((path.display().to_string(), Box::new(BufReader::new(file))))
 }
 
 /// Reads a file of at most this size.

@@ -11,8 +11,9 @@
 //! The request asks for the same content, not for the same picture: another model draws it from other noise. What has no
 //! counterpart in a request is listed in [`Imported::left_out`].
 //!
-//! Work is bounded: a file has at most [`MAX_FILE_BYTES`], its texts together at most [`MAX_TEXT_BYTES`] when they are
-//! decompressed, and the pixels are never decoded.
+//! Work is bounded, so that a hostile file costs little: a file has at most [`MAX_FILE_BYTES`], of which only the
+//! texts are held, its texts together at most [`MAX_TEXT_BYTES`] when they are decompressed, settings in JSON at most
+//! [`MAX_JSON_BYTES`] and a prompt at most [`MAX_PROMPT_BYTES`]. The pixels are never decoded.
 
 mod a1111;
 mod comfyui;
@@ -24,6 +25,8 @@ mod reason;
 mod second_pass;
 mod settings;
 mod tags;
+
+use std::io::Read;
 
 use sakuga_proto::generation::v1::GenerateRequest;
 use sakuga_proto::json::{self, UnknownFields};
@@ -38,6 +41,12 @@ pub const MAX_FILE_BYTES: usize = 64 << 20;
 
 /// The most text of a file that is read, in bytes after decompression.
 pub const MAX_TEXT_BYTES: usize = 2 << 20;
+
+/// The longest settings in JSON that are read, in bytes: each takes up to 40 times as much memory when it is parsed.
+pub const MAX_JSON_BYTES: usize = 512 << 10;
+
+/// The longest prompt that is read, in bytes. No request can have a longer one.
+pub const MAX_PROMPT_BYTES: usize = 64 << 10;
 
 /// The program that wrote the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,8 +111,23 @@ pub enum ImportError {
         bytes: usize,
     },
     /// The texts of the file are longer than [`MAX_TEXT_BYTES`].
-    #[error("the texts in the PNG file have more than {MAX_TEXT_BYTES} bytes")]
+    #[error("the texts in the file have more than {MAX_TEXT_BYTES} bytes")]
     TooMuchText,
+    /// Settings or a prompt are longer than what is read.
+    #[error("the {what} of {program} has {bytes} bytes, more than the {most} that are read", program = .program.name())]
+    TooLong {
+        /// Who wrote it.
+        program: Program,
+        /// What is too long.
+        what: &'static str,
+        /// Its bytes.
+        bytes: usize,
+        /// The most that are read.
+        most: usize,
+    },
+    /// The file cannot be read.
+    #[error(transparent)]
+    File(#[from] std::io::Error),
     /// The file is a damaged PNG.
     #[error("the PNG file is damaged: {0}")]
     Damaged(&'static str),
@@ -138,18 +162,37 @@ impl ImportError {
 ///
 /// See [`ImportError`].
 pub fn import(file: &[u8]) -> Result<Imported, ImportError> {
-    if file.len() > MAX_FILE_BYTES {
-        return Err(ImportError::TooLarge { bytes: file.len() });
-    }
-    if file.starts_with(png_texts::SIGNATURE) {
+    import_from(file)
+}
+
+/// Reads a PNG file, or settings as text or JSON, and holds only its texts.
+///
+/// # Errors
+///
+/// See [`ImportError`].
+pub fn import_from(mut file: impl Read) -> Result<Imported, ImportError> {
+    let mut start = Vec::new();
+    file.by_ref().take(png_texts::SIGNATURE.len() as u64).read_to_end(&mut start)?;
+    if start == png_texts::SIGNATURE {
         return from_texts(&png_texts::read(file)?);
     }
-    let text = std::str::from_utf8(file).map_err(|_| ImportError::UnknownFormat)?;
-    if text.len() > MAX_TEXT_BYTES {
-        return Err(ImportError::TooMuchText);
-    }
+    file.take((MAX_TEXT_BYTES - start.len()) as u64 + 1).read_to_end(&mut start)?;
+    let is_too_long = start.len() > MAX_TEXT_BYTES;
+    let text = match std::str::from_utf8(&start) {
+        Ok(_) if is_too_long => return Err(ImportError::TooMuchText),
+        Ok(text) => text,
+        // A text that is cut may end within a character.
+        Err(error) if is_too_long && error.error_len().is_none() => return Err(ImportError::TooMuchText),
+        Err(_) => return Err(ImportError::UnknownFormat),
+    };
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.starts_with('{') { from_json(text) } else { from_plain(text, "the text") }
+}
+
+/// Fails if settings in JSON are longer than [`MAX_JSON_BYTES`].
+fn check_json(program: Program, json: &str) -> Result<&str, ImportError> {
+    let (bytes, most) = (json.len(), MAX_JSON_BYTES);
+    if bytes > most { Err(ImportError::TooLong { program, what: "record", bytes, most }) } else { Ok(json) }
 }
 
 /// The settings of the texts of a picture. The most specific keyword is read: ComfyUI's nodes for galleries write
@@ -157,35 +200,38 @@ pub fn import(file: &[u8]) -> Result<Imported, ImportError> {
 fn from_texts(texts: &[PngText]) -> Result<Imported, ImportError> {
     let find = |keyword: &str| texts.iter().find(|text| text.keyword == keyword).map(|text| text.text.as_str());
     if let Some(text) = find(picture::KEYWORD) {
-        let metadata = picture::parse_record(text)?;
+        let metadata = picture::parse_record(check_json(Program::Sakuga, text)?)?;
         let request = GenerateRequest { seed: Some(metadata.seed), ..metadata.request.unwrap_or_default() };
         return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
     }
     if find("Software").is_some_and(|software| software.starts_with("NovelAI"))
         && let Some(comment) = find("Comment")
     {
-        return novelai::read(comment).map(|settings| settings.into_imported(Program::NovelAi));
+        return novelai::read(check_json(Program::NovelAi, comment)?)?.into_imported(Program::NovelAi);
     }
     if let Some(text) = find("invokeai_metadata").or_else(|| find("sd-metadata")) {
-        return invokeai::read(text).map(|settings| settings.into_imported(Program::InvokeAi));
+        return invokeai::read(check_json(Program::InvokeAi, text)?)?.into_imported(Program::InvokeAi);
     }
     if let Some(text) = find("parameters") {
         return from_plain(text, "the text `parameters`");
     }
     match find("prompt").or_else(|| find("workflow")) {
-        Some(text) => comfyui::read(text).map(|settings| settings.into_imported(Program::ComfyUi)),
+        Some(text) => comfyui::read(check_json(Program::ComfyUi, text)?)?.into_imported(Program::ComfyUi),
         None => Err(ImportError::NothingFound("the texts of the PNG file; many sites remove them")),
     }
 }
 
 fn from_plain(text: &str, place: &'static str) -> Result<Imported, ImportError> {
     match a1111::read(text) {
-        Some(settings) => Ok(settings.into_imported(Program::A1111)),
+        Some(settings) => settings.into_imported(Program::A1111),
         None => Err(ImportError::NothingFound(place)),
     }
 }
 
 fn from_json(text: &str) -> Result<Imported, ImportError> {
+    if text.len() > MAX_JSON_BYTES {
+        return Err(ImportError::TooMuchText);
+    }
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
         return Err(ImportError::NothingFound("the JSON file, which is not a JSON object"));
     };
@@ -201,7 +247,8 @@ fn from_json(text: &str) -> Result<Imported, ImportError> {
             .map_err(|_| ImportError::NothingFound("the JSON file, which is not a request of Sakuga either"))?;
         return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
     };
-    read.map(|(program, settings)| settings.into_imported(program))
+    let (program, settings) = read?;
+    settings.into_imported(program)
 }
 
 #[cfg(test)]

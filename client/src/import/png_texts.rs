@@ -3,7 +3,9 @@
 //! The `png` crate reads the texts that follow the pixels only after decoding these, which a file of a few kilobytes can make cost
 //! seconds; here chunks are skipped by their length.
 
-use super::{ImportError, MAX_TEXT_BYTES};
+use std::io::{self, Read};
+
+use super::{ImportError, MAX_FILE_BYTES, MAX_TEXT_BYTES};
 
 /// The first bytes of every PNG file.
 pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -18,26 +20,48 @@ pub(super) struct PngText {
     pub(super) text: String,
 }
 
-/// The texts in the order of the file.
+/// The texts in the order of the file, which is read from behind its signature on.
 ///
 /// # Errors
 ///
-/// [`ImportError::Damaged`] if a chunk is cut, and [`ImportError::TooMuchText`].
-pub(super) fn read(file: &[u8]) -> Result<Vec<PngText>, ImportError> {
+/// [`ImportError::Damaged`] if a chunk is cut, [`ImportError::TooMuchText`], [`ImportError::TooLarge`], and
+/// [`ImportError::File`] if the file cannot be read.
+pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
+    const CUT: ImportError = ImportError::Damaged("a chunk is longer than the file");
     let mut texts: Vec<PngText> = Vec::new();
-    let mut left = MAX_TEXT_BYTES;
-    let mut rest = file.get(SIGNATURE.len()..).ok_or(ImportError::Damaged("it has no chunk"))?;
-    while let Some((head, behind)) = rest.split_first_chunk::<8>() {
-        let [l0, l1, l2, l3, kind @ ..] = *head;
+    let (mut left, mut bytes) = (MAX_TEXT_BYTES, SIGNATURE.len());
+    loop {
+        let mut head = Vec::with_capacity(8);
+        file.by_ref().take(8).read_to_end(&mut head)?;
+        let Some(&[l0, l1, l2, l3, ref kind @ ..]) = head.first_chunk::<8>() else { break };
         let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        let cut = ImportError::Damaged("a chunk is longer than the file");
-        let Some((data, behind)) = behind.split_at_checked(length) else { return Err(cut) };
-        let text = match &kind {
-            b"tEXt" => latin1_chunk(data),
-            b"zTXt" => compressed_chunk(data, left)?,
-            b"iTXt" => international_chunk(data, left)?,
+        bytes = bytes.saturating_add(length).saturating_add(12);
+        if bytes > MAX_FILE_BYTES {
+            return Err(ImportError::TooLarge { bytes });
+        }
+        let text = match kind {
+            b"tEXt" | b"zTXt" | b"iTXt" => {
+                if length > MAX_TEXT_BYTES {
+                    return Err(ImportError::TooMuchText);
+                }
+                let mut data = Vec::new();
+                file.by_ref().take(length as u64).read_to_end(&mut data)?;
+                if data.len() < length {
+                    return Err(CUT);
+                }
+                match kind {
+                    b"tEXt" => latin1_chunk(&data),
+                    b"zTXt" => compressed_chunk(&data, left)?,
+                    _ => international_chunk(&data, left)?,
+                }
+            }
             b"IEND" => break,
-            _ => None,
+            _ => {
+                if io::copy(&mut file.by_ref().take(length as u64), &mut io::sink())? < length as u64 {
+                    return Err(CUT);
+                }
+                None
+            }
         };
         if let Some(text) = text {
             left = left.checked_sub(text.text.len()).ok_or(ImportError::TooMuchText)?;
@@ -47,7 +71,9 @@ pub(super) fn read(file: &[u8]) -> Result<Vec<PngText>, ImportError> {
             }
         }
         // The checksum is not compared: a text with a flipped bit is still the best there is.
-        rest = behind.get(4..).ok_or(ImportError::Damaged("a chunk is longer than the file"))?;
+        if io::copy(&mut file.by_ref().take(4), &mut io::sink())? < 4 {
+            return Err(CUT);
+        }
     }
     Ok(texts)
 }
@@ -78,7 +104,6 @@ fn international_chunk(data: &[u8], most: usize) -> Result<Option<PngText>, Impo
 }
 
 fn inflate(packed: &[u8], most: usize) -> Result<Vec<u8>, ImportError> {
-    use std::io::Read as _;
     let mut text = Vec::new();
     flate2::read::ZlibDecoder::new(packed)
         .take(most as u64 + 1)

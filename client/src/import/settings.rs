@@ -7,12 +7,14 @@ use sakuga_proto::generation::v1::{GenerateRequest, Sampling, Solver};
 use sakuga_schema::{Character, NegativePrompt, TagList};
 
 use super::second_pass::Second;
-use super::{Imported, LeftOut, Program, reason, tags};
+use super::{ImportError, Imported, LeftOut, MAX_PROMPT_BYTES, Program, reason, tags};
 
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
 const LONGEST_VALUE: usize = 120;
 /// What the API takes as steps. The client knows no table of limits; a test of `server/src/limits.rs` compares these two.
 const STEPS: RangeInclusive<u32> = 1..=200;
+/// Characters that the grammar numbers.
+const CHARACTERS_MAX: usize = 16;
 /// What the API takes as guidance scale.
 const GUIDANCE_SCALE: RangeInclusive<f64> = 1.0..=30.0;
 
@@ -50,7 +52,20 @@ impl Settings {
     }
 
     /// The request, with what could not be carried over.
-    pub(super) fn into_imported(mut self, program: Program) -> Imported {
+    ///
+    /// # Errors
+    ///
+    /// [`ImportError::TooLong`] for a prompt that no request can have.
+    pub(super) fn into_imported(mut self, program: Program) -> Result<Imported, ImportError> {
+        let of_characters = self.characters.iter().map(|(text, _)| text.len()).sum::<usize>();
+        for (what, bytes) in [("prompt", self.prompt.len() + of_characters), ("negative prompt", self.negative.len())] {
+            if bytes > MAX_PROMPT_BYTES {
+                return Err(ImportError::TooLong { program, what, bytes, most: MAX_PROMPT_BYTES });
+            }
+        }
+        for (text, _) in self.characters.split_off(self.characters.len().min(CHARACTERS_MAX)) {
+            self.leave_out("character prompt", text, "the grammar has sixteen characters");
+        }
         let mut request = GenerateRequest { seed: self.seed, ..GenerateRequest::default() };
         self.set_size(&mut request);
         request.sampling = self.sampling();
@@ -69,7 +84,7 @@ impl Settings {
             let negative = NegativePrompt { danbooru_tags, ..NegativePrompt::default() };
             request.negative = Some(Negative::NegativePrompt((&negative).into()));
         }
-        Imported { program, request, left_out: self.left_out }
+        Ok(Imported { program, request, left_out: self.left_out })
     }
 
     fn typed_prompt(&mut self) -> sakuga_schema::Prompt {
@@ -212,7 +227,7 @@ mod tests {
             height: Some(1000),
             ..Settings::default()
         };
-        let imported = settings.into_imported(Program::A1111);
+        let imported = settings.into_imported(Program::A1111).expect("short enough");
         let sampling = imported.request.sampling.expect("given");
         assert_eq!((sampling.steps, sampling.guidance_scale), (200, Some(1.0)));
         assert_eq!((imported.request.width, imported.request.height), (1008, 1008));

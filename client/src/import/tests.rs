@@ -274,6 +274,29 @@ fn hostile_texts_cost_little() {
     assert!(matches!(import(&file), Err(ImportError::TooMuchText)));
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(import(&png_with(&[("prompt", &nested)])).is_err());
-    let tags = format!("{}\nSteps: 20", "(a:1.1), ".repeat(20_000));
-    assert!(import(tags.as_bytes()).is_ok());
+    let tags = |count: usize| format!("{}\nSteps: 20", "(a:1.1), ".repeat(count));
+    assert!(import(tags(5_000).as_bytes()).is_ok());
+    assert!(matches!(import(tags(20_000).as_bytes()), Err(ImportError::TooLong { what: "prompt", .. })));
+    let nodes = format!("{{\"nodes\":[{}{{}}]}}", "{\"id\":1,\"type\":\"a\"},".repeat(40_000));
+    let found = import(&png_with(&[("workflow", &nodes)]));
+    assert!(matches!(found, Err(ImportError::TooLong { program: Program::ComfyUi, what: "record", .. })), "{found:?}");
+    let captions = "{\"char_caption\":\"a\"},".repeat(20_000);
+    let comment = format!("{{\"uc\":\"\",\"v4_prompt\":{{\"caption\":{{\"char_captions\":[{captions}{{}}]}}}}}}");
+    let imported = import(&png_with(&[("Software", "NovelAI"), ("Comment", &comment)])).expect("short prompts");
+    let Some(Prompt::Typed(prompt)) = imported.request.prompt else { panic!("a typed prompt") };
+    assert_eq!((prompt.characters.len(), imported.left_out.len()), (16, 20_000 - 16));
+}
+
+/// A file is read once, from its start to its end, and only its texts are held.
+#[test]
+fn what_is_no_text_is_skipped() {
+    let chunk = |kind: &[u8], data: &[u8]| [&(data.len() as u32).to_be_bytes(), kind, data, &[0; 4]].concat();
+    let text = chunk(b"tEXt", format!("parameters\0{INFOTEXT}").as_bytes());
+    let file = |before: usize| [png_texts::SIGNATURE, &chunk(b"IDAT", &vec![0; before]), &text].concat();
+    assert_eq!(import(&file(1 << 20)).expect("settings"), import(INFOTEXT.as_bytes()).expect("settings"));
+    assert!(matches!(import(&file(MAX_FILE_BYTES)), Err(ImportError::TooLarge { .. })));
+    let whole = file(100);
+    for length in 0..whole.len() {
+        assert!(import(&whole[..length]).is_err(), "{length} bytes");
+    }
 }
