@@ -11,6 +11,7 @@ mod fp8;
 mod host_copy;
 mod next_dit;
 mod pipeline;
+mod reuse;
 mod text;
 
 use sakuga_model::device::{self, OpenDevice};
