@@ -89,7 +89,7 @@ fn a_replayed_pattern_agrees_with_the_cpu() {
         assert_eq!(reused[0].conditional, [3, 5, 6, 8]);
         let error = relative_error(&found, &expected);
         println!("order {order}: relative error {error:.2e}, exact {exact:.2e}");
-        assert!(error < 3.0 * exact.max(1e-2), "order {order}: {error}, exact {exact}");
+        assert!(error < 5.0 * exact.max(1e-2), "order {order}: {error}, exact {exact}");
         assert!(run(&network, &device, settings, 2).0 == found, "other bits the second time");
     }
 }
