@@ -8,8 +8,8 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    Box as MaskBox, GenerateEvent, GenerateRequest, ImageSource, InitImage, Mask, PreviewMethod, PreviewOptions,
-    Sampling, SecondPass, Solver, Stage, Started, image_source,
+    Box as MaskBox, EvaluationReuse, GenerateEvent, GenerateRequest, ImageSource, InitImage, Mask, PreviewMethod,
+    PreviewOptions, ReuseInSteps, Sampling, SecondPass, Solver, Stage, Started, StepCache, image_source, step_cache,
 };
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{self as model, ModelState};
@@ -133,6 +133,16 @@ async fn the_embedded_model_begins_from_a_picture_of_its_own() {
         ..GenerateRequest::default()
     };
     let (file, ..) = drawn(plain.clone()).await;
+    // A picture that reuses differs, says what it reused, and is drawn again by its record.
+    let rule = Some(step_cache::Rule::InSteps(ReuseInSteps { steps: vec![3] }));
+    let cache = StepCache { front_blocks: 1, back_blocks: 1, rule, taylor_order: 1 };
+    let cached = Sampling { steps: 4, step_cache: Some(cache), ..Sampling::default() };
+    let (reusing, _, info) = drawn(GenerateRequest { sampling: Some(cached), ..plain.clone() }).await;
+    assert_ne!(reusing, file);
+    let reuse = EvaluationReuse { evaluations: 4, conditional: vec![3], unconditional: vec![3] };
+    assert_eq!(info.reuse, Some(reuse));
+    let record = info.metadata.expect("a record").request.expect("the request");
+    assert_eq!(drawn(record).await.0, reusing);
     let source = ImageSource { source: Some(image_source::Source::Inline(file.clone().into())) };
     let init = InitImage { image: Some(source), strength: Some(0.5), ..InitImage::default() };
     let area = MaskBox { left: 16, top: 8, width: 32, height: 16 };

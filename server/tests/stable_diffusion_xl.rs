@@ -8,7 +8,7 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Refiner, Sampling, Solver, adapter,
+    Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Quality, Refiner, Sampling, Solver, adapter,
 };
 use sakuga_proto::model::v1::ListAdaptersRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
@@ -146,6 +146,12 @@ async fn a_folder_draws_through_the_server() {
         "the model itself"
     );
     refined_pictures_are_drawn_again_from_their_record(&mut client, &models[0].refiner, &drawn[0]).await;
+    let sampling = Some(Sampling { quality: Quality::Fast.into(), ..Sampling::default() });
+    let fast = GenerateRequest { sampling, ..request(Solver::Unspecified, NoiseSchedule::Unspecified) };
+    let refused = client.generate(fast).await.expect_err("there is no step cache");
+    let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
+    assert_eq!((violations.len(), violations[0].field.as_str()), (1, "sampling.quality"));
+    assert!(violations[0].description.contains("the family sdxl has no step cache; use exact"), "{violations:?}");
     let refused = client.generate(with("other")).await.expect_err("an adapter of another model");
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations[0].field.as_str(), violations[0].reason.as_str()), ("adapters[0]", "does-not-fit"));

@@ -15,7 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-model-core", &[]),
     ("sakuga-model", &["sakuga-model-core"]),
     ("sakuga-bench", &["sakuga-proto", "sakuga-schema"]),
-    ("sakuga-client", &["sakuga-bench", "sakuga-proto", "sakuga-schema"]),
+    ("sakuga-client", &["sakuga-bench", "sakuga-figures", "sakuga-proto", "sakuga-schema"]),
     ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
@@ -41,7 +41,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     (
         "sakuga-client",
         &["--no-default-features"],
-        &["clap", "image", "indicatif", "jiff", "miette", "ratatui", "sakuga-bench"],
+        &["clap", "image", "indicatif", "jiff", "miette", "ratatui", "sakuga-bench", "sakuga-figures"],
     ),
     // The whole service runs without burn, for tests and for authors of clients.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),

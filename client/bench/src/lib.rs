@@ -12,6 +12,8 @@
 //! | `table`, `format`, `summary` | figures as tables and text |
 //! | `chart`, `page`, `report` | figures as charts and as a page |
 //! | `compare`, `side_by_side` | several runs |
+//! | `planes`, `similarity`, `flip` | how alike two pictures are |
+//! | `levels` | the levels of quality of a model, and their profile |
 
 #![forbid(unsafe_code)]
 
@@ -21,15 +23,19 @@ pub mod compare;
 mod error;
 pub mod event_file;
 mod figures;
+pub mod flip;
 mod format;
+pub mod levels;
 pub mod operations;
 mod page;
+mod planes;
 mod profile;
 pub mod protocol;
 pub mod record;
 pub mod recorder;
 pub mod report;
 mod side_by_side;
+pub mod similarity;
 mod stats;
 pub mod summary;
 mod table;

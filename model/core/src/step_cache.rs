@@ -13,9 +13,9 @@ use crate::{Limit, SamplingFault};
 /// What evaluations reuse of earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepCache {
-    /// Blocks at the beginning of the stack that every evaluation computes.
+    /// Blocks at the beginning of the stack that every evaluation computes, at least 1.
     pub front_blocks: u32,
-    /// Blocks at its end that every evaluation computes.
+    /// Blocks at its end that every evaluation computes, at least 1.
     pub back_blocks: u32,
     /// When the blocks between them are reused.
     pub rule: ReuseRule,
@@ -88,6 +88,8 @@ impl StepCache {
     pub const TAYLOR_ORDER: Limit<u32> = Limit { field: "sampling.step_cache.taylor_order", min: 0, max: 1 };
     /// The field of [`front_blocks`](Self::front_blocks).
     pub const FRONT_FIELD: &str = "sampling.step_cache.front_blocks";
+    /// The field of [`back_blocks`](Self::back_blocks).
+    pub const BACK_FIELD: &str = "sampling.step_cache.back_blocks";
     /// The field of the steps of [`ReuseRule::Steps`].
     pub const STEPS_FIELD: &str = "sampling.step_cache.in_steps.steps";
 
@@ -99,8 +101,9 @@ impl StepCache {
                 faults.push(SamplingFault { field, text });
             }
         };
-        let blocks = "0 blocks decide nothing; use 1 or more".to_owned();
-        check(self.front_blocks == 0, Self::FRONT_FIELD, blocks);
+        for (blocks, field) in [(self.front_blocks, Self::FRONT_FIELD), (self.back_blocks, Self::BACK_FIELD)] {
+            check(blocks == 0, field, "0 is out of range; use 1 or more".to_owned());
+        }
         check_limit(&mut check, &Self::TAYLOR_ORDER, self.taylor_order);
         match self.rule {
             ReuseRule::Change { threshold, warmup_steps, consecutive_max } => {
@@ -169,11 +172,12 @@ mod tests {
     fn every_value_out_of_range_is_a_fault() {
         assert_eq!(CACHE.faults(20), []);
         let rule = ReuseRule::Change { threshold: f32::NAN, warmup_steps: 201, consecutive_max: 201 };
-        let broken = StepCache { front_blocks: 0, taylor_order: 2, rule, ..CACHE };
+        let broken = StepCache { front_blocks: 0, back_blocks: 0, taylor_order: 2, rule };
         assert_eq!(
             fields(&broken),
             [
                 StepCache::FRONT_FIELD,
+                StepCache::BACK_FIELD,
                 StepCache::TAYLOR_ORDER.field,
                 StepCache::THRESHOLD.field,
                 StepCache::WARMUP_STEPS.field,

@@ -1,4 +1,4 @@
-//! Our kernels for token streams and their heads, declared in `kernels/stream.cu`, `heads.cu` and `small.cu`.
+//! Our kernels for token streams and their heads, declared in `kernels/stream.cu`, `heads.cu`, `small.cu` and `cache.cu`.
 
 use cudarc::driver::sys::{CUfunction, CUstream};
 
@@ -71,6 +71,8 @@ pub struct NormKind {
     pub weight_offset: f32,
 }
 
+/// Blocks of threads of [`Kernels::difference_change`], each of which writes a pair of sums.
+const CHANGE_BLOCKS: usize = 128;
 /// Threads that share a head, and threads of a block, in `heads.cu`.
 const ROTATE_LANES: usize = 16;
 const ROTATE_THREADS: u32 = 128;
@@ -105,6 +107,9 @@ pub struct Kernels {
     time_sinusoid: CUfunction,
     silu_each: CUfunction,
     silu_join: CUfunction,
+    difference_change: CUfunction,
+    subtract_each: CUfunction,
+    add_scaled: CUfunction,
 }
 
 // SAFETY: a CUfunction is an address inside a module that is never unloaded; the driver lets any thread use it.
@@ -120,6 +125,7 @@ impl Kernels {
         let stream = module(capability, "stream.cu", concat!(stream_source!(), include_str!("kernels/stream.cu")))?;
         let heads = module(capability, "heads.cu", include_str!("kernels/heads.cu"))?;
         let small = module(capability, "small.cu", include_str!("kernels/small.cu"))?;
+        let cache = module(capability, "cache.cu", include_str!("kernels/cache.cu"))?;
         Ok(Self {
             rms_norm_scale: function(stream, "rms_norm_scale")?,
             add_branch_norm: function(stream, "add_branch_norm")?,
@@ -134,6 +140,9 @@ impl Kernels {
             time_sinusoid: function(small, "time_sinusoid")?,
             silu_each: function(small, "silu_each")?,
             silu_join: function(small, "silu_join")?,
+            difference_change: function(cache, "difference_change")?,
+            subtract_each: function(cache, "subtract_each")?,
+            add_scaled: function(cache, "add_scaled")?,
         })
     }
 
@@ -279,5 +288,51 @@ impl Kernels {
         let (a_width, b_width) = (a.1 as i32, b.1 as i32);
         let mut arguments = arguments![a.0, a_width, b.0, b.2, b_width, out];
         launch(self.silu_join, rows as u64, THREADS, stream, &mut arguments)
+    }
+
+    /// Bytes of the sums of [`difference_change`](Self::difference_change): pairs of f32.
+    pub(crate) fn difference_change_bytes(&self) -> usize {
+        CHANGE_BLOCKS * 2 * size_of::<f32>()
+    }
+
+    /// Sums over `|x - before - earlier|` and over `|earlier|`, in pairs whose totals are the two norms. A multiple of 8 elements.
+    pub(crate) fn difference_change(
+        &self,
+        stream: CUstream,
+        [x, before, earlier]: [u64; 3],
+        sums: u64,
+        elements: usize,
+    ) -> Result<(), CudaError> {
+        let vectors = (elements / 8) as i64;
+        let mut arguments = arguments![x, before, earlier, sums, vectors];
+        launch(self.difference_change, CHANGE_BLOCKS as u64, THREADS, stream, &mut arguments)
+    }
+
+    /// `out = a - b`; `out` may be `b`. A multiple of 8 elements.
+    pub(crate) fn subtract_each(
+        &self,
+        stream: CUstream,
+        a: u64,
+        b: u64,
+        out: u64,
+        elements: usize,
+    ) -> Result<(), CudaError> {
+        let vectors = (elements / 8) as i64;
+        launch_each(self.subtract_each, vectors as u64, stream, &mut arguments![a, b, out, vectors])
+    }
+
+    /// `x += factors[0] terms[0] + factors[1] terms[1]`. A multiple of 8 elements.
+    pub(crate) fn add_scaled(
+        &self,
+        stream: CUstream,
+        x: u64,
+        [last, before]: [u64; 2],
+        [last_factor, before_factor]: [f32; 2],
+        elements: usize,
+    ) -> Result<(), CudaError> {
+        let before = if before_factor == 0.0 { 0 } else { before };
+        let vectors = (elements / 8) as i64;
+        let mut arguments = arguments![x, last, before, last_factor, before_factor, vectors];
+        launch_each(self.add_scaled, vectors as u64, stream, &mut arguments)
     }
 }

@@ -135,6 +135,16 @@ impl Session<'_> {
         (self.scratch.at, self.scratch.bytes)
     }
 
+    /// Waits until everything that was queued is done.
+    ///
+    /// # Errors
+    ///
+    /// Work that was queued failed.
+    pub(crate) fn wait(&self, doing: &'static str) -> Result<(), CudaError> {
+        // SAFETY: the stream lives as long as the session.
+        unsafe { result::stream::synchronize(self.stream) }.map_err(CudaError::driver(doing))
+    }
+
     /// Queues a copy on the device.
     ///
     /// # Errors

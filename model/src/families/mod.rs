@@ -40,6 +40,7 @@ pub mod newbie;
 mod passes;
 mod place;
 mod profiler;
+mod quality_profile;
 mod recognise;
 pub mod sdxl;
 mod start;

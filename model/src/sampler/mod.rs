@@ -12,6 +12,7 @@ pub mod guidance;
 pub mod noise;
 pub(crate) mod philox;
 pub(crate) mod prediction;
+pub(crate) mod reuse;
 pub mod schedule;
 pub(crate) mod solver;
 

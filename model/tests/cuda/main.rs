@@ -11,6 +11,7 @@ mod fp8;
 mod host_copy;
 mod next_dit;
 mod pipeline;
+mod reuse;
 mod stable_diffusion_xl;
 mod text;
 mod unet2d;

@@ -525,7 +525,8 @@ pub struct StepCache {
     /// Blocks at the front that every evaluation computes, at least 1. 0: 1.
     #[prost(uint32, tag = "1")]
     pub front_blocks: u32,
-    /// Blocks at the back that every evaluation computes. Front and back together must be fewer than the blocks of the model.
+    /// Blocks at the back that every evaluation computes, at least 1. 0: 1. Front and back together must be fewer than the blocks of
+    /// the model.
     #[prost(uint32, tag = "2")]
     pub back_blocks: u32,
     /// Order of the extrapolation of what the blocks add, 0 to 1: 0 repeats the last value, 1 continues the line through the last

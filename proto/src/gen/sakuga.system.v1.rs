@@ -416,6 +416,14 @@ pub struct Model {
     /// Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
     #[prost(string, tag = "20")]
     pub refiner: ::prost::alloc::string::String,
+    /// Blocks of its denoiser that a step cache (`sakuga.generation.v1.StepCache`) splits. 0: it has no step cache, and every request
+    /// is exact.
+    #[prost(uint32, tag = "21")]
+    pub step_cache_blocks: u32,
+    /// Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+    /// nothing.
+    #[prost(bool, tag = "22")]
+    pub has_quality_profile: bool,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";

@@ -31,7 +31,7 @@ pub(super) fn from_proto(given: &generation::StepCache, faults: &mut Vec<Violati
     };
     Some(StepCache {
         front_blocks: given.front_blocks.max(1),
-        back_blocks: given.back_blocks,
+        back_blocks: given.back_blocks.max(1),
         rule,
         taylor_order: given.taylor_order,
     })

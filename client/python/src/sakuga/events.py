@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from sakuga.device import DeviceStats
-from sakuga.generation.v1 import request_pb2
+from sakuga.generation.v1 import event_pb2, request_pb2
 from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic
 
@@ -102,6 +102,8 @@ class Started(Header):
     """The device, such as `cpu`."""
     model_notice: str
     """The notice of the model; may be empty."""
+    quality: event_pb2.QualityPromise | None = None
+    """What was measured of the quality of the request; `None` for exact pictures and settings that were not measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ class Step(Header):
     """Evaluations of the network so far."""
     pass_number: int = 1
     """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    reused_share: float = 0.0
+    """Share of the halves of guidance of all pictures that reused blocks of earlier evaluations, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

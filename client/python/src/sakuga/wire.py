@@ -83,6 +83,7 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 seeds=tuple(started.seeds),
                 device=started.device,
                 model_notice=started.model_notice,
+                quality=started.quality if started.HasField("quality") else None,
             )
         case "stage":
             return StageBegun(**header, stage=Stage(wire.stage.stage), pass_number=wire.stage.pass_number)
@@ -99,6 +100,7 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 guidance_active=step.guidance_active,
                 evaluations=step.evaluations,
                 pass_number=step.pass_number,
+                reused_share=step.reused_share,
             )
         case "preview":
             preview = wire.preview

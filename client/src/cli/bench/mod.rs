@@ -4,6 +4,7 @@ mod estimate;
 mod files;
 mod measure;
 mod progress;
+mod quality;
 
 use std::path::{Path, PathBuf};
 
@@ -48,6 +49,7 @@ pub(crate) struct BenchArguments {
 enum Other {
     Compare(CompareArguments),
     Estimate(estimate::EstimateArguments),
+    Quality(quality::QualityArguments),
     Report(ReportArguments),
 }
 
@@ -160,6 +162,7 @@ pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exi
         None => measure(&arguments.run, terminal),
         Some(Other::Compare(arguments)) => compare(arguments, terminal),
         Some(Other::Estimate(arguments)) => estimate::run(arguments, terminal),
+        Some(Other::Quality(arguments)) => quality::run(arguments, terminal),
         Some(Other::Report(arguments)) => report(arguments),
     }
 }

@@ -13,7 +13,7 @@ mod preview;
 mod sampling;
 mod session;
 mod setting;
-mod step_cache;
+pub(crate) mod step_cache;
 mod summary;
 mod texts;
 mod variations;

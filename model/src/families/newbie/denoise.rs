@@ -1,14 +1,17 @@
 //! One batch of images from noise to latents under guidance.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use burn::tensor::Tensor;
-use sakuga_model_core::Guidance;
+use sakuga_model_core::{EvaluationReuse, Guidance, StepCache};
 
 use super::networks::TextFeatures;
 use crate::device;
+use crate::networks::next_dit::reuse::{ReuseRow, Reusing};
 use crate::networks::next_dit::{Conditioned, NextDit};
 use crate::sampler::guidance::combine;
+use crate::sampler::reuse::Evaluation;
 use crate::sampler::{Interval, Schedule, integrate_from};
 
 /// Everything that the evaluations of one batch share.
@@ -20,6 +23,25 @@ pub struct Denoiser<'a> {
     conditional: Conditioned,
     /// What guidance needs besides; absent if it is never active.
     guided: Option<Guided>,
+    /// What evaluations reuse of earlier ones; absent if they reuse nothing.
+    reuse: Option<Reuse>,
+}
+
+/// The step cache of a batch: every half of guidance of every image has its own state.
+struct Reuse {
+    evaluations_per_step: u32,
+    /// Evaluations so far.
+    evaluations: AtomicU32,
+    /// One row for each image of the conditional half, then of the unconditional half.
+    rows: Vec<ReuseRow>,
+}
+
+impl Reuse {
+    /// The next evaluation.
+    fn next(&self) -> Evaluation {
+        let number = self.evaluations.fetch_add(1, Ordering::Relaxed) + 1;
+        Evaluation { number, step: number.div_ceil(self.evaluations_per_step) }
+    }
 }
 
 /// How the two halves of a guided evaluation are computed.
@@ -67,7 +89,42 @@ impl<'a> Denoiser<'a> {
                 Guided::Together(prepared.select(&both))
             }
         });
-        Self { transformer, guidance, images, conditional: prepared.select(&vec![0; images]), guided }
+        let conditional = prepared.select(&vec![0; images]);
+        Self { transformer, guidance, images, conditional, guided, reuse: None }
+    }
+
+    /// With a step cache, for a solver that makes so many evaluations in a step.
+    #[must_use]
+    pub fn with_step_cache(self, settings: Option<StepCache>, evaluations_per_step: u32) -> Self {
+        let reuse = settings.map(|settings| Reuse {
+            evaluations_per_step: evaluations_per_step.max(1),
+            evaluations: AtomicU32::new(0),
+            rows: (0..2 * self.images).map(|_| ReuseRow::new(settings)).collect(),
+        });
+        Self { reuse, ..self }
+    }
+
+    /// What each image has reused so far; empty without a step cache. On a GPU the device must have done its work.
+    pub fn reused(&self) -> Vec<EvaluationReuse> {
+        let Some(reuse) = &self.reuse else { return Vec::new() };
+        let (conditional, unconditional) = reuse.rows.split_at(self.images);
+        let images = conditional.iter().zip(unconditional).map(|(conditional, unconditional)| EvaluationReuse {
+            evaluations: reuse.evaluations.load(Ordering::Relaxed),
+            conditional: conditional.decisions().reused(),
+            unconditional: unconditional.decisions().reused(),
+        });
+        images.collect()
+    }
+
+    /// The share of the halves of all images that reused in the last of so many evaluations, those of one step. On a GPU the
+    /// device must have done its work.
+    pub fn reused_share(&self, evaluations: usize) -> f32 {
+        let Some(reuse) = &self.reuse else { return 0.0 };
+        let last = evaluations as u32;
+        let step = last.saturating_sub(reuse.evaluations_per_step) + 1..=last;
+        let counts = reuse.rows.iter().map(|row| row.decisions().counts(step.clone()));
+        let [made, reused] = counts.fold([0, 0], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
+        if made == 0 { 0.0 } else { reused as f32 / made as f32 }
     }
 
     /// Whether an evaluation at `t` computes both halves.
@@ -82,18 +139,30 @@ impl<'a> Denoiser<'a> {
     /// - x, output: `[images, channels, height, width]` in f32
     pub fn velocity(&self, x: &Tensor<4>, t: f64) -> Tensor<4> {
         let images = self.images;
-        let half = |rows: &Conditioned| self.transformer.velocity(rows, x.clone(), &vec![t as f32; images]);
+        let evaluation = self.reuse.as_ref().map(Reuse::next);
+        let evaluate = |conditioned: &Conditioned, x: Tensor<4>, rows: Range<usize>| {
+            let times = vec![t as f32; rows.len()];
+            match (&self.reuse, evaluation) {
+                (Some(reuse), Some(evaluation)) => {
+                    let reusing = Reusing { rows: &reuse.rows[rows], evaluation };
+                    self.transformer.velocity_reusing(conditioned, x, &times, reusing)
+                }
+                _ => self.transformer.velocity(conditioned, x, &times),
+            }
+        };
+        let conditional = || evaluate(&self.conditional, x.clone(), 0..images);
         match &self.guided {
             Some(Guided::Together(both)) if self.guidance.is_active(t as f32) => {
                 let twice = Tensor::cat(vec![x.clone(), x.clone()], 0);
-                let both = self.transformer.velocity(both, twice, &vec![t as f32; 2 * images]);
+                let both = evaluate(both, twice, 0..2 * images);
                 combine(&self.guidance, both.clone().narrow(0, 0, images), both.narrow(0, images, images))
             }
             Some(Guided::Apart(unconditional)) if self.guidance.is_active(t as f32) => {
-                let (conditional, unconditional) = rayon::join(|| half(&self.conditional), || half(unconditional));
+                let unconditional = || evaluate(unconditional, x.clone(), images..2 * images);
+                let (conditional, unconditional) = rayon::join(conditional, unconditional);
                 combine(&self.guidance, conditional, unconditional)
             }
-            _ => half(&self.conditional),
+            _ => conditional(),
         }
     }
 
@@ -122,6 +191,8 @@ impl<'a> Denoiser<'a> {
 
 #[cfg(test)]
 mod tests {
+    use sakuga_model_core::{ReuseRule, Solver, StepSet};
+
     use super::*;
     use crate::checkpoint::ModelFolder;
     use crate::device::OpenDevice;
@@ -130,17 +201,109 @@ mod tests {
     use crate::sampler::noise;
     use crate::tokens::TokenBatch;
 
-    #[test]
-    fn halves_together_and_apart_are_the_same_velocity() {
+    /// A small checkpoint, and a prompt and a negative prompt of different lengths: together, the shorter one is padded and masked.
+    fn small() -> (Networks, TextFeatures) {
         let dir = tempfile::tempdir().expect("a temporary folder");
         synthetic::write(dir.path(), &Preset::tiny(), 1).expect("writable");
         let folder = ModelFolder::open(dir.path()).expect("a checkpoint");
         let options = LoadOptions::new(OpenDevice::cpu());
         let (networks, _) = Networks::load(&folder, &options).unwrap_or_else(|error| panic!("{error}"));
-        // Captions of different lengths: together, the shorter one is padded and masked.
         let ids: [Vec<u32>; 2] = [(3..40).collect(), vec![2]];
         let batch = |pad| TokenBatch::padded(&ids, pad, 8).expect("two rows");
         let features = networks.encode(&batch(0), &batch(1)).expect("known ids");
+        (networks, features)
+    }
+
+    const SHAPE: [usize; 3] = [16, 8, 6];
+    const STEPS: usize = 6;
+
+    fn cache(rule: ReuseRule, taylor_order: u32) -> StepCache {
+        StepCache { front_blocks: 1, back_blocks: 1, rule, taylor_order }
+    }
+
+    fn change(threshold: f32, consecutive_max: u32) -> ReuseRule {
+        ReuseRule::Change { threshold, warmup_steps: 2, consecutive_max }
+    }
+
+    /// The latents of `images` images from image `first` on, and what each reused.
+    fn run(
+        (networks, features): &(Networks, TextFeatures),
+        settings: Option<StepCache>,
+        (first, images): (u32, usize),
+        (solver, apart): (Solver, bool),
+    ) -> (Vec<f32>, Vec<EvaluationReuse>) {
+        let guidance = Guidance { until: 0.9, renorm: 1.0, ..Guidance::new(4.0) };
+        let [_, height, width] = SHAPE;
+        let denoiser = Denoiser::with_halves(&networks.transformer, features, guidance, images, [height, width], apart)
+            .with_step_cache(settings, solver.evaluations_per_step());
+        let noise = noise::batch(1, first, images, SHAPE, networks.device());
+        let schedule = Schedule::new(solver, STEPS, 3.0);
+        let ControlFlow::Continue(latents) = denoiser.run(&schedule, noise, &mut |_| ControlFlow::Continue(())) else {
+            panic!("nobody stopped it")
+        };
+        (latents.try_into_vec_as().expect("f32 on the CPU"), denoiser.reused())
+    }
+
+    fn distance(found: &[f32], expected: &[f32]) -> f64 {
+        let square = |value: f32| f64::from(value).powi(2);
+        let apart: f64 = found.iter().zip(expected).map(|(a, b)| square(a - b)).sum();
+        (apart / expected.iter().copied().map(square).sum::<f64>()).sqrt()
+    }
+
+    #[test]
+    fn a_cache_that_never_reuses_gives_the_very_bits() {
+        let model = small();
+        for apart in [false, true] {
+            let (exact, none) = run(&model, None, (0, 2), (Solver::Euler, apart));
+            let (found, reused) = run(&model, Some(cache(change(0.0, 0), 1)), (0, 2), (Solver::Euler, apart));
+            assert!(found == exact, "apart {apart}");
+            let nothing = EvaluationReuse { evaluations: STEPS as u32, ..EvaluationReuse::default() };
+            assert_eq!((none, reused), (Vec::new(), vec![nothing; 2]));
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_replayed_alike_with_the_halves_together_and_apart() {
+        let model = small();
+        let steps = ReuseRule::Steps(StepSet::of([3, 5]).expect("few steps"));
+        for (solver, numbers) in [(Solver::Euler, vec![3, 5]), (Solver::Midpoint, vec![5, 6, 9, 10])] {
+            let (exact, _) = run(&model, None, (0, 1), (solver, true));
+            for order in [0, 1] {
+                let (found, reused) = run(&model, Some(cache(steps, order)), (0, 1), (solver, true));
+                let (together, _) = run(&model, Some(cache(steps, order)), (0, 1), (solver, false));
+                assert_eq!(reused[0].conditional, numbers, "{solver}");
+                assert!(numbers.starts_with(&reused[0].unconditional), "guidance ends before the last step");
+                let (far, apart) = (distance(&found, &exact), distance(&together, &found));
+                assert!(far > 1e-3 && far.is_finite(), "{solver}, order {order}: {far}");
+                assert!(apart < 0.05 * far, "{solver}, order {order}: {apart} of {far}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_half_of_every_image_decides_as_it_does_alone() {
+        let model = small();
+        // About the change from step to step here: some rows are above it, some below.
+        for threshold in [0.05, 0.2, 0.4] {
+            let settings = Some(cache(change(threshold, 2), 0));
+            let (_, together) = run(&model, settings, (0, 3), (Solver::Euler, false));
+            for image in 0..3 {
+                let (_, alone) = run(&model, settings, (image, 1), (Solver::Euler, true));
+                assert_eq!(together[image as usize], alone[0], "image {image} at {threshold}");
+            }
+        }
+        let (_, limited) = run(&model, Some(cache(change(1.0, 1), 0)), (0, 1), (Solver::Euler, true));
+        assert_eq!(limited[0].conditional, [3, 5], "every second one after the warm-up");
+        let first = run(&model, Some(cache(change(0.2, 2), 1)), (0, 2), (Solver::Dpm, true));
+        assert!(
+            run(&model, Some(cache(change(0.2, 2), 1)), (0, 2), (Solver::Dpm, true)) == first,
+            "the same bits again"
+        );
+    }
+
+    #[test]
+    fn halves_together_and_apart_are_the_same_velocity() {
+        let (networks, features) = small();
         let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(4.0) };
         let denoiser = |apart| Denoiser::with_halves(&networks.transformer, &features, guidance, 2, [8, 6], apart);
         let (together, apart) = (denoiser(false), denoiser(true));

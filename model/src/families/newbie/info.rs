@@ -1,14 +1,12 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
-use std::sync::Arc;
-
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Quality, Sampling, SizeLimits,
-    Solver, Stage,
+    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Quality, Sampling, SizeLimits, Solver, Stage,
+    StepCacheSupport,
 };
 
-use super::LoadOptions;
 use super::networks::Networks;
+use super::{Facts, LoadOptions};
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::error::LoadError;
 use crate::families::index_keys::{CommonKeys, Defaults};
@@ -88,13 +86,7 @@ pub(super) fn token_limits(keys: &IndexKeys, networks: &Networks) -> [usize; 2] 
 }
 
 /// What the loaded checkpoint is.
-pub(super) fn model_info(
-    keys: &IndexKeys,
-    networks: &Networks,
-    reports: &[LoadReport],
-    fingerprint: String,
-    vocabulary: Option<Arc<ModelVocabulary>>,
-) -> ModelInfo {
+pub(super) fn model_info(keys: &IndexKeys, networks: &Networks, reports: &[LoadReport], facts: &Facts) -> ModelInfo {
     let dit = networks.transformer.config();
     let multiple = dit.patch_size * networks.vae.config().factor();
     let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
@@ -116,7 +108,7 @@ pub(super) fn model_info(
         has_preview_decoder: networks.tiny_decoder.is_some(),
         encodes_images: networks.vae.encodes(),
         notice: keys.common.notice.clone(),
-        fingerprint,
+        fingerprint: facts.fingerprint.clone(),
         default_system_prompt: keys.system_prompt.clone(),
         default_plain_system_prompt: keys.plain_system_prompt.clone(),
         prompt_text: PromptText::Markup,
@@ -125,8 +117,8 @@ pub(super) fn model_info(
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
         refiner: None,
-        vocabulary,
-        step_cache: None,
+        vocabulary: facts.vocabulary.clone(),
+        step_cache: Some(StepCacheSupport { blocks: dit.n_layers as u32, profile: facts.quality.clone() }),
     }
 }
 

@@ -23,7 +23,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    ModelVocabulary, Observer, Outcome, Sampling, Timings, TokenCount, TokenCounter,
+    ModelVocabulary, Observer, Outcome, QualityProfile, Sampling, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
@@ -39,7 +39,7 @@ use super::fingerprint;
 use super::generate::{FamilyStages, generate, with_previews};
 use super::passes::{Denoised, Flow, PassPlan};
 use super::steps::{BatchStep, StepReporter};
-use super::vocabulary;
+use super::{quality_profile, vocabulary};
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
@@ -73,6 +73,7 @@ struct Facts {
     tokenizers: Arc<Tokenizers>,
     fingerprint: String,
     vocabulary: Option<Arc<ModelVocabulary>>,
+    quality: Option<Arc<QualityProfile>>,
 }
 
 /// A loaded checkpoint with its tokenizers.
@@ -107,9 +108,11 @@ impl Pipeline {
             let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
             let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
             let (tokenizers, vocabulary) = (Arc::new(tokenizers), vocabulary::read(dir)?);
-            Ok(Facts { tokenizers, fingerprint: fingerprint::of_folder(&folder, &PARTS)?, vocabulary })
+            let fingerprint = fingerprint::of_folder(&folder, &PARTS)?;
+            let quality = quality_profile::read(dir, &fingerprint)?;
+            Ok(Facts { tokenizers, fingerprint, vocabulary, quality })
         })?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), facts.vocabulary.clone());
+        let info = model_info(&keys, &networks, &reports, &facts);
         let weight_bytes = weight_bytes(&reports, &options);
         let (tokenizers, applied) = (Arc::clone(&facts.tokenizers), AppliedAdapters::default());
         Ok((Self { networks, applied, tokenizers, info, weight_bytes }, reports))
@@ -212,7 +215,7 @@ impl FamilyStages for Pipeline {
         timings: &mut Timings,
         observer: &mut Observer<'_>,
     ) -> Flow<Vec<Denoised>> {
-        let Sampling { solver, guidance, shift, .. } = spec.sampling;
+        let Sampling { solver, guidance, shift, step_cache, .. } = spec.sampling;
         let schedule = Schedule::new(solver, plan.pass.grid_steps as usize, f64::from(shift));
         let first = plan.steps_skipped();
         let factor = self.networks.vae.config().factor();
@@ -223,7 +226,9 @@ impl FamilyStages for Pipeline {
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
-            let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size);
+            let evaluations = solver.evaluations_per_step();
+            let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size)
+                .with_step_cache(step_cache, evaluations);
             let shape = [channels, size[0], size[1]];
             let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
             let init = plan.start.latents(turn as usize, images);
@@ -238,7 +243,6 @@ impl FamilyStages for Pipeline {
             timings.prepare += clock.elapsed();
 
             let first_image = batch.start;
-            let evaluations = solver.evaluations_per_step();
             let mut reports = StepReporter::begin(
                 self.drawing(),
                 plan,
@@ -256,13 +260,13 @@ impl FamilyStages for Pipeline {
                     sigma: interval.sigma,
                     guidance_active: denoiser.is_guided(interval.t_start),
                     evaluations: interval.evaluations as u32,
-                    reused_share: &|| 0.0,
+                    reused_share: &|| denoiser.reused_share(interval.evaluations),
                 };
                 let end = schedule.intervals();
                 reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
             });
             match reports.finish(walk)? {
-                ControlFlow::Continue(latents) => finished.push(latents.into()),
+                ControlFlow::Continue(latents) => finished.push(Denoised { latents, reused: denoiser.reused() }),
                 ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }

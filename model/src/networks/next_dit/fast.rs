@@ -6,11 +6,14 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
 use super::block::heads;
 use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
+use super::fast_reuse::Joint;
+use super::reuse::{ReuseRow, Reusing};
+use super::row_memory::RowMemory;
 use super::{NextDit, Passes, ROW_MULTIPLE, final_layer};
 use crate::cuda::BF16;
 use crate::cuda::block::{BlockWeights, Buffers, Geometry};
@@ -29,6 +32,7 @@ use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::nn::block::{self as nn, Block, Gate};
 use crate::nn::rope::RopeTable;
 use crate::nn::sinusoid;
+use crate::sampler::reuse::Evaluation;
 
 /// Addresses of a network's weights, valid as long as the network, which owns this value.
 pub(crate) struct FastNextDit {
@@ -80,6 +84,21 @@ impl FastNextDit {
     }
 }
 
+impl FastNextDit {
+    /// Gives the rows of the step cache that have none their memory.
+    fn allocate(&self, rows: &Rows, image: usize, device: &Device, reused: &[ReuseRow]) -> Result<(), CudaError> {
+        for (index, row) in reused.iter().enumerate() {
+            let mut row = row.lock();
+            if row.memory.is_none() {
+                let values = 1 + row.decisions.settings().taylor_order as usize;
+                let sizes = [image, rows.span(index), self.weights.geometry.dim];
+                row.memory = Some(RowMemory::new(&self.gpu, device, sizes, values)?);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Passes for FastNextDit {
     /// Tokens beyond a row's length are zeros.
     fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>> {
@@ -107,13 +126,25 @@ impl Passes for FastNextDit {
     }
 
     /// Supports images of one size.
-    fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>> {
+    fn evaluate(
+        &self,
+        conditioned: &Conditioned,
+        patches: &Tensor<3>,
+        times: &[f32],
+        reusing: Option<Reusing<'_>>,
+    ) -> Option<Tensor<3>> {
         if conditioned.image_mask.is_some() || times.len() > ROWS_MAX {
             return None;
         }
         let image = conditioned.image_width();
         let lengths = conditioned.caption_lengths().iter().map(|length| image + length);
         let rows = Rows::filled_up(lengths, ROW_MULTIPLE)?;
+        if let Some(reusing) = reusing
+            && let Err(error) = self.allocate(&rows, image, &patches.device(), reusing.rows)
+        {
+            self.gpu.note(error);
+        }
+        let reusing = reusing.map(|reusing| (reusing.rows.to_vec(), reusing.evaluation));
         let weights = Arc::clone(&self.weights);
         let patches = patches.clone().cast(DType::BF16);
         let mut operands = vec![
@@ -128,7 +159,8 @@ impl Passes for FastNextDit {
         let shape = [rows.count(), image, weights.patch_dim];
         Some(bridge::call(&self.gpu, &operands, shape, DType::BF16, move |session, operands, out| {
             let pooled = has_pooled.then(|| &operands[4]);
-            weights.evaluate(session, &rows, image, &times, operands, pooled, out)
+            let reusing = reusing.as_ref().map(|(rows, evaluation)| (rows.as_slice(), *evaluation));
+            weights.evaluate(session, &rows, image, &times, operands, pooled, reusing, out)
         }))
     }
 }
@@ -279,6 +311,7 @@ impl Weights {
         times: &[f32],
         operands: &[Operand],
         pooled: Option<&Operand>,
+        reusing: Option<(&[ReuseRow], Evaluation)>,
         out: u64,
     ) -> Result<(), CudaError> {
         session.enter("next_dit");
@@ -344,7 +377,21 @@ impl Weights {
         let scale = Modulation { values: final_scale, stride: dim as i64 };
         let last = (Next::Layer { scale }, final_layer::NORM_EPS as f32);
         let over = Tokens { x, rows, tables, first_layer: refined + self.noise_refiner.len() };
-        stack::run(session, base, &self.geometry, &self.layers, &modulations, over, &buffers, last)?;
+        match reusing {
+            None => stack::run(session, base, &self.geometry, &self.layers, &modulations, over, &buffers, last)?,
+            Some(reusing) => {
+                let joint = Joint {
+                    geometry: &self.geometry,
+                    blocks: &self.layers,
+                    modulations: &modulations,
+                    tokens: over,
+                    buffers: &buffers,
+                    images,
+                    image,
+                };
+                joint.run(session, base, last, reusing, times)?;
+            }
+        }
 
         for row in 0..batch {
             let from = buffers.normed(base) + (rows.start(row) * row_bytes) as u64;

@@ -17,12 +17,17 @@ mod config;
 mod embed;
 #[cfg(feature = "cuda")]
 mod fast;
+#[cfg(feature = "cuda")]
+mod fast_reuse;
 mod final_layer;
 #[cfg(feature = "cuda")]
 mod fp8;
 pub mod key_map;
 mod patchify;
+pub(crate) mod reuse;
 mod rope;
+#[cfg(feature = "cuda")]
+mod row_memory;
 
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
@@ -40,6 +45,7 @@ pub use config::NextDitConfig;
 use embed::{CaptionEmbedder, PooledTextEmbedder, TimeEmbedder};
 use final_layer::FinalLayer;
 pub use patchify::{patchify, unpatchify};
+use reuse::Reusing;
 pub use rope::{Position, joint_positions};
 
 /// On the fast path the tokens of an image and its caption are padded to a multiple of this. Captions of different
@@ -50,6 +56,15 @@ pub const ROW_MULTIPLE: usize = 64;
 /// sequence of 1 for vectors.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<3>) + 'a;
 
+/// What an evaluation reads or shows besides its inputs.
+enum Reading<'a, 'b> {
+    Nothing,
+    /// What earlier evaluations have kept.
+    Reuse(Reusing<'a>),
+    /// Intermediate values are shown.
+    Tap(&'a mut Tap<'b>),
+}
+
 /// The passes of the network in an accelerated implementation. `None`: it does not support this batch.
 trait Passes: Send + Sync {
     /// The refined captions, `[batch, width, dim]`; `rope` is the table of their positions.
@@ -57,7 +72,13 @@ trait Passes: Send + Sync {
     /// The pooled text, projected, `[batch, clip_text_dim]`.
     fn project(&self, pooled: &Tensor<2>) -> Option<Tensor<2>>;
     /// One evaluation, patch vectors to patch vectors `[batch, image width, patch_dim]`.
-    fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>>;
+    fn evaluate(
+        &self,
+        conditioned: &Conditioned,
+        patches: &Tensor<3>,
+        times: &[f32],
+        reusing: Option<Reusing<'_>>,
+    ) -> Option<Tensor<3>>;
 }
 
 /// The network.
@@ -235,7 +256,18 @@ impl NextDit {
     ///
     /// If `latents` or `times` do not fit `conditioned`.
     pub fn velocity(&self, conditioned: &Conditioned, latents: Tensor<4>, times: &[f32]) -> Tensor<4> {
-        self.velocity_through(conditioned, latents, times, None)
+        self.velocity_through(conditioned, latents, times, Reading::Nothing)
+    }
+
+    /// [`velocity`](Self::velocity), in which rows may reuse blocks of earlier evaluations.
+    pub(crate) fn velocity_reusing(
+        &self,
+        conditioned: &Conditioned,
+        latents: Tensor<4>,
+        times: &[f32],
+        reusing: Reusing<'_>,
+    ) -> Tensor<4> {
+        self.velocity_through(conditioned, latents, times, Reading::Reuse(reusing))
     }
 
     /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`,
@@ -248,7 +280,7 @@ impl NextDit {
         times: &[f32],
         tap: &mut Tap<'_>,
     ) -> Tensor<4> {
-        self.velocity_through(conditioned, latents, times, Some(tap))
+        self.velocity_through(conditioned, latents, times, Reading::Tap(tap))
     }
 
     fn velocity_through(
@@ -256,13 +288,13 @@ impl NextDit {
         conditioned: &Conditioned,
         latents: Tensor<4>,
         times: &[f32],
-        tap: Option<&mut Tap<'_>>,
+        reading: Reading<'_, '_>,
     ) -> Tensor<4> {
         let patch = self.config.patch_size;
         let [batch, _, height, width] = latents.dims();
         let grid = [height / patch, width / patch];
         assert_eq!(conditioned.grids(), vec![grid; batch], "latents of the size that was prepared");
-        let tokens = self.evaluate(conditioned, patchify(latents, patch), times, tap);
+        let tokens = self.evaluate(conditioned, patchify(latents, patch), times, reading);
         unpatchify(tokens, grid, patch)
     }
 
@@ -280,7 +312,7 @@ impl NextDit {
             let padding = Tensor::zeros([1, width - count, channels], (&tokens.device(), tokens.dtype()));
             if count == width { tokens } else { Tensor::cat(vec![tokens, padding], 1) }
         });
-        let tokens = self.evaluate(conditioned, Tensor::cat(rows.collect(), 0), times, None);
+        let tokens = self.evaluate(conditioned, Tensor::cat(rows.collect(), 0), times, Reading::Nothing);
         let images = conditioned.grids().iter().enumerate().map(|(row, &grid)| {
             let image = tokens.clone().narrow(0, row, 1).narrow(1, 0, grid[0] * grid[1]);
             unpatchify(image, grid, patch).squeeze_dim(0)
@@ -313,15 +345,20 @@ impl NextDit {
         conditioned: &Conditioned,
         patches: Tensor<3>,
         times: &[f32],
-        tap: Option<&mut Tap<'_>>,
+        reading: Reading<'_, '_>,
     ) -> Tensor<3> {
         assert_eq!(times.len(), conditioned.batch(), "one time per row");
+        let (reusing, tap) = match reading {
+            Reading::Nothing => (None, None),
+            Reading::Reuse(reusing) => (Some(reusing), None),
+            Reading::Tap(tap) => (None, Some(tap)),
+        };
         if tap.is_none()
-            && let Some(tokens) = self.fast().and_then(|fast| fast.evaluate(conditioned, &patches, times))
+            && let Some(tokens) = self.fast().and_then(|fast| fast.evaluate(conditioned, &patches, times, reusing))
         {
             return tokens.cast(DType::F32);
         }
-        self.evaluate_plain(conditioned, patches, times, tap.unwrap_or(&mut |_, _| ()))
+        self.evaluate_plain(conditioned, patches, times, reusing, tap.unwrap_or(&mut |_, _| ()))
     }
 
     fn evaluate_plain(
@@ -329,6 +366,7 @@ impl NextDit {
         conditioned: &Conditioned,
         patches: Tensor<3>,
         times: &[f32],
+        reusing: Option<Reusing<'_>>,
         tap: &mut Tap<'_>,
     ) -> Tensor<3> {
         let modulation = self.modulation(conditioned, times, tap);
@@ -346,9 +384,13 @@ impl NextDit {
         let mut x = Tensor::cat(vec![image, conditioned.caption.clone()], 1);
         tap("joint_in", &x);
         let positions = Positions { rope: &conditioned.rope, mask: conditioned.mask.as_ref(), is_causal: false };
-        for (i, block) in self.layers.iter().enumerate() {
-            x = block.forward(x, Some(&modulation), &positions);
-            tap(&format!("layers.{i}"), &x);
+        if let Some(reusing) = reusing {
+            x = reuse::forward(&self.layers, x, &modulation, &positions, image_width, times, reusing);
+        } else {
+            for (i, block) in self.layers.iter().enumerate() {
+                x = block.forward(x, Some(&modulation), &positions);
+                tap(&format!("layers.{i}"), &x);
+            }
         }
         let out = self.final_layer.forward(x.narrow(1, 0, image_width), &modulation);
         tap("final_layer", &out);

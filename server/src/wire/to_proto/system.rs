@@ -68,6 +68,8 @@ pub(crate) fn model(served: &ServedModel) -> system::Model {
         .into(),
         vocabulary: info.vocabulary.as_deref().map(vocabulary),
         refiner: info.refiner.clone().unwrap_or_default(),
+        step_cache_blocks: info.step_cache.as_ref().map_or(0, |support| support.blocks),
+        has_quality_profile: info.step_cache.as_ref().is_some_and(|support| support.profile.is_some()),
     }
 }
 
