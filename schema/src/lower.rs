@@ -301,6 +301,8 @@ impl<'t, 'f> Lowering<'t, 'f> {
             self.findings.push(envelope_removed::talk(span, text.value.trim()));
         } else if phrases::is_sentence(&text.value) {
             self.findings.push(stray_text::sentence(span, &text.value));
+        } else if let Some(label) = phrases::any_label(&text.value) {
+            self.findings.push(stray_text::labelled(span, label));
         } else if let Some(decl) = Place::General.decl().child("other") {
             let field = self.field_of_text(decl, text);
             self.strays.push(Stray { home: Place::General, field, origin: Origin::Text });

@@ -1,10 +1,12 @@
 //! Instructions of other programs, and Markdown, inside a tag or a sentence.
 
 mod placeholder;
+mod programs;
 mod weight;
 
 use std::ops::Range;
 
+use programs::{comments, regions};
 pub(crate) use weight::weighted_group;
 use weight::{is_number, weights};
 
@@ -13,6 +15,10 @@ use weight::{is_number, weights};
 pub(crate) enum Instruction {
     /// `<lora:x:0.8>`
     Adapter,
+    /// `<hypernet:x:0.5>`
+    Hypernetwork,
+    /// `/* … */`, `// …`
+    Comment,
     /// `embedding:x`
     Embedding,
     /// `__hair__`, `{a|b}`
@@ -128,6 +134,8 @@ fn is_suspicious(text: &str) -> bool {
         b'_' | b'-' | b'+' | b'.' => bytes.get(index + 1) == Some(byte),
         b'Y' => bytes.get(index + 1) == Some(&b'O'),
         b'$' | b'%' => index == 0,
+        // Comments of ComfyUI.
+        b'/' => matches!(bytes.get(index + 1), Some(b'/' | b'*')),
         // BREAK, AND, ADD…
         b'A' | b'B' => bytes.get(index + 1).is_some_and(u8::is_ascii_uppercase),
         b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
@@ -153,7 +161,9 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
         return;
     }
     adapters(piece, &mut add);
+    comments(piece, &mut add);
     functions(piece, &mut add);
+    regions(piece, &mut add);
     braces(piece, &mut add);
     brackets(piece, &mut add);
     wildcards(piece, &mut add);
@@ -219,12 +229,13 @@ fn wide(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, O
 
 /// What `lora:style:0.8>` asks for.
 fn instruction_of(inside: &str) -> Instruction {
-    const ADAPTERS: &[&str] =
-        &["lora", "lyco", "lycoris", "locon", "loha", "lokr", "dora", "hypernet", "hypernetwork", "adapter", "lbw"];
+    const ADAPTERS: &[&str] = &["lora", "lyco", "lycoris", "locon", "loha", "lokr", "dora", "adapter", "lbw"];
     const EMBEDDINGS: &[&str] = &["embed", "embedding", "ti", "textual_inversion"];
     let word = inside.split([':', '[']).next().unwrap_or_default().to_ascii_lowercase();
     match word.as_str() {
         word if ADAPTERS.contains(&word) => Instruction::Adapter,
+        "hypernet" | "hypernetwork" => Instruction::Hypernetwork,
+        "comment" => Instruction::Comment,
         word if EMBEDDINGS.contains(&word) => Instruction::Embedding,
         word if CHOICES.contains(&word) => Instruction::Wildcard,
         _ => Instruction::Tag,
@@ -448,7 +459,9 @@ mod tests {
 
     #[test]
     fn instructions_are_found() {
-        use Instruction::{Adapter, Embedding, Function, Keyword, Parameter, Schedule, Tag, Wildcard};
+        use Instruction::{
+            Adapter, Comment, Embedding, Function, Hypernetwork, Keyword, Parameter, Schedule, Tag, Wildcard,
+        };
         for (tag, written, instruction) in [
             ("<lora:soft_lines:0.8>", "<lora:soft_lines:0.8>", Adapter),
             ("anime_style <lyco:x:1>", "<lyco:x:1>", Adapter),
@@ -471,6 +484,11 @@ mod tests {
             ("BREAK", "BREAK", Keyword),
             ("red hair AND blue hair", "AND", Keyword),
             ("a fox --ar 3:2", "--ar 3:2", Parameter),
+            ("<hypernet:inky:0.5>", "<hypernet:inky:0.5>", Hypernetwork),
+            ("/* later */ blue_hair", "/* later */", Comment),
+            ("blue_hair // later", "// later", Comment),
+            ("MASK(0 0.5)", "MASK(0 0.5)", Keyword),
+            ("COUPLE MASK(0", "MASK(0", Keyword),
         ] {
             let found: Vec<_> =
                 patterns(tag, true).into_iter().map(|(written, pattern, _)| (written, pattern)).collect();
@@ -553,6 +571,11 @@ mod tests {
             "B-cup",
             "AK-47",
             "ABBA",
+            "//_//",
+            "http://example.com",
+            "AC/DC",
+            "MASK",
+            "GASMASK(worn)",
         ] {
             assert_eq!(patterns(tag, true), [], "{tag}");
         }

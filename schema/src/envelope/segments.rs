@@ -47,6 +47,7 @@ impl Opening<'_, '_> {
 
     fn take_segments(&mut self, head: Range<usize>, segments: Vec<(Mark, Range<usize>)>) -> Result<(), Stop> {
         let mut prompt = (!head.is_empty()).then(|| head.clone());
+        let is_labelled = segments.iter().any(|(mark, _)| mark.label == Some(Label::Prompt));
         for (mark, content) in segments {
             match mark.label {
                 Some(Label::Negative) => self.take_negative(content, mark.span)?,
@@ -69,7 +70,7 @@ impl Opening<'_, '_> {
             }
         }
         let prompt = self.trimmed(prompt.unwrap_or(head));
-        let prompt = if self.negative.is_some() { self.without_divider(prompt) } else { prompt };
+        let prompt = if is_labelled || self.negative.is_some() { self.without_divider(prompt) } else { prompt };
         if prompt.is_empty()
             && let Some(negative) = self.negative.clone()
         {
@@ -141,7 +142,7 @@ impl Opening<'_, '_> {
             at = span.end;
             // Behind the last tag of the line: `</general_tags> Negative prompt: lowres`.
             let behind_tag = line.rfind('>').filter(|_| line.contains('<')).map_or(0, |close| close + 1);
-            let found = mark(&line[behind_tag..], span.start + behind_tag);
+            let found = (behind_tag > 0).then(|| mark(&line[behind_tag..], span.start + behind_tag)).flatten();
             let found = found.or_else(|| mark(line, span.start));
             let settings = infotext_start(line).map(|at| Mark { label: None, span: span.start + at..span.start + at });
             for mark in found.into_iter().chain(no_parameter(line, span.start)).chain(settings) {
@@ -192,7 +193,9 @@ fn mark(line: &str, start: usize) -> Option<Mark> {
         let begin = line.len() - line.trim_start().len();
         return Some(Mark { label: Some(label), span: start + begin..start + end });
     }
-    let inline = phrases::inline_negative(trimmed)?;
+    // Of `(negative: lowres)` half a bracket would be left on each side; as a part of the text it is an error.
+    let is_bracketed = |label: &Range<usize>| trimmed[..label.start].trim_end().ends_with(['(', '[', '{', '（', '【']);
+    let inline = phrases::inline_negative(trimmed).filter(|label| !is_bracketed(label))?;
     Some(Mark { label: Some(Label::Negative), span: start + inline.start..start + inline.end })
 }
 
@@ -200,11 +203,9 @@ fn mark(line: &str, start: usize) -> Option<Mark> {
 fn no_parameter(line: &str, start: usize) -> Option<Mark> {
     const NAMES: &[&str] =
         &["--no ", "--neg ", "--negative ", "--negative-prompt ", "--negative_prompt ", "--uc ", "--not "];
-    let found = |name: &&str| {
-        let is_start = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
-        line.match_indices(*name).map(|(at, _)| at).find(is_start).map(|at| at..at + name.len())
-    };
-    let span = NAMES.iter().filter_map(found).min_by_key(|span| span.start)?;
+    let is_start = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
+    let name_at = |at: usize| NAMES.iter().find(|name| line[at..].starts_with(**name)).map(|name| at..at + name.len());
+    let span = line.match_indices("--").map(|(at, _)| at).filter(is_start).find_map(name_at)?;
     Some(Mark { label: Some(Label::Negative), span: start + span.start..start + span.end })
 }
 

@@ -20,7 +20,9 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
         }
     }
     let stem = piece.trim_end_matches(['+', '-']);
-    let is_raised = piece.len() - stem.len() >= 2
+    // One mark is enough behind brackets: `(blue hair)+`.
+    let least = if stem.starts_with('(') && stem.ends_with(')') { 1 } else { 2 };
+    let is_raised = piece.len() - stem.len() >= least
         && stem.chars().filter(|letter| letter.is_alphanumeric()).count() > 1
         && stem.ends_with(|last: char| last.is_alphanumeric() || last == ')');
     let scaled = piece

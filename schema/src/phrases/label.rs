@@ -1,6 +1,8 @@
 //! Labels: words before a colon that say what follows.
 
+use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 /// What a label announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +22,7 @@ const NEGATIVE: &[&str] = &[
     "negatives",
     "negative",
     "neg prompt",
+    "neg. prompt",
     "neg_prompt",
     "neg",
     "undesired content",
@@ -115,6 +118,13 @@ const NEGATIVE: &[&str] = &[
     "evitar",
     "evitare",
     "vermeiden",
+    "unerwünscht",
+    "à exclure",
+    "exclure",
+    "excluir",
+    "escludere",
+    "uncond",
+    "unconditional",
 ];
 
 /// Labels of a prompt, in lower case.
@@ -160,6 +170,19 @@ const PROMPT: &[&str] = &[
     "промпт",
 ];
 
+/// Both lists by their first letter, each in its order: a text of 64 KiB may have 20 000 lines, and most begin with a letter
+/// of no label.
+static BY_LETTER: LazyLock<HashMap<char, Vec<(Label, &str)>>> = LazyLock::new(|| {
+    let mut labels = HashMap::<char, Vec<(Label, &str)>>::new();
+    for (label, list) in [(Label::Negative, NEGATIVE), (Label::Prompt, PROMPT)] {
+        for words in list {
+            let letter = words.chars().next().expect("a label has letters");
+            labels.entry(letter).or_default().push((label, words));
+        }
+    }
+    labels
+});
+
 /// Marks that tools and people put around a label.
 const MARKS: &[char] = &[
     '*', '#', '_', '-', '>', '[', ']', '(', ')', '【', '】', '`', '"', '\'', '“', '”', '‘', '’', '「', '」', ' ', '\t',
@@ -172,20 +195,16 @@ const LONGEST: usize = 80;
 /// The label that a line begins with, and its length with its colon. A line of nothing but the label needs no colon if
 /// marks set it off, as in `### Negative prompt`.
 pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
-    const RULES: &[char] = &['=', '~', '/'];
-    let is_mark = |mark: char| MARKS.contains(&mark) || RULES.contains(&mark);
-    let start = line.len() - line.trim_start_matches(is_mark).len();
+    let start = marks_end(line);
     let rest = &line[start..];
     // Nearly every line ends here.
     let may_be_label = line.contains([':', '：', '=']) || line.len() <= LONGEST;
     if !may_be_label || !rest.starts_with(char::is_alphabetic) {
         return None;
     }
-    let all = NEGATIVE.iter().map(|words| (Label::Negative, *words));
-    let all = all.chain(PROMPT.iter().map(|words| (Label::Prompt, *words)));
-    // The words are in lower case; most lines begin with another letter.
+    // The words are in lower case.
     let first = rest.chars().next()?.to_lowercase().next()?;
-    for (label, words) in all.filter(|(_, words)| words.starts_with(first)) {
+    for &(label, words) in BY_LETTER.get(&first).map_or(&[][..], Vec::as_slice) {
         let Some(length) = prefix(rest, words) else { continue };
         let behind = without_remark(&rest[length..]);
         // `=== Negative ===`, `--- negative ---`
@@ -215,7 +234,156 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         }
         // `negative space` is a tag.
     }
-    None
+    derived_negative(rest).map(|length| (Label::Negative, start + length))
+}
+
+/// The length of the marks in front of a label: `### `, `[`, `🚫 `, the number in `2. Negative: lowres`.
+fn marks_end(line: &str) -> usize {
+    const RULES: &[char] = &['=', '~', '/'];
+    let is_mark =
+        |mark: char| MARKS.contains(&mark) || RULES.contains(&mark) || (!mark.is_ascii() && !mark.is_alphanumeric());
+    let start = line.len() - line.trim_start_matches(is_mark).len();
+    let rest = &line[start..];
+    let behind_number = rest.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let numbered = behind_number.strip_prefix(['.', ')']).filter(|_| behind_number.len() < rest.len());
+    match numbered.and_then(|behind| behind.strip_prefix(' ')) {
+        Some(behind) => line.len() - behind.trim_start_matches(is_mark).len(),
+        None => start,
+    }
+}
+
+/// The length, with its colon, of a label that no list has and whose words say that it is a negative prompt's: `Negativt
+/// prompt:`, `ネガティブタグ：`. Each word belongs to such a label, so `negative space:` is none.
+fn derived_negative(text: &str) -> Option<usize> {
+    /// Beginnings of the word in the languages that share it.
+    const ROOTS: &[&str] = &["negat", "négat", "негатив", "отрицательн", "заперечн"];
+    /// The word in languages that write no spaces.
+    const PARTS: &[&str] = &[
+        "负面",
+        "負面",
+        "负向",
+        "負向",
+        "反向",
+        "反面",
+        "负prompt",
+        "负提示",
+        "ネガティブ",
+        "ネガティヴ",
+        "マイナス",
+        "네거티브",
+        "부정",
+    ];
+    /// What stands next to it.
+    const OTHERS: &[&str] = &[
+        "prompt",
+        "prompts",
+        "promptul",
+        "tag",
+        "tags",
+        "word",
+        "words",
+        "term",
+        "terms",
+        "keyword",
+        "keywords",
+        "embedding",
+        "embeddings",
+        "conditioning",
+        "list",
+        "text",
+        "input",
+        "kehote",
+        "istem",
+        "quality",
+        "промпт",
+        "промт",
+        "запрос",
+        "프롬프트",
+        "태그",
+        "the",
+        "my",
+        "le",
+        "el",
+        "o",
+        "il",
+    ];
+    /// What ends a compound in languages without spaces.
+    const ENDINGS: &[&str] = &[
+        "プロンプト",
+        "・プロンプト",
+        "タグ",
+        "ワード",
+        "キーワード",
+        "要素",
+        "指定",
+        "提示词",
+        "提示詞",
+        "提示",
+        "词",
+        "詞",
+        "关键词",
+        "標籤",
+        "标签",
+        "咒语",
+        "prompt",
+        "tag",
+        "tags",
+        "프롬프트",
+        "태그",
+        "적",
+    ];
+    let (label, length) = label_with_colon(text)?;
+    let is_candidate = !label.is_ascii() || label.as_bytes().windows(5).any(|part| part.eq_ignore_ascii_case(b"negat"));
+    if !is_candidate {
+        return None;
+    }
+    let label = label.to_lowercase();
+    let is_root = |word: &str| {
+        let is_compound = PARTS
+            .iter()
+            .any(|part| word.strip_prefix(part).is_some_and(|ending| ending.is_empty() || ENDINGS.contains(&ending)));
+        is_compound || ROOTS.iter().any(|root| word.starts_with(root) && !word.starts_with("negation"))
+    };
+    let words = || label.split([' ', '_', '-', '.', '\u{a0}', '\u{3000}']).filter(|word| !word.is_empty());
+    (words().any(is_root) && words().all(|word| is_root(word) || OTHERS.contains(&word))).then_some(length)
+}
+
+/// What ends a label, apart from `:`.
+const COLONS: &[&str] = &["：", "﹕", "∶", "=>", "->", "→", ">>", "="];
+
+/// A few words and a colon at the beginning of a text: the words, and the length with the colon and the blanks behind it.
+fn label_with_colon(text: &str) -> Option<(&str, usize)> {
+    const LONGEST: usize = 64;
+    const WORDS_MAX: usize = 4;
+    let near = &text[..text.floor_char_boundary(LONGEST)];
+    let near = near.lines().next().unwrap_or_default();
+    let is_colon =
+        |at: &usize| near[*at..].starts_with(':') || COLONS.iter().any(|colon| near[*at..].starts_with(colon));
+    let at = near.char_indices().map(|(at, _)| at).find(is_colon)?;
+    let label = near[..at].trim_end_matches(['*', '_', '`', ']', '】', '"', ' ', '\u{3000}']);
+    let is_word = |character: char| match character {
+        ' ' | '_' | '-' | '.' | '\'' => true,
+        '，' | '、' | '。' => false,
+        other => other.is_alphanumeric() || !other.is_ascii(),
+    };
+    let is_label = label.starts_with(char::is_alphabetic)
+        && label.split_whitespace().count() <= WORDS_MAX
+        && label.chars().all(is_word);
+    let behind = match near[at..].strip_prefix(':') {
+        // `artist:name` and `re:zero` are tags.
+        Some(behind) => {
+            Some(behind).filter(|behind| behind.is_empty() || behind.starts_with([' ', '\t', '*', '\u{a0}']))
+        }
+        None => COLONS.iter().find_map(|colon| near[at..].strip_prefix(colon)),
+    }?;
+    let length = near.len() - behind.trim_start_matches(['*', '_', '`', ' ', '\t']).len();
+    is_label.then_some((label, length))
+}
+
+/// The words of a label that a text begins with, whatever they are: `Lighting: soft`.
+pub(crate) fn any_label(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    label_with_colon(&text[marks_end(text)..]).map(|(label, _)| label)
 }
 
 /// The text after a remark in brackets: `Negative tags (danbooru): lowres`.
@@ -250,12 +418,15 @@ pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
         return None;
     }
     line.char_indices().find_map(|(at, character)| {
-        let is_start =
-            line[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() || !before.is_ascii());
-        if !is_start || !matches!(character, 'n' | 'N' | '负' | '反' | 'ネ' | '부') {
+        if !matches!(character, 'n' | 'N' | '负' | '反' | 'ネ' | '부') {
             return None;
         }
-        let is_part = line[..at].trim_end().ends_with([';', '|', '.', '；', '。', '!']);
+        let is_start =
+            line[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() || !before.is_ascii());
+        if !is_start {
+            return None;
+        }
+        let is_part = line[..at].trim_end().ends_with([';', '|', '.', '；', '。', '!', '(', '[', '{', '（', '【']);
         let words = WORDS.iter().chain(if is_part { SHORT } else { &[] });
         let length = words.into_iter().find_map(|words| prefix(&line[at..], words))?;
         let behind = line[at + length..].trim_start_matches(MARKS);
@@ -302,6 +473,13 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
         "without",
         "antiprompt",
         "anti_prompt",
+        "uncond",
+        "unconditional",
+        "unwanted_tags",
+        "neg_tags",
+        "negs",
+        "bad",
+        "bad_tags",
     ];
     const LONGEST: usize = 64;
     if name.is_empty() || name.len() > LONGEST {
@@ -363,6 +541,17 @@ mod tests {
             ("ネガティブプロンプト：低画質", Label::Negative, "低画質"),
             ("Prompt négatif : flou", Label::Negative, "flou"),
             ("Positive prompt: 1girl", Label::Prompt, "1girl"),
+            ("2. Negative: lowres", Label::Negative, "lowres"),
+            ("🚫 Negative: lowres", Label::Negative, "lowres"),
+            ("Negativt prompt: lowres", Label::Negative, "lowres"),
+            ("Promptul negativ: lowres", Label::Negative, "lowres"),
+            ("Негативный prompt: lowres", Label::Negative, "lowres"),
+            ("ネガティブ・プロンプト：低画質", Label::Negative, "低画質"),
+            ("マイナスプロンプト：低画質", Label::Negative, "低画質"),
+            ("負向提示詞：模糊", Label::Negative, "模糊"),
+            ("negative-prompt: lowres", Label::Negative, "lowres"),
+            ("Negative prompt → lowres", Label::Negative, "lowres"),
+            ("Negative prompt﹕lowres", Label::Negative, "lowres"),
             ("提示词：1girl", Label::Prompt, "1girl"),
         ] {
             let found = heading(line).map(|(label, end)| (label, &line[end..]));
@@ -376,6 +565,10 @@ mod tests {
             "prompt",
             "",
             "neglected garden: night",
+            "negative space: a white wall",
+            "2. A negative of a photo: old",
+            "マイナスイオン：森",
+            "negation: none",
         ] {
             assert_eq!(heading(line), None, "{line}");
         }
@@ -389,6 +582,19 @@ mod tests {
         assert_eq!(inline_negative(line).map(|label| &line[label.end..]), Some("lowres"));
         for line in ["a negative prompt without colon", "a photo negative: old"] {
             assert_eq!(inline_negative(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn other_labels_are_noticed() {
+        for (text, label) in [("Lighting: soft", "Lighting"), ("- **Mood**: calm", "Mood"), ("光：柔らかい", "光")]
+        {
+            assert_eq!(any_label(text), Some(label), "{text}");
+        }
+        for text in
+            ["re:zero", "artist:name, rain", ":3", ">:(", "16:9", "rain, night", "", "A girl walks in the rain: home"]
+        {
+            assert_eq!(any_label(text), None, "{text}");
         }
     }
 

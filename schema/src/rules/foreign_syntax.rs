@@ -20,6 +20,8 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
             "adapters are a field of the request (`sakuga generate --adapter NAME:SCALE`), not of the prompt",
             "remove it",
         ),
+        Instruction::Hypernetwork => ("hypernetworks are not supported", "remove it, and describe what it stands for"),
+        Instruction::Comment => ("a comment is written `<!-- -->`, between elements", "remove it"),
         Instruction::Embedding => {
             ("textual inversions are not supported", "remove it, and describe what it stands for")
         }

@@ -10,7 +10,8 @@ use crate::rule::rule;
 rule! {
     /// Text stands inside the fields; between blocks and between fields there is only white space. A lenient check keeps
     /// tags: inside a character as `appearance`, elsewhere as `other`. A sentence outside of the blocks is an error, since
-    /// it may be a caption or the talk of a language model. Punctuation alone is left out.
+    /// it may be a caption or the talk of a language model. So is a label such as `Mood:` that names no part of a prompt,
+    /// since what follows it may be unwanted. Punctuation alone is left out.
     "stray-text", Warning, strict Error;
     bad: "<general_tags>\n<style>anime_style</style>\nfalling_leaves, bench\n</general_tags>\n";
     good: "<general_tags>\n<style>anime_style</style>\n<other>falling_leaves, bench</other>\n</general_tags>\n";
@@ -75,6 +76,14 @@ pub(crate) fn sentence(span: Range<usize>, text: &str) -> Finding {
     Finding::new(&RULE, span, message)
         .into_error()
         .help("write it inside `<caption>` if the encoders are to read it; else remove it")
+}
+
+/// A label between blocks that names no part of a prompt.
+pub(crate) fn labelled(span: Range<usize>, label: &str) -> Finding {
+    let message = format!("`{}` outside of all blocks is not the label of a part of a prompt", excerpt(label));
+    Finding::new(&RULE, span, message).into_error().help(
+        "write what follows it into an element if it is wanted, give it as the negative prompt if it is not, or remove it",
+    )
 }
 
 /// Punctuation between elements.

@@ -279,7 +279,7 @@ fn own_name(field: &str, endpoint: Endpoint) -> String {
     }
     let is_field = json::descriptor::<GenerateRequest>().is_ok_and(|request| request.get_field_by_name(top).is_some());
     // Anything else is a place in the prompt; the description has its line and column.
-    if (!is_field || field.contains('/')) && top != "negative" {
+    if (!is_field || field.contains('/')) && !matches!(top, "negative" | extension::OPTIONS) {
         return "prompt".to_owned();
     }
     format!("{}.{field}", extension::NAME)
@@ -387,6 +387,8 @@ mod tests {
         {
             assert!(faults(json!({ "prompt": "1girl", "sakuga": sakuga }))[0].0.starts_with("sakuga"), "{sakuga}");
         }
+        let long = faults(json!({ "prompt": "1girl", "sakuga": { "init": "A".repeat(100_000) } }));
+        assert!(long[0].1.len() < 300, "{} bytes", long[0].1.len());
     }
 
     #[test]
@@ -429,6 +431,7 @@ mod tests {
             ("negative_prompt/general", Endpoint::Generations, "prompt"),
             ("sampling.steps", Endpoint::Generations, "sakuga.sampling.steps"),
             ("adapters[0]", Endpoint::Generations, "sakuga.adapters[0]"),
+            ("options.timeout", Endpoint::Generations, "sakuga.options.timeout"),
             ("init.image.inline", Endpoint::Generations, "sakuga.init.image.inline"),
             ("init.image.inline", Endpoint::Edits, "image"),
             ("mask.image", Endpoint::Edits, "mask"),

@@ -13,7 +13,7 @@ use crate::request::images::shown;
 
 /// The extension object, and the options of the job within it.
 pub(super) const NAME: &str = "sakuga";
-const OPTIONS: &str = "options";
+pub(super) const OPTIONS: &str = "options";
 
 /// Fields of the request that have a parameter.
 pub(super) const PARAMETER_OF: [(&str, &str); 5] =
@@ -80,9 +80,12 @@ fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, ob
     M::default()
 }
 
-/// The text without line and column, which are not those of the request.
+/// The text without line and column, which are not those of the request. It may quote a value of any length.
 fn without_place(text: &str) -> String {
-    text.split(" at line ").next().unwrap_or(text).to_owned()
+    const LONGEST: usize = 200;
+    let text = text.split(" at line ").next().unwrap_or(text);
+    let end = text.floor_char_boundary(LONGEST);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
 
 fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, Value>, of: &MessageDescriptor) {

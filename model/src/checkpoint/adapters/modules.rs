@@ -65,7 +65,7 @@ impl AdaptableTensors {
     pub(super) fn find(&self, module: &Module) -> Result<&Target, String> {
         let Module { path, flat } = module;
         if !flat {
-            return self.dotted.get(path).ok_or_else(|| format!("module `{path}` is not in this checkpoint"));
+            return self.dotted.get(path).ok_or_else(|| missing(path));
         }
         match self.flat.get(path).map(Vec::as_slice) {
             Some([target]) => Ok(target),
@@ -73,7 +73,47 @@ impl AdaptableTensors {
                 let paths: Vec<&str> = targets.iter().map(|target| target.path.as_str()).collect();
                 Err(format!("module `{path}` could be any of {paths:?}"))
             }
-            None => Err(format!("module `{path}` is not in this checkpoint")),
+            None => Err(missing(path)),
         }
+    }
+}
+
+/// Says that a module is missing, and which other network it belongs to by its name.
+fn missing(path: &str) -> String {
+    const NETWORKS: &[(&[&str], &str)] = &[
+        (
+            &["input_blocks", "output_blocks", "middle_block", "down_blocks", "up_blocks", "mid_block"],
+            "Stable Diffusion's U-Net",
+        ),
+        (&["double_blocks", "single_blocks", "single_transformer_blocks"], "FLUX"),
+        (&["joint_blocks"], "Stable Diffusion 3"),
+        (&["transformer_blocks"], "FLUX or Stable Diffusion 3"),
+        (&["layers", "noise_refiner", "context_refiner"], "NewBie's or Lumina's transformer"),
+    ];
+    let is_of = |names: &[&str]| {
+        names.iter().any(|name| path.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '_'])))
+    };
+    let network = NETWORKS.iter().find(|(names, _)| is_of(names)).map(|(_, network)| *network);
+    let network = network.map(|network| format!("; modules of {network} have such names")).unwrap_or_default();
+    format!("module `{path}` is not in this checkpoint{network}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_module_names_its_network() {
+        for (path, network) in [
+            ("input_blocks_4_1_transformer_blocks_0_attn1_to_q", "U-Net"),
+            ("down_blocks.1.attentions.0.proj_in", "U-Net"),
+            ("double_blocks_3_img_attn_qkv", "FLUX"),
+            ("transformer_blocks.0.attn.to_q", "Stable Diffusion 3"),
+            ("layers.71.feed_forward.w2", "NewBie"),
+        ] {
+            let text = missing(path);
+            assert!(text.contains(path) && text.contains(network), "{text}");
+        }
+        assert!(!missing("layerscale.gamma").contains("such names"));
     }
 }
