@@ -1,11 +1,12 @@
 //! Several devices behind one queue, with eight scripted engines.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
-    CancelReason, CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, Job, JobOptions,
+    CancelJobRequest, CancelReason, CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, Job, JobOptions,
+    JobState,
 };
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{
@@ -13,6 +14,7 @@ use sakuga_proto::system::v1::{
     WatchGpuStatsRequest,
 };
 use sakuga_server::Config;
+use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::{Fault, Script};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -24,6 +26,9 @@ use tonic_types::StatusExt as _;
 use crate::support::{
     PATIENCE, Server, expect_event, fault, files, quick, request, rest, run, scripted, steps_of_ms, until,
 };
+
+/// The most steps of a job: longer than a test, at 100 ms a step.
+const ENDLESS: u32 = 200;
 
 /// A configuration of eight devices.
 fn eight(script: Script) -> Config {
@@ -133,6 +138,34 @@ async fn every_job_is_drawn_by_one_device_which_its_record_and_its_picture_name(
     server.stop().await;
 }
 
+/// Fills all devices with jobs that go on, and returns the jobs.
+async fn fill(server: &Server, count: usize) -> Vec<String> {
+    let mut jobs = Vec::new();
+    for _ in 0..count {
+        jobs.push(create(server, request(ENDLESS), None).await.expect("accepted"));
+    }
+    let now = until_devices(server, |devices| devices.iter().all(|device| !device.job_id.is_empty())).await;
+    let running: BTreeSet<&String> = now.iter().map(|device| &device.job_id).collect();
+    assert_eq!(running, jobs.iter().collect(), "each device has another job");
+    jobs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_run_at_once_and_are_cancelled_on_every_device() {
+    let server = Server::start(eight(steps_of_ms(100))).await;
+    let jobs = fill(&server, 8).await;
+    let waiting = create(&server, request(1), None).await.expect("accepted");
+    let seen = job(&server, &waiting).await;
+    assert_eq!((seen.state(), seen.queue_position, seen.device.as_str()), (JobState::Queued, Some(8), ""));
+    for job_id in &jobs[1..] {
+        server.jobs().cancel_job(CancelJobRequest { job_id: job_id.clone() }).await.expect("there");
+        assert_eq!(ended(&server, job_id).await.state(), JobState::Cancelled);
+    }
+    assert_eq!(ended(&server, &waiting).await.state(), JobState::Completed, "a device was free for it");
+    assert_eq!(job(&server, &jobs[0]).await.state(), JobState::Running, "the others are not touched");
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deadlines_hold_on_every_device() {
     // Each job takes longer than its deadline allows, which no measured time predicts.
@@ -148,6 +181,40 @@ async fn deadlines_hold_on_every_device() {
         let job = ended(&server, &job_id).await;
         assert_eq!(job.cancelled.expect("cancelled").reason(), CancelReason::Deadline);
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_watchdog_replaces_one_of_eight_without_touching_the_rest() {
+    let limits = Limits { silence_max: Some(Duration::from_secs(2)), ..Limits::default() };
+    let script = Script { faults: vec![fault(1, 2, Fault::Hang(60_000))], ..steps_of_ms(15) };
+    let server = Server::start(Config { limits, ..eight(script) }).await;
+    let mut hanging = server.generation().generate(request(5)).await.expect("accepted").into_inner();
+    until(&mut hanging, "step").await;
+    // They begin before the engine is replaced, and go on over that time.
+    let mut others = Vec::new();
+    for _ in 0..7 {
+        others.push(server.generation().generate(request(200)).await.expect("accepted").into_inner());
+    }
+    let events = rest(&mut hanging).await;
+    let status = expect_event!(events.last().expect("events"), Failed);
+    assert_eq!(status.code, Code::Unavailable as i32);
+    let lost = started_on(&events);
+    for stream in &mut others {
+        let events = rest(stream).await;
+        expect_event!(events.last().expect("events"), Completed);
+        assert_ne!(started_on(&events), lost);
+    }
+    let devices = until_devices(&server, |devices| devices.iter().all(|device| !device.models.is_empty())).await;
+    for device in &devices {
+        assert_eq!(device.losses, u64::from(device.name == lost), "{device:?}");
+        assert_eq!(device.state(), DeviceState::Serving);
+    }
+    // The device that was replaced draws again.
+    for name in names(8).into_iter().filter(|name| *name != lost) {
+        drain(&server, &name).await.expect("drained");
+    }
+    assert_eq!(started_on(&run(&server, request(1)).await), lost);
     server.stop().await;
 }
 
@@ -244,6 +311,31 @@ async fn calls_take_a_device_out_of_service_and_put_it_back() {
     assert_eq!((unknown.code(), info.reason.as_str()), (Code::NotFound, "DEVICE_NOT_FOUND"));
     assert_eq!(info.metadata["devices"], "cpu:0,cpu:1");
     assert_eq!(drain(&server, "").await.expect_err("no name").code(), Code::InvalidArgument);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_that_wait_for_a_drained_device_are_drawn_by_the_next_that_is_enabled() {
+    let server = Server::start(on(2, steps_of_ms(100))).await;
+    let running = fill(&server, 2).await;
+    let waiting = create(&server, request(1), None).await.expect("accepted");
+    // Both are taken out of service, which the running jobs hold up.
+    let calls = ["cpu:0", "cpu:1"].map(|name| {
+        let mut system = system(&server);
+        tokio::spawn(async move { system.drain_device(DrainDeviceRequest { name: name.into() }).await })
+    });
+    until_devices(&server, |devices| devices.iter().all(|device| device.state() == DeviceState::Draining)).await;
+    for job_id in running {
+        server.jobs().cancel_job(CancelJobRequest { job_id }).await.expect("there");
+    }
+    for call in calls {
+        let device = call.await.expect("no panic").expect("drained").into_inner().device.expect("a device");
+        assert_eq!(device.state(), DeviceState::Drained);
+    }
+    assert_eq!(job(&server, &waiting).await.state(), JobState::Queued);
+    enable(&server, "cpu:1").await.expect("enabled");
+    let done = ended(&server, &waiting).await;
+    assert_eq!((done.state(), short(&done.device)), (JobState::Completed, "cpu:1"));
     server.stop().await;
 }
 
