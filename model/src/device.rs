@@ -1,6 +1,9 @@
 //! Choosing the device and the floating-point precision, without ever touching a driver that is not there.
 
+use std::cell::OnceCell;
+
 use burn::tensor::{DType, Device};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use sakuga_model_core::{DeviceChoice, Precision};
 
 use crate::error::DeviceError;
@@ -34,6 +37,37 @@ impl OpenDevice {
 /// Whether a device is the CPU, where burn runs each elementwise operation on one core and copies are cheap.
 pub(crate) fn is_cpu(device: &Device) -> bool {
     *device == Device::flex()
+}
+
+/// The number of GPUs; 0 in a program without GPU code.
+pub fn gpu_count() -> usize {
+    #[cfg(feature = "cuda")]
+    return Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len();
+    #[cfg(not(feature = "cuda"))]
+    0
+}
+
+thread_local! {
+    /// The pool that the thread computes with, if it is not the one of all threads. It ends with the thread.
+    static POOL: OnceCell<ThreadPool> = const { OnceCell::new() };
+}
+
+/// Makes the calling thread compute on the CPU with so many cores, itself included, from now on. Other threads are not affected.
+/// A second call of the same thread does nothing.
+///
+/// # Errors
+///
+/// The system provides no threads.
+pub(crate) fn use_cores(cores: usize) -> Result<(), DeviceError> {
+    POOL.with(|pool| {
+        if pool.get().is_some() {
+            return Ok(());
+        }
+        let built = ThreadPoolBuilder::new().num_threads(cores.max(1)).use_current_thread().build();
+        let built = built.map_err(|error| DeviceError::NoThreads { cores, reason: error.to_string() })?;
+        _ = pool.set(built);
+        Ok(())
+    })
 }
 
 /// Opens a device. Without a precision it is bf16 on a GPU and f32 on the CPU, whose kernels would convert bf16 on every call.
@@ -98,6 +132,19 @@ mod tests {
         assert_eq!(open(DeviceChoice::Cpu, None).unwrap().precision, Precision::F32);
         let open = open(DeviceChoice::Cpu, Some(Precision::Bf16)).unwrap();
         assert_eq!((open.precision, open.name.as_str()), (Precision::Bf16, "cpu"));
+    }
+
+    #[test]
+    fn a_thread_computes_with_the_cores_that_it_is_given() {
+        let cores = || std::thread::spawn(rayon::current_num_threads).join().unwrap();
+        let all = cores();
+        let own = std::thread::spawn(|| {
+            (use_cores(3).unwrap(), use_cores(5).unwrap());
+            let index = rayon::join(rayon::current_thread_index, || ()).0;
+            (rayon::current_num_threads(), index)
+        });
+        assert_eq!(own.join().unwrap(), (3, Some(0)), "the thread itself is one of them");
+        assert_eq!(cores(), all, "other threads are not affected");
     }
 
     #[test]

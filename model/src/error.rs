@@ -44,6 +44,14 @@ pub enum DeviceError {
         /// What is missing.
         reason: String,
     },
+    /// The system provides no threads for the CPU's cores.
+    #[error("no threads for {cores} cores: {reason}")]
+    NoThreads {
+        /// How many cores.
+        cores: usize,
+        /// What the system says.
+        reason: String,
+    },
 }
 
 /// Everything wrong with one configuration file, collected before reporting.

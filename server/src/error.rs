@@ -98,6 +98,14 @@ pub(crate) enum ServerError {
         request_id: String,
         job_id: String,
     },
+    /// There is no such device.
+    #[error("there is no device `{name}`; there are {}", .known.join(", "))]
+    UnknownDevice {
+        /// What was asked for.
+        name: String,
+        /// The devices of the server.
+        known: Vec<String>,
+    },
     /// There is no such job.
     #[error("there is no job `{0}`; it never existed, was deleted, or was too old to be kept")]
     UnknownJob(String),

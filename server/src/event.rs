@@ -1,5 +1,6 @@
 //! What a job reports to its readers: a closed set of events, numbered from 0, with exactly one terminal event at the end.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -32,7 +33,7 @@ pub(crate) enum EventBody {
     },
     /// The job waits.
     Queued {
-        /// Jobs before this one, the running one included.
+        /// Jobs before this one, the running ones included; 0: a device is free for it.
         position: usize,
         /// When it will probably start, if anything was measured.
         eta: Option<Duration>,
@@ -42,8 +43,11 @@ pub(crate) enum EventBody {
         /// The attempt that comes.
         attempt: u32,
     },
-    /// The job has the device.
-    Started,
+    /// The job has a device.
+    Started {
+        /// The device's full name.
+        device: Arc<str>,
+    },
     /// A part of the pipeline begins.
     Stage {
         /// The part.
@@ -115,7 +119,7 @@ impl EventBody {
             EventBody::Accepted { .. }
             | EventBody::Queued { .. }
             | EventBody::Requeued { .. }
-            | EventBody::Started
+            | EventBody::Started { .. }
             | EventBody::Stage { .. }
             | EventBody::Step { .. }
             | EventBody::Profile(_)

@@ -12,8 +12,8 @@
 //!    [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a `job::Job` with a
 //!    journal and waits in `scheduler/queue.rs`.
-//! 5. `scheduler/worker.rs`, on the one thread that owns the models, loads the job's model if it is not on the device, for
-//!    which `models/table.rs` says what is evicted. Then it passes the job's
+//! 5. `scheduler/state/pool.rs` says which device the job is for. `scheduler/worker.rs`, on the one thread that owns the models on
+//!    that device, loads the job's model if it is not there, for which `models/table.rs` says what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`. `engine/burn.rs` opens models, or `engine/scripted.rs` in tests.
 //! 6. `encoder/finish.rs` turns the pixels into files on its own thread (`picture.rs`), `encoder/sink.rs` puts them into
@@ -33,7 +33,8 @@
 //! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
 //! API: the calls of gRPC in another form.
 //! `estimate` says what jobs take, from measurements of those that were drawn.
-//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
+//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are,
+//! `devices` says which devices there are, and
 //! `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together, [`config`] reads the options. `metrics` counts,
 //! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]
 //! works on the data folder of a server that is stopped. Errors are `error::ServerError` until `wire::status` turns them
@@ -62,6 +63,7 @@ mod assets;
 pub mod auth;
 mod background;
 pub mod config;
+mod devices;
 mod encoder;
 pub mod engine;
 mod error;

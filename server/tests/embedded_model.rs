@@ -14,8 +14,8 @@ use sakuga_proto::generation::v1::{
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{self as model, ModelState};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_proto::system::v1::{ListModelsRequest, Model};
-use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
+use sakuga_proto::system::v1::{DrainDeviceRequest, EnableDeviceRequest, ListModelsRequest, Model};
+use sakuga_server::config::{ConfiguredModel, DevicesChoice, EngineChoice, ModelsConfig};
 use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 
@@ -252,7 +252,13 @@ fn two_models(cache_dir: &std::path::Path, device_budget: Option<u64>) -> Config
         ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Burn(options) }
     };
     let models = vec![named("one"), named("two")];
-    let models = ModelsConfig { models, device_budget, host_budget: Some(0), adapters: None };
+    let models = ModelsConfig {
+        models,
+        device_budget,
+        host_budget: Some(0),
+        adapters: None,
+        devices: DevicesChoice::List(vec![DeviceChoice::Cpu]),
+    };
     Config { models, ..Config::default() }
 }
 
@@ -301,4 +307,37 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
 async fn statuses(server: &TestServer) -> Vec<model::ModelStatus> {
     let mut models = ModelServiceClient::new(server.channel.clone());
     models.list_models(model::ListModelsRequest {}).await.expect("an answer").into_inner().models
+}
+
+/// Two engines on the CPU, with half of its cores each, draw what one engine draws with all of them, bit for bit.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_engines_draw_the_pixels_of_one() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let server = TestServer::start(config(cache.path())).await;
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    let expected = pixels(&draw(&mut client, 2, 5).await);
+    drop(client);
+    server.stop().await;
+
+    let mut config = config(cache.path());
+    config.models.devices = "cpu,cpu".parse().expect("a list of devices");
+    let server = TestServer::start(config).await;
+    let client = GenerationServiceClient::new(server.channel.clone());
+    let drawing = || {
+        let mut client = client.clone();
+        tokio::spawn(async move { draw(&mut client, 2, 5).await })
+    };
+    // At once, and on each alone.
+    for job in [drawing(), drawing(), drawing()] {
+        assert_eq!(pixels(&job.await.expect("no panic")), expected);
+    }
+    let mut system = SystemServiceClient::new(server.channel.clone());
+    for (drained, other) in [("cpu:0", "cpu:1 1/2 of the cores"), ("cpu:1", "cpu:0 1/2 of the cores")] {
+        system.drain_device(DrainDeviceRequest { name: drained.into() }).await.expect("drained");
+        let events = drawing().await.expect("no panic");
+        assert_eq!((started(&events).device.as_str(), pixels(&events)), (other, expected.clone()));
+        system.enable_device(EnableDeviceRequest { name: drained.into() }).await.expect("enabled");
+    }
+    drop((client, system));
+    server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! `sakuga info`: version, limits, models and device of a server.
+//! `sakuga info`: version, limits, models and devices of a server.
 
 use std::time::Duration;
 
@@ -8,11 +8,12 @@ use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1 as model;
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase, Model,
-    SamplingDefaults, WatchGpuStatsRequest,
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListDevicesRequest, ListDevicesResponse, ListModelsRequest,
+    ListModelsResponse, LoadingPhase, Model, SamplingDefaults, WatchGpuStatsRequest,
 };
 use serde_json::json;
 
+use super::devices;
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::models;
@@ -28,15 +29,16 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Show a server
 ///
-/// Prints version, device, limits, queue, loading times, compute paths, models, and one sample of the device.
+/// Prints version, devices, limits, queue, loading times, compute paths, models, and one sample of the first device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub(crate) struct InfoArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Print one JSON object: {"address", "server", "models", "states", "device"}, each part as protobuf JSON; "states" says
-    /// where the weights of the models are; it is null if the server does not say that, and "device" if it has no sample
+    /// Print one JSON object: {"address", "server", "models", "states", "device", "devices"}, each part as protobuf JSON; "states"
+    /// says where the weights of the models are; it and "devices" are null if the server does not say that, and "device" if it
+    /// has no sample
     #[arg(long)]
     json: bool,
 }
@@ -48,6 +50,8 @@ struct Info {
     /// `None`: the server has no ModelService.
     states: Option<model::ListModelsResponse>,
     device: Option<GpuStats>,
+    /// `None`: the server does not list its devices.
+    devices: Option<ListDevicesResponse>,
 }
 
 /// Runs the command.
@@ -56,6 +60,7 @@ pub(crate) fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit
     if arguments.json {
         let unreadable = |error: json::JsonError| Failure::not_json(error);
         let device = info.device.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
+        let devices = info.devices.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
         let states = info.states.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
         output::print_json(&json!({
             "address": info.address,
@@ -63,6 +68,7 @@ pub(crate) fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit
             "models": json::dynamic(&info.models).map_err(unreadable)?,
             "states": states,
             "device": device,
+            "devices": devices,
         }))?;
     } else {
         output::print(describe(&info, terminal))?;
@@ -78,7 +84,9 @@ async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
     let states = server::answer(&client, client.models().list_models(model::ListModelsRequest {})).await.ok();
     // A server without statistics is described without them.
     let device = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&client)).await.ok().flatten();
-    Ok(Info { address: client.address().to_owned(), server, models, states, device })
+    // An older server has one device.
+    let devices = server::answer(&client, client.system().list_devices(ListDevicesRequest {})).await.ok();
+    Ok(Info { address: client.address().to_owned(), server, models, states, device, devices })
 }
 
 async fn sample(client: &Client) -> Option<GpuStats> {
@@ -94,7 +102,10 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     let mut fact = |name: &str, value: String| lines.push(format!("  {:<14} {}", one_line(name), one_line(&value)));
     fact("version", server.version.clone());
     fact("engine", format!("{}, {}", server.engine, server.precision));
-    fact("device", server.device.clone());
+    match info.devices.as_ref().map(|listed| listed.devices.as_slice()) {
+        Some(devices @ [_, _, ..]) => devices.iter().for_each(|device| fact("device", devices::line(device))),
+        _ => fact("device", server.device.clone()),
+    }
     if let Some(device) = &info.device {
         fact("now", device_line(device));
     }

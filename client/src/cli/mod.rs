@@ -11,6 +11,7 @@ mod assets;
 mod bench;
 mod check;
 mod clock;
+mod devices;
 mod estimate;
 mod estimated_time;
 mod event_log;
@@ -50,7 +51,7 @@ use terminal::Terminal;
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
 /// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `estimate`, `jobs`, `models`,
-/// `adapters`, `assets`, `top`, `info` and `bench` do.
+/// `devices`, `adapters`, `assets`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -73,6 +74,7 @@ enum Command {
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
     Models(models::ModelsArguments),
+    Devices(devices::DevicesArguments),
     Adapters(adapters::AdaptersArguments),
     Assets(assets::AssetsArguments),
     Top(top::TopArguments),
@@ -141,6 +143,7 @@ impl Command {
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Models(arguments) => models::run(&arguments),
+            Self::Devices(arguments) => devices::run(&arguments),
             Self::Adapters(arguments) => adapters::run(&arguments),
             Self::Assets(arguments) => assets::run(&arguments),
             Self::Top(arguments) => top::run(&arguments, terminal),

@@ -220,9 +220,11 @@ pub(crate) fn device_line(stats: &GpuStats) -> String {
     if !stats.throttle_reasons.is_empty() {
         parts.push(format!("throttled by {}", stats.throttle_reasons.join(", ")));
     }
+    // One of several engines on the CPU is named.
+    let host = if stats.device.contains(':') { stats.device.as_str() } else { "host" };
     let name = match (stats.name.as_str(), is_host) {
-        ("", true) => "host".to_owned(),
-        (name, true) => format!("host {name}"),
+        ("", true) => host.to_owned(),
+        (name, true) => format!("{host} {name}"),
         (name, false) => format!("GPU {} {name}", stats.device_index),
     };
     one_line(&format!("{name}: {}", if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }))

@@ -23,8 +23,10 @@ use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::{Character, Diagnostic, Prompt as TypedPrompt, Severity};
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
-    Activity, GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse,
-    WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    Activity, DisableDeviceRequest, DisableDeviceResponse, DrainDeviceRequest, DrainDeviceResponse,
+    EnableDeviceRequest, EnableDeviceResponse, GetServerInfoRequest, GetServerInfoResponse, GpuStats,
+    ListDevicesRequest, ListDevicesResponse, ListModelsRequest, ListModelsResponse, WatchActivityRequest,
+    WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use sakuga_client::proto::text::is_invisible;
 use tokio::net::TcpListener;
@@ -219,6 +221,25 @@ impl SystemService for Hostile {
         _: Request<WatchActivityRequest>,
     ) -> Result<Response<Self::WatchActivityStream>, Status> {
         Ok(Response::new(one(WatchActivityResponse { activity: Some(fill(&Activity::default())) })))
+    }
+
+    async fn list_devices(&self, _: Request<ListDevicesRequest>) -> Result<Response<ListDevicesResponse>, Status> {
+        Ok(Response::new(fill(&ListDevicesResponse::default())))
+    }
+
+    async fn drain_device(&self, _: Request<DrainDeviceRequest>) -> Result<Response<DrainDeviceResponse>, Status> {
+        Err(refusal())
+    }
+
+    async fn disable_device(
+        &self,
+        _: Request<DisableDeviceRequest>,
+    ) -> Result<Response<DisableDeviceResponse>, Status> {
+        Err(refusal())
+    }
+
+    async fn enable_device(&self, _: Request<EnableDeviceRequest>) -> Result<Response<EnableDeviceResponse>, Status> {
+        Err(refusal())
     }
 }
 

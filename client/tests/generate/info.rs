@@ -5,10 +5,11 @@ use std::process::Stdio;
 
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
-    Activity, ComputePath, ElementTags, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits,
-    ListModelsRequest, ListModelsResponse, LoadingPhase, MemoryPool, Model, ModelVocabulary, ProcessMemory,
-    SamplingDefaults, StatsSource, TextEncoder, TrainedSize, WatchActivityRequest, WatchActivityResponse,
-    WatchGpuStatsRequest, WatchGpuStatsResponse,
+    Activity, ComputePath, Device, DeviceState, DisableDeviceRequest, DisableDeviceResponse, DrainDeviceRequest,
+    DrainDeviceResponse, ElementTags, EnableDeviceRequest, EnableDeviceResponse, GetServerInfoRequest,
+    GetServerInfoResponse, GpuStats, Limits, ListDevicesRequest, ListDevicesResponse, ListModelsRequest,
+    ListModelsResponse, LoadingPhase, MemoryPool, Model, ModelVocabulary, ProcessMemory, SamplingDefaults, StatsSource,
+    TextEncoder, TrainedSize, WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -26,6 +27,17 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// A message, and then silence.
 fn one<T: Send + 'static>(message: T) -> Messages<T> {
     Box::pin(tokio_stream::once(Ok(message)).chain(tokio_stream::pending()))
+}
+
+fn device(name: &str, state: DeviceState) -> Device {
+    Device {
+        name: name.to_owned(),
+        full_name: format!("{name} NVIDIA X"),
+        state: state.into(),
+        failure: if state == DeviceState::Lost { "no\u{1b}[2J driver".to_owned() } else { String::new() },
+        jobs: 12,
+        ..Device::default()
+    }
 }
 
 #[tonic::async_trait]
@@ -124,6 +136,34 @@ impl SystemService for System {
         };
         Ok(Response::new(one(WatchActivityResponse { activity: Some(activity) })))
     }
+
+    async fn list_devices(&self, _: Request<ListDevicesRequest>) -> Result<Response<ListDevicesResponse>, Status> {
+        Ok(Response::new(ListDevicesResponse {
+            devices: vec![device("cuda:0", DeviceState::Serving), device("cuda:1", DeviceState::Lost)],
+        }))
+    }
+
+    async fn drain_device(
+        &self,
+        request: Request<DrainDeviceRequest>,
+    ) -> Result<Response<DrainDeviceResponse>, Status> {
+        Ok(Response::new(DrainDeviceResponse {
+            device: Some(device(&request.into_inner().name, DeviceState::Drained)),
+        }))
+    }
+
+    async fn disable_device(
+        &self,
+        request: Request<DisableDeviceRequest>,
+    ) -> Result<Response<DisableDeviceResponse>, Status> {
+        Ok(Response::new(DisableDeviceResponse {
+            device: Some(device(&request.into_inner().name, DeviceState::Disabled)),
+        }))
+    }
+
+    async fn enable_device(&self, _: Request<EnableDeviceRequest>) -> Result<Response<EnableDeviceResponse>, Status> {
+        Err(Status::permission_denied("enabling needs the scope admin"))
+    }
 }
 
 /// A server that accepts every call and answers none.
@@ -158,6 +198,25 @@ impl SystemService for Silent {
     ) -> Result<Response<Self::WatchActivityStream>, Status> {
         std::future::pending().await
     }
+
+    async fn list_devices(&self, _: Request<ListDevicesRequest>) -> Result<Response<ListDevicesResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn drain_device(&self, _: Request<DrainDeviceRequest>) -> Result<Response<DrainDeviceResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn disable_device(
+        &self,
+        _: Request<DisableDeviceRequest>,
+    ) -> Result<Response<DisableDeviceResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn enable_device(&self, _: Request<EnableDeviceRequest>) -> Result<Response<EnableDeviceResponse>, Status> {
+        std::future::pending().await
+    }
 }
 
 async fn info(address: &str, arguments: &[&str]) -> Run {
@@ -184,6 +243,8 @@ async fn a_server_is_described() {
         .says("attention      burn (the driver is too old)")
         .says("the weights are random")
         .says("3500.0 million parameters")
+        .says("device         cuda:0 NVIDIA X: serving, 12 jobs")
+        .says("device         cuda:1 NVIDIA X: lost, 12 jobs, no")
         .says("gemma3         reads 512 tokens")
         .says("1024x1024, up to 4.2 megapixels in multiples of 16 px")
         .says("trained with   1 tag, up to 4 characters, 320x192")
@@ -194,6 +255,7 @@ async fn a_server_is_described() {
     assert_eq!(object["server"]["limits"]["maxSteps"], 200);
     assert_eq!(object["models"]["models"][0]["defaultSize"], 1024);
     assert_eq!(object["device"]["utilizationPercent"], 51.0);
+    assert_eq!(object["devices"]["devices"][1]["state"], "DEVICE_STATE_LOST");
 }
 
 #[tokio::test]
@@ -210,4 +272,29 @@ async fn a_server_that_does_not_answer_ends_the_command() {
 async fn another_kind_of_server_is_reported() {
     let fake = Fake::playing(vec![]).await;
     info(&fake.address.to_string(), &[]).await.expect(3).says("UNIMPLEMENTED").says("is not Sakuga");
+}
+
+#[tokio::test]
+async fn devices_are_listed_and_taken_out_of_service() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tonic::transport::Server::builder().add_service(SystemServiceServer::new(System));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let devices = async |arguments: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = command(directory.path());
+        command.arg("devices").args(arguments).env("SAKUGA_SERVER", &address).stdin(Stdio::null());
+        collect(tokio::process::Command::from(command).output().await.unwrap())
+    };
+    let run = devices(&[]).await;
+    run.expect(0);
+    assert!(
+        run.stdout.starts_with("cuda:0 NVIDIA X  serving  12 jobs\ncuda:1 NVIDIA X  lost     12 jobs, no"),
+        "{run:#?}"
+    );
+    assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");
+    assert_eq!(devices(&["list", "--json"]).await.expect(0).json()["devices"][0]["jobs"], "12");
+    assert_eq!(devices(&["drain", "cuda:1"]).await.expect(0).stdout, "cuda:1 NVIDIA X  drained  12 jobs\n");
+    assert_eq!(devices(&["disable", "cuda:1", "--json"]).await.expect(0).json()["state"], "DEVICE_STATE_DISABLED");
+    devices(&["enable", "cuda:1"]).await.expect(3).says("enabling needs the scope admin");
 }

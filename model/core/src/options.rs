@@ -10,6 +10,8 @@ use crate::{DeviceChoice, LoraChoice, Precision};
 pub struct ModelOptions {
     /// Where the networks run.
     pub device: DeviceChoice,
+    /// How many cores an engine on the CPU computes with; `None`: all. The thread that opens the model must be the one that uses it.
+    pub cores: Option<usize>,
     /// The floating-point precision; `None`: bf16 on a GPU, f32 on the CPU.
     pub precision: Option<Precision>,
     /// The checkpoint's folder or file; `None`: the embedded model.

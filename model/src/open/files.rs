@@ -83,6 +83,9 @@ impl ModelFiles {
     pub fn open(&self, how: OpenOptions) -> Result<OpenModel, OpenError> {
         let options = &self.options;
         let mut loading = Loading::begin();
+        if let Some(cores) = options.cores {
+            device::use_cores(cores)?;
+        }
         let device = device::open(options.device, options.precision)?;
         loading.phase("device");
         let folder = self.folder()?;

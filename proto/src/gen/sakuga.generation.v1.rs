@@ -963,7 +963,7 @@ impl ::prost::Name for Accepted {
 /// The job waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Queued {
-    /// Jobs before this one, the running one included.
+    /// Jobs before this one, the running ones included; 0: a device is free for it.
     #[prost(uint32, tag = "1")]
     pub position: u32,
     /// When it will probably start, from measured times. Absent until something was measured.
@@ -1597,7 +1597,7 @@ pub struct Job {
     /// The number that the next event will have; of an ended job, one more than its terminal event's.
     #[prost(uint64, tag = "13")]
     pub next_sequence: u64,
-    /// Jobs before this one, the running one included. Absent unless the job waits.
+    /// Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits.
     #[prost(uint32, optional, tag = "14")]
     pub queue_position: ::core::option::Option<u32>,
     /// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
@@ -1629,6 +1629,9 @@ pub struct Job {
     /// How long it took from its start to its pictures. Absent unless it is completed.
     #[prost(message, optional, tag = "23")]
     pub actual_time: ::core::option::Option<::prost_types::Duration>,
+    /// The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
+    #[prost(string, tag = "24")]
+    pub device: ::prost::alloc::string::String,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -1845,7 +1848,7 @@ pub struct Estimate {
     /// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
     #[prost(double, optional, tag = "13")]
     pub energy_joules: ::core::option::Option<f64>,
-    /// Jobs that would be before it, the running one included.
+    /// Jobs that would be before it, the running ones included; 0: a device is free for it.
     #[prost(uint32, tag = "14")]
     pub queue_position: u32,
     /// Time until it would start. Absent: a job before it is of a model that was not measured yet.

@@ -18,10 +18,10 @@ pub struct ListModelsResponse {
     /// In the order of the configuration; the first is the default.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<ModelStatus>,
-    /// Bytes that the weights of the models on the device may take together. Absent: no limit.
+    /// Bytes that the weights of the models on each device may take together. Absent: no limit.
     #[prost(uint64, optional, tag = "2")]
     pub memory_budget_bytes: ::core::option::Option<u64>,
-    /// Bytes that the copies of weights in host memory may take together.
+    /// Bytes that the copies of weights in host memory may take together, those of each device counted.
     #[prost(uint64, tag = "3")]
     pub host_memory_budget_bytes: u64,
 }
@@ -44,7 +44,7 @@ pub struct ModelStatus {
     /// Whether it draws requests that name no model.
     #[prost(bool, tag = "2")]
     pub is_default: bool,
-    /// Where its weights are.
+    /// Where its weights are: on the device where a job of it can begin soonest.
     #[prost(enumeration = "ModelState", tag = "3")]
     pub state: i32,
     /// Why it could not be loaded. Only with `MODEL_STATE_FAILED`.
@@ -71,6 +71,9 @@ pub struct ModelStatus {
     /// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
     #[prost(uint32, tag = "11")]
     pub learned_jobs: u32,
+    /// The names of the devices that it is loaded on, such as `cuda:0`.
+    #[prost(string, repeated, tag = "12")]
+    pub devices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for ModelStatus {
     const NAME: &'static str = "ModelStatus";
@@ -432,7 +435,7 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "ListModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+        /// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
         /// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
         /// again.
         pub async fn load_model(
@@ -459,7 +462,7 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "LoadModel"));
             self.inner.unary(req, path, codec).await
         }
-        /// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+        /// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
         /// model loads it again.
         pub async fn unload_model(
             &mut self,
@@ -535,7 +538,7 @@ pub mod model_service_server {
             tonic::Response<crate::model::v1::ListModelsResponse>,
             tonic::Status,
         >;
-        /// Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+        /// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
         /// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
         /// again.
         async fn load_model(
@@ -545,7 +548,7 @@ pub mod model_service_server {
             tonic::Response<crate::model::v1::LoadModelResponse>,
             tonic::Status,
         >;
-        /// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+        /// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
         /// model loads it again.
         async fn unload_model(
             &self,

@@ -53,6 +53,9 @@ pub struct GpuStats {
     /// Current rate that the device sends over PCIe, in bytes a second.
     #[prost(uint64, optional, tag = "17")]
     pub pcie_send_bytes_per_second: ::core::option::Option<u64>,
+    /// The server's name of the device, such as `cuda:0`. Empty: the server does not use it, or is too old to say.
+    #[prost(string, tag = "18")]
+    pub device: ::prost::alloc::string::String,
 }
 impl ::prost::Name for GpuStats {
     const NAME: &'static str = "GpuStats";
@@ -97,7 +100,8 @@ impl StatsSource {
         }
     }
 }
-/// What the server is doing, and who holds the device's memory, at one moment.
+/// What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
+/// `devices`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Activity {
     /// When it was measured.
@@ -125,6 +129,9 @@ pub struct Activity {
     /// Steps that it has.
     #[prost(uint32, tag = "8")]
     pub steps: u32,
+    /// The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+    #[prost(message, repeated, tag = "9")]
+    pub devices: ::prost::alloc::vec::Vec<DeviceActivity>,
 }
 impl ::prost::Name for Activity {
     const NAME: &'static str = "Activity";
@@ -134,6 +141,44 @@ impl ::prost::Name for Activity {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.system.v1.Activity".into()
+    }
+}
+/// What one device is doing at one moment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct DeviceActivity {
+    /// The device, such as `cuda:0`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether it takes jobs.
+    #[prost(enumeration = "DeviceState", tag = "2")]
+    pub state: i32,
+    /// Its memory as the engine manages it. Empty: the engine does not know.
+    #[prost(message, repeated, tag = "3")]
+    pub pools: ::prost::alloc::vec::Vec<MemoryPool>,
+    /// Its memory by process. Empty if the driver does not report it.
+    #[prost(message, repeated, tag = "4")]
+    pub processes: ::prost::alloc::vec::Vec<ProcessMemory>,
+    /// The job that has it. Empty: none, or one of another owner.
+    #[prost(string, tag = "5")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+    #[prost(string, tag = "6")]
+    pub stage: ::prost::alloc::string::String,
+    /// Steps of it that are done.
+    #[prost(uint32, tag = "7")]
+    pub step: u32,
+    /// Steps that it has.
+    #[prost(uint32, tag = "8")]
+    pub steps: u32,
+}
+impl ::prost::Name for DeviceActivity {
+    const NAME: &'static str = "DeviceActivity";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.DeviceActivity".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.DeviceActivity".into()
     }
 }
 /// Memory of the device that the engine has taken for one purpose.
@@ -231,6 +276,51 @@ impl ::prost::Name for ComputePath {
         "/sakuga.system.v1.ComputePath".into()
     }
 }
+/// Whether a device takes jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum DeviceState {
+    /// Never sent.
+    Unspecified = 0,
+    /// It takes jobs.
+    Serving = 1,
+    /// It was taken out of service and finishes its last job.
+    Draining = 2,
+    /// It takes no jobs; its models are in its memory.
+    Drained = 3,
+    /// It takes no jobs, and no model is in its memory.
+    Disabled = 4,
+    /// It failed. The server tries every 10 s to open it again.
+    Lost = 5,
+}
+impl DeviceState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "DEVICE_STATE_UNSPECIFIED",
+            Self::Serving => "DEVICE_STATE_SERVING",
+            Self::Draining => "DEVICE_STATE_DRAINING",
+            Self::Drained => "DEVICE_STATE_DRAINED",
+            Self::Disabled => "DEVICE_STATE_DISABLED",
+            Self::Lost => "DEVICE_STATE_LOST",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "DEVICE_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "DEVICE_STATE_SERVING" => Some(Self::Serving),
+            "DEVICE_STATE_DRAINING" => Some(Self::Draining),
+            "DEVICE_STATE_DRAINED" => Some(Self::Drained),
+            "DEVICE_STATE_DISABLED" => Some(Self::Disabled),
+            "DEVICE_STATE_LOST" => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}
 /// Asks for a description of the server.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
@@ -250,7 +340,7 @@ pub struct GetServerInfoResponse {
     /// Version of the program.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
-    /// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
+    /// The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all.
     #[prost(string, tag = "2")]
     pub device: ::prost::alloc::string::String,
     /// How tensors are computed: `bf16`, `f32` or `fp8`.
@@ -565,7 +655,7 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
-    /// Also the other devices of the machine, each with its own message.
+    /// Also the server's other devices and then those of the machine that it does not use, each with its own message.
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }
@@ -630,6 +720,176 @@ impl ::prost::Name for WatchActivityResponse {
         "/sakuga.system.v1.WatchActivityResponse".into()
     }
 }
+/// Asks for the devices.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListDevicesRequest {}
+impl ::prost::Name for ListDevicesRequest {
+    const NAME: &'static str = "ListDevicesRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ListDevicesRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ListDevicesRequest".into()
+    }
+}
+/// The devices.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListDevicesResponse {
+    /// In the order of the configuration.
+    #[prost(message, repeated, tag = "1")]
+    pub devices: ::prost::alloc::vec::Vec<Device>,
+}
+impl ::prost::Name for ListDevicesResponse {
+    const NAME: &'static str = "ListDevicesResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ListDevicesResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ListDevicesResponse".into()
+    }
+}
+/// A device of the server. One engine draws on it, one job at a time.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Device {
+    /// Names it in calls, such as `cuda:0`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+    #[prost(string, tag = "2")]
+    pub full_name: ::prost::alloc::string::String,
+    /// Whether it takes jobs.
+    #[prost(enumeration = "DeviceState", tag = "3")]
+    pub state: i32,
+    /// Why it is lost. Only with `DEVICE_STATE_LOST`.
+    #[prost(string, tag = "4")]
+    pub failure: ::prost::alloc::string::String,
+    /// The models that are loaded on it, the one that was used last at the end.
+    #[prost(string, repeated, tag = "5")]
+    pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The job that has it. Empty: none, or one of another owner.
+    #[prost(string, tag = "6")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Jobs that it has taken since the start of the server.
+    #[prost(uint64, tag = "7")]
+    pub jobs: u64,
+    /// How often it was lost, by an error of the device or because its engine hung, since the start of the server.
+    #[prost(uint64, tag = "8")]
+    pub losses: u64,
+}
+impl ::prost::Name for Device {
+    const NAME: &'static str = "Device";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.Device".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.Device".into()
+    }
+}
+/// Drains a device.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainDeviceRequest {
+    /// The device's name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DrainDeviceRequest {
+    const NAME: &'static str = "DrainDeviceRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.DrainDeviceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.DrainDeviceRequest".into()
+    }
+}
+/// The device is drained.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DrainDeviceResponse {
+    /// The device as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub device: ::core::option::Option<Device>,
+}
+impl ::prost::Name for DrainDeviceResponse {
+    const NAME: &'static str = "DrainDeviceResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.DrainDeviceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.DrainDeviceResponse".into()
+    }
+}
+/// Drains a device and frees its memory.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisableDeviceRequest {
+    /// The device's name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for DisableDeviceRequest {
+    const NAME: &'static str = "DisableDeviceRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.DisableDeviceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.DisableDeviceRequest".into()
+    }
+}
+/// The device is disabled.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DisableDeviceResponse {
+    /// The device as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub device: ::core::option::Option<Device>,
+}
+impl ::prost::Name for DisableDeviceResponse {
+    const NAME: &'static str = "DisableDeviceResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.DisableDeviceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.DisableDeviceResponse".into()
+    }
+}
+/// Puts a device into service.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnableDeviceRequest {
+    /// The device's name. Required.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+impl ::prost::Name for EnableDeviceRequest {
+    const NAME: &'static str = "EnableDeviceRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.EnableDeviceRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.EnableDeviceRequest".into()
+    }
+}
+/// The device takes jobs.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EnableDeviceResponse {
+    /// The device as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub device: ::core::option::Option<Device>,
+}
+impl ::prost::Name for EnableDeviceResponse {
+    const NAME: &'static str = "EnableDeviceResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.EnableDeviceResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.EnableDeviceResponse".into()
+    }
+}
 /// How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -675,7 +935,8 @@ pub mod system_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Describes the server, its models and its device.
+    /// Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    /// `admin`.
     #[derive(Debug, Clone)]
     pub struct SystemServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -745,7 +1006,7 @@ pub mod system_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Version, device, limits and queue.
+        /// Version, first device, limits and queue.
         pub async fn get_server_info(
             &mut self,
             request: impl tonic::IntoRequest<super::GetServerInfoRequest>,
@@ -797,7 +1058,7 @@ pub mod system_service_client {
                 .insert(GrpcMethod::new("sakuga.system.v1.SystemService", "ListModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Samples of the device until the caller hangs up. A slow reader gets the newest.
+        /// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
         pub async fn watch_gpu_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchGpuStatsRequest>,
@@ -824,7 +1085,7 @@ pub mod system_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        /// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
         pub async fn watch_activity(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchActivityRequest>,
@@ -851,6 +1112,115 @@ pub mod system_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The devices of the server, whether each takes jobs, and what it has done.
+        pub async fn list_devices(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListDevicesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.system.v1.SystemService/ListDevices",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.system.v1.SystemService", "ListDevices"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+        /// the other devices; without one they keep waiting, and new ones are refused.
+        pub async fn drain_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DrainDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DrainDeviceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.system.v1.SystemService/DrainDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.system.v1.SystemService", "DrainDevice"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+        pub async fn disable_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DisableDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DisableDeviceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.system.v1.SystemService/DisableDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.system.v1.SystemService", "DisableDevice"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+        pub async fn enable_device(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EnableDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EnableDeviceResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.system.v1.SystemService/EnableDevice",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.system.v1.SystemService", "EnableDevice"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 // This file is @generated by prost-build.
@@ -868,7 +1238,7 @@ pub mod system_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with SystemServiceServer.
     #[async_trait]
     pub trait SystemService: std::marker::Send + std::marker::Sync + 'static {
-        /// Version, device, limits and queue.
+        /// Version, first device, limits and queue.
         async fn get_server_info(
             &self,
             request: tonic::Request<crate::system::v1::GetServerInfoRequest>,
@@ -893,7 +1263,7 @@ pub mod system_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Samples of the device until the caller hangs up. A slow reader gets the newest.
+        /// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
         async fn watch_gpu_stats(
             &self,
             request: tonic::Request<crate::system::v1::WatchGpuStatsRequest>,
@@ -910,7 +1280,7 @@ pub mod system_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        /// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
         async fn watch_activity(
             &self,
             request: tonic::Request<crate::system::v1::WatchActivityRequest>,
@@ -918,8 +1288,42 @@ pub mod system_service_server {
             tonic::Response<Self::WatchActivityStream>,
             tonic::Status,
         >;
+        /// The devices of the server, whether each takes jobs, and what it has done.
+        async fn list_devices(
+            &self,
+            request: tonic::Request<crate::system::v1::ListDevicesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::system::v1::ListDevicesResponse>,
+            tonic::Status,
+        >;
+        /// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+        /// the other devices; without one they keep waiting, and new ones are refused.
+        async fn drain_device(
+            &self,
+            request: tonic::Request<crate::system::v1::DrainDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::system::v1::DrainDeviceResponse>,
+            tonic::Status,
+        >;
+        /// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+        async fn disable_device(
+            &self,
+            request: tonic::Request<crate::system::v1::DisableDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::system::v1::DisableDeviceResponse>,
+            tonic::Status,
+        >;
+        /// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+        async fn enable_device(
+            &self,
+            request: tonic::Request<crate::system::v1::EnableDeviceRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::system::v1::EnableDeviceResponse>,
+            tonic::Status,
+        >;
     }
-    /// Describes the server, its models and its device.
+    /// Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    /// `admin`.
     #[derive(Debug)]
     pub struct SystemServiceServer<T> {
         inner: Arc<T>,
@@ -1183,6 +1587,195 @@ pub mod system_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.system.v1.SystemService/ListDevices" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListDevicesSvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::UnaryService<crate::system::v1::ListDevicesRequest>
+                    for ListDevicesSvc<T> {
+                        type Response = crate::system::v1::ListDevicesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::system::v1::ListDevicesRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::list_devices(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListDevicesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.system.v1.SystemService/DrainDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct DrainDeviceSvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::UnaryService<crate::system::v1::DrainDeviceRequest>
+                    for DrainDeviceSvc<T> {
+                        type Response = crate::system::v1::DrainDeviceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::system::v1::DrainDeviceRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::drain_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DrainDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.system.v1.SystemService/DisableDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct DisableDeviceSvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::UnaryService<
+                        crate::system::v1::DisableDeviceRequest,
+                    > for DisableDeviceSvc<T> {
+                        type Response = crate::system::v1::DisableDeviceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::system::v1::DisableDeviceRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::disable_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DisableDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.system.v1.SystemService/EnableDevice" => {
+                    #[allow(non_camel_case_types)]
+                    struct EnableDeviceSvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::UnaryService<crate::system::v1::EnableDeviceRequest>
+                    for EnableDeviceSvc<T> {
+                        type Response = crate::system::v1::EnableDeviceResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::system::v1::EnableDeviceRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::enable_device(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EnableDeviceSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

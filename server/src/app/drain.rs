@@ -42,7 +42,7 @@ impl App {
             _retention,
             ..
         } = self;
-        let names = Arc::new(HealthNames::new(&context.models));
+        let names = Arc::new(HealthNames::new(&context.models, &context.scheduler.device_statuses().borrow()));
         let mirror = mirror_status(&context.scheduler, health.clone(), names.clone()).await;
         let corruption = context.jobs.corruption();
         tokio::select! {

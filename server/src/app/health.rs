@@ -1,4 +1,5 @@
-//! What the health service reports: the state of the engine and of each model, for the server, its services and the models.
+//! What the health service reports: the state of the engines, of each device and of each model, for the server, its services, the
+//! devices and the models.
 
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::model::v1::model_service_server::ModelServiceServer;
 use sakuga_proto::prompt::v1::prompt_service_server::PromptServiceServer;
 use sakuga_proto::system::v1::system_service_server::SystemServiceServer;
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::devices::{DeviceState, DeviceStatus};
 use crate::models::{Catalog, ModelState, ModelStatus};
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::assets::AssetCalls;
@@ -33,19 +34,24 @@ const ALWAYS: [&str; 4] = [
 /// The server as a whole (the empty name), and the services that need the engine.
 const WITH_ENGINE: [&str; 3] = ["", GenerationServiceServer::<Generation>::NAME, JobServiceServer::<JobCalls>::NAME];
 
-/// The names that the health service knows: the server, each service, and `model/NAME` of each model.
+/// The names that the health service knows: the server, each service, `model/NAME` of each model and `device/NAME` of each device.
 pub(super) struct HealthNames {
     /// In the order of the configuration.
     models: Vec<String>,
+    devices: Vec<String>,
 }
 
 impl HealthNames {
-    pub(super) fn new(models: &Catalog) -> Self {
-        Self { models: models.iter().map(|model| format!("model/{}", model.name())).collect() }
+    pub(super) fn new(models: &Catalog, devices: &[DeviceStatus]) -> Self {
+        Self {
+            models: models.iter().map(|model| format!("model/{}", model.name())).collect(),
+            devices: devices.iter().map(|device| format!("device/{}", device.info.name)).collect(),
+        }
     }
 
     fn all(&self) -> Vec<&str> {
-        ALWAYS.into_iter().chain(WITH_ENGINE).chain(self.models.iter().map(String::as_str)).collect()
+        let named = self.models.iter().chain(&self.devices).map(String::as_str);
+        ALWAYS.into_iter().chain(WITH_ENGINE).chain(named).collect()
     }
 
     /// Every name with the same status.
@@ -53,9 +59,14 @@ impl HealthNames {
         self.all().into_iter().map(|name| (name, status)).collect()
     }
 
-    /// The status of every name that depends on the engine. A model that is not on the device serves too: it is loaded for
-    /// its next job. One that could not be loaded does not.
-    fn statuses(&self, engine: &EngineStatus, models: &[ModelStatus]) -> Vec<(&str, ServingStatus)> {
+    /// The status of every name that depends on an engine. A model that is on no device serves too: it is loaded for its next
+    /// job. One that could not be loaded does not, nor does a device that takes no jobs.
+    fn statuses(
+        &self,
+        engine: &EngineStatus,
+        models: &[ModelStatus],
+        devices: &[DeviceStatus],
+    ) -> Vec<(&str, ServingStatus)> {
         let serving = |is_serving| if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
         let has_engine = *engine == EngineStatus::Serving;
         let whole = WITH_ENGINE.into_iter().map(|name| (name, serving(has_engine)));
@@ -63,39 +74,40 @@ impl HealthNames {
             let has_failed = matches!(model.state, ModelState::Failed(_));
             (name.as_str(), serving(has_engine && !has_failed))
         });
-        whole.chain(each).collect()
+        let devices = self.devices.iter().zip(devices);
+        let devices = devices.map(|(name, device)| (name.as_str(), serving(device.state == DeviceState::Serving)));
+        whole.chain(each).chain(devices).collect()
     }
 }
 
-/// Reports the state of the engine and the models, now and whenever it changes, until the handle is dropped.
+/// Reports the state of the engines, the models and the devices, now and whenever it changes, until the handle is dropped.
 pub(super) async fn mirror_status(
     scheduler: &Scheduler,
     health: HealthReporter,
     names: Arc<HealthNames>,
 ) -> AbortOnDropHandle<()> {
     let (mut engine, mut models) = (scheduler.engine_status(), scheduler.model_statuses());
+    let mut devices = scheduler.device_statuses();
     report(&health, &names.all_with(ServingStatus::Serving)).await;
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut reported = Vec::new();
         loop {
-            let now = names.statuses(&engine.borrow_and_update(), &models.borrow_and_update());
+            let now =
+                names.statuses(&engine.borrow_and_update(), &models.borrow_and_update(), &devices.borrow_and_update());
             // The state of a model changes with every job; its health rarely does.
             let changed = difference(&now, &reported);
             report(&health, &changed).await;
             reported = now;
-            if !either_changed(&mut engine, &mut models).await {
+            let is_changed = tokio::select! {
+                changed = engine.changed() => changed.is_ok(),
+                changed = models.changed() => changed.is_ok(),
+                changed = devices.changed() => changed.is_ok(),
+            };
+            if !is_changed {
                 return;
             }
         }
     }))
-}
-
-/// Waits for a change; false if there will be none.
-async fn either_changed<A, B>(one: &mut watch::Receiver<A>, other: &mut watch::Receiver<B>) -> bool {
-    tokio::select! {
-        changed = one.changed() => changed.is_ok(),
-        changed = other.changed() => changed.is_ok(),
-    }
 }
 
 /// Reports that nothing is served any more.

@@ -1,6 +1,7 @@
 //! The composition root: creates the parts of the server in their order and connects them.
 
 mod drain;
+mod engines;
 mod error;
 mod health;
 mod listen;
@@ -24,11 +25,12 @@ pub use self::error::AppError;
 use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::config::Config;
+use crate::devices::{DeviceId, DeviceStatus};
 use crate::encoder::Encoder;
 use crate::gpu::{DeviceSample, Sampler, Subscription};
 use crate::job::HeldImages;
 use crate::jobs::{Dependencies, Jobs};
-use crate::metrics::{Metrics, QueueFigures};
+use crate::metrics::{DeviceFigures, Metrics, QueueFigures};
 use crate::models::{Catalog, ModelState, ModelStatus};
 use crate::openai::{self, OpenAi};
 use crate::retention::RetentionGate;
@@ -39,7 +41,7 @@ use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError, StoreFault};
 use crate::studio::api::{ApiLayer, Route};
 use crate::studio::layer::StudioLayer;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{ActivityProbe, Telemetry};
 use crate::trace::Observer;
 use crate::transport::connection::Connections;
 use crate::transport::credentials::Credentials;
@@ -132,11 +134,10 @@ impl App {
         warn_about_exposure(&config, &credentials);
 
         let before_engine = begun.elapsed();
-        let Opened { thread, table, models, probe, device_memory } =
-            models::open(&config, &metrics, before_engine).await?;
+        let Opened { devices, models, probes, device_memory } = models::open(&config, &metrics, before_engine).await?;
         let adapters = open_adapters(config.models.adapters.clone(), &models).await?;
-        let (limits, memory_budget) = (config.limits, table.budget());
-        let sampler = Arc::new(Sampler::start(probe)?);
+        let (limits, memory_budget) = (config.limits, models::budget(&devices));
+        let sampler = Arc::new(Sampler::start(probes)?);
         let writer = Arc::new(StoreWriter::start(store)?);
         let assets = {
             let (place, writer, settings) = (config.jobs.place.clone(), writer.clone(), config.jobs.assets.clone());
@@ -149,8 +150,7 @@ impl App {
         let encoder = Encoder::start(artifacts.clone(), gate.clone(), artifact_fault.clone(), Handle::current())?;
         let telemetry = Telemetry::default();
         let model_metrics = metrics.models.clone();
-        let scheduler =
-            Scheduler::start(thread, table, encoder, sampler.clone(), telemetry.clone(), model_metrics, &limits);
+        let scheduler = Scheduler::start(devices, encoder, sampler.clone(), telemetry.clone(), model_metrics, &limits);
         let scheduler = Arc::new(scheduler);
         let jobs = Jobs::new(Dependencies {
             models: models.clone(),
@@ -173,7 +173,9 @@ impl App {
         let failed = |error| AppError::Recover(OpenError { place: place.clone(), error });
         jobs.recover().await.map_err(failed)?;
         let (newest, latest_sample) = watch::channel(None);
-        let heartbeat = sampler.subscribe(HEARTBEAT, move |sample| _ = newest.send_replace(Some(sample.clone())));
+        let heartbeat = sampler.subscribe(DeviceId::FIRST, HEARTBEAT, move |sample| {
+            newest.send_replace(Some(sample.clone()));
+        });
         let context = Arc::new(Context {
             jobs: jobs.clone(),
             assets: assets.clone(),
@@ -305,34 +307,47 @@ fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
     Err(AppError::Collector(format!("{endpoint}: this program was built without the feature `otlp`")))
 }
 
-/// The text of the page of metrics: counters, and the queue, the memory and the device at the moment.
+/// The text of the page of metrics: counters, and the queue, the memory and the devices at the moment.
 fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
     let live = context.scheduler.live().count();
     let (status, models) = (context.scheduler.engine_status(), context.scheduler.model_statuses());
+    let devices = context.scheduler.device_statuses();
     let (observer, sampler) = (context.activity.clone(), context.sampler.clone());
     Box::new(move || {
         let (metrics, observer, sampler) = (metrics.clone(), observer.clone(), sampler.clone());
-        let (live, status, models) = (live.clone(), status.clone(), models.clone());
+        let (live, status, models, devices) = (live.clone(), status.clone(), models.clone(), devices.clone());
         Box::pin(async move {
-            let sample = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&sampler)).await.ok().flatten();
+            let samples = tokio::time::timeout(SAMPLE_TIMEOUT, samples(&sampler)).await.ok().flatten();
             let is_loaded = |model: &ModelStatus| (model.name.clone(), model.state == ModelState::Loaded);
             let queue = QueueFigures {
                 live: *live.borrow(),
                 is_serving: *status.borrow() == EngineStatus::Serving,
                 models: models.borrow().iter().map(is_loaded).collect(),
+                devices: device_figures(&devices.borrow(), &observer),
             };
-            metrics.page(queue, &observer.pools(), sample.as_ref())
+            metrics.page(queue, &samples.unwrap_or_default())
         })
     })
 }
 
-async fn sample(sampler: &Sampler) -> Option<DeviceSample> {
+fn device_figures(statuses: &[DeviceStatus], probe: &ActivityProbe) -> Vec<DeviceFigures> {
+    let seen = probe.snapshot().devices;
+    let devices = DeviceId::all(statuses.len()).zip(statuses).zip(seen);
+    let figures = devices.map(|((id, status), seen)| DeviceFigures {
+        status: status.clone(),
+        is_busy: seen.running.is_some(),
+        pools: probe.pools(id),
+    });
+    figures.collect()
+}
+
+async fn samples(sampler: &Sampler) -> Option<Vec<DeviceSample>> {
     let (sender, receiver) = oneshot::channel();
     let mut sender = Some(sender);
-    let _subscription = sampler.subscribe(Duration::from_secs(3600), move |sample| {
+    let _subscription = sampler.subscribe_own(Duration::from_secs(3600), move |samples| {
         if let Some(sender) = sender.take() {
-            // The receiver is gone if the sample came too late.
-            let _ = sender.send(sample.clone());
+            // The receiver is gone if the samples came too late.
+            let _ = sender.send(samples.own.to_vec());
         }
     });
     receiver.await.ok()

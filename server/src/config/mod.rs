@@ -4,6 +4,7 @@
 //! value of which layer is in force, and this module makes a [`Config`] of them.
 
 mod check;
+mod devices;
 mod jobs;
 mod layers;
 mod model;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, Command, FromArgMatches as _};
 
+pub use self::devices::DevicesChoice;
 pub use self::jobs::JobsConfig;
 pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};

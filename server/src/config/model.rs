@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 #[cfg(feature = "burn")]
 use sakuga_model_core::ModelOptions;
-use sakuga_model_core::{DeviceChoice, LoraChoice, Precision, WarmUp, limits};
+use sakuga_model_core::{LoraChoice, Precision, WarmUp, limits};
 
+use super::devices::DevicesChoice;
 use crate::engine::scripted::Script;
 use crate::gpu;
 use crate::models::{MODEL_NAME_BYTES_MAX, MemoryBudget, has_name_letters};
@@ -21,12 +22,14 @@ use crate::user_folder::BaseFolder;
 pub struct ModelsConfig {
     /// The models; the first is the default.
     pub models: Vec<ConfiguredModel>,
-    /// Bytes of the device's memory that all weights may take; `None`: no limit.
+    /// Bytes of each device's memory that all weights may take; `None`: no limit.
     pub device_budget: Option<u64>,
-    /// Bytes of host memory that copies of weights may take; `None`: half of the host's memory.
+    /// Bytes of host memory that copies of weights may take, for all devices; `None`: half of the host's memory.
     pub host_budget: Option<u64>,
     /// The folder of the adapters that requests may use.
     pub adapters: Option<PathBuf>,
+    /// The devices; each has all models.
+    pub devices: DevicesChoice,
 }
 
 /// A model, and the engine that runs it.
@@ -39,18 +42,23 @@ pub struct ConfiguredModel {
 }
 
 impl From<EngineChoice> for ModelsConfig {
-    /// One model, under its own name, without a budget.
+    /// One model, under its own name, without a budget, on the device that the engine names.
     fn from(engine: EngineChoice) -> Self {
+        let devices = match &engine {
+            EngineChoice::Scripted(_) => DevicesChoice::default(),
+            #[cfg(feature = "burn")]
+            EngineChoice::Burn(options) => DevicesChoice::List(vec![options.device]),
+        };
         let models = vec![ConfiguredModel { name: None, engine }];
-        Self { models, device_budget: None, host_budget: None, adapters: None }
+        Self { models, device_budget: None, host_budget: None, adapters: None, devices }
     }
 }
 
 impl ModelsConfig {
-    /// What weights may take. Without a limit on the device there are no copies in host memory.
-    pub(crate) fn budget(&self) -> MemoryBudget {
+    /// What weights may take on each of so many devices. Without a limit on the device there are no copies in host memory.
+    pub(crate) fn budget(&self, devices: usize) -> MemoryBudget {
         let host = || self.host_budget.or_else(|| gpu::host_memory_bytes().map(|bytes| bytes / 2)).unwrap_or(0);
-        let host_bytes = if self.device_budget.is_some() { host() } else { 0 };
+        let host_bytes = if self.device_budget.is_some() { host() / devices.max(1) as u64 } else { 0 };
         MemoryBudget { device_bytes: self.device_budget, host_bytes }
     }
 }
@@ -60,7 +68,7 @@ impl ModelsConfig {
 pub enum EngineChoice {
     /// Gradients on a timetable.
     Scripted(Script),
-    /// The model.
+    /// The model. Its device is the one of [`ModelsConfig::devices`].
     #[cfg(feature = "burn")]
     Burn(ModelOptions),
 }
@@ -78,10 +86,12 @@ pub(super) struct EngineSettings {
     /// clients.
     #[arg(long, value_name = "burn|scripted", hide_possible_values = true, value_enum, default_value = if cfg!(feature = "burn") { "burn" } else { "scripted" })]
     engine: EngineKind,
-    /// The device. `auto` is the first GPU if this program was built with GPU code, else the CPU; a machine without the
-    /// GPU that was built for is an error, never a silent fallback to the CPU.
-    #[arg(long, value_name = "auto|cpu|cuda:N", default_value = "auto", value_parser = device)]
-    device: DeviceChoice,
+    /// The devices that jobs are drawn on: one, or a list separated by commas, such as `cuda:0,cuda:1`. Each has an engine with
+    /// all models, and all take jobs from one queue. `auto` is the first GPU if this program was built with GPU code, else the
+    /// CPU; `all` is every GPU, else the CPU. A machine without the GPU that was built for is an error, never a silent fallback
+    /// to the CPU. `cpu,cpu` are two engines on the CPU with half of its cores each.
+    #[arg(long, value_name = "auto|all|cpu|cuda:N,cuda:N", default_value = "auto", value_parser = read_devices)]
+    device: DevicesChoice,
     /// How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` computes the denoiser's matrix products
     /// in 8 bits (e4m3, a scale for each token and each output) and everything else in bf16; it needs an NVIDIA GPU of compute
     /// capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is missing.
@@ -100,14 +110,14 @@ pub(super) struct EngineSettings {
     /// default $XDG_DATA_HOME/sakuga/models, or ~/.local/share/sakuga/models.
     #[arg(long = "models", value_name = "FOLDER")]
     models_folder: Option<PathBuf>,
-    /// Device memory that the weights of all models may take together, such as 24GiB. If a job needs a model that has no
+    /// Memory of each device that the weights of all models may take together, such as 24GiB. If a job needs a model that has no
     /// room, the models that have not been used for the longest time are evicted to host memory or, if that is full,
     /// dropped, to be read from their files again. Only weights count: leave room for what jobs need. At the start models are
     /// loaded in order, as far as there is room. By default there is no limit, and all models stay loaded.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     memory_budget: Option<u64>,
-    /// Host memory that copies of weights may take together with --memory-budget, such as 64GiB. A copy is made when a model
-    /// is loaded, is page-locked, and stays until the model is unloaded. By default half of the host's memory; 0MiB: no
+    /// Host memory that copies of weights may take together with --memory-budget, such as 64GiB; each device has an equal part of
+    /// it. A copy is made when a model is loaded, is page-locked, and stays until the model is unloaded. By default half of the host's memory; 0MiB: no
     /// copies. On the CPU none are made.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     host_memory_budget: Option<u64>,
@@ -169,8 +179,8 @@ fn model(text: &str) -> Result<NamedCheckpoint, String> {
     Ok(NamedCheckpoint { name: name.map(str::to_owned), path: path.into() })
 }
 
-fn device(text: &str) -> Result<DeviceChoice, String> {
-    read(text, "is not a device; write `auto`, `cpu` or `cuda:N` with N counted from 0")
+fn read_devices(text: &str) -> Result<DevicesChoice, String> {
+    text.parse()
 }
 
 fn precision(text: &str) -> Result<Bound<Precision>, String> {
@@ -282,7 +292,7 @@ impl EngineSettings {
         };
         let models = self.models.iter().enumerate().map(configured).collect();
         let (device_budget, host_budget) = (self.memory_budget, self.host_memory_budget);
-        ModelsConfig { models, device_budget, host_budget, adapters: self.adapters }
+        ModelsConfig { models, device_budget, host_budget, adapters: self.adapters, devices: self.device }
     }
 
     #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine reads no checkpoint"))]
@@ -299,7 +309,6 @@ impl EngineSettings {
             let refiner = self.refiners.iter().find(|refiner| self.place_of(refiner) == Some(place));
             let default_cache = || BaseFolder::Cache.of_sakuga(environment).filter(|_| model.is_none());
             return EngineChoice::Burn(ModelOptions {
-                device: self.device,
                 precision: self.precision,
                 cache_dir: self.cache_dir.clone().or_else(default_cache),
                 model,
@@ -309,6 +318,7 @@ impl EngineSettings {
                 warm_up: self.warm_up.clone(),
                 pixels_max,
                 offload_text_encoder: self.offload_text_encoder,
+                ..ModelOptions::default()
             });
         }
         let default = Script::default();
@@ -366,7 +376,7 @@ mod tests {
     fn copies_in_host_memory_need_a_budget_of_the_device() {
         let config = |device_budget, host_budget| {
             let config = ModelsConfig::from(EngineChoice::Scripted(Script::default()));
-            ModelsConfig { device_budget, host_budget, ..config }.budget()
+            ModelsConfig { device_budget, host_budget, ..config }.budget(1)
         };
         assert_eq!(config(None, Some(5)), MemoryBudget::default());
         assert_eq!(config(Some(9), Some(5)), MemoryBudget { device_bytes: Some(9), host_bytes: 5 });

@@ -1,5 +1,6 @@
 //! [`FinishTask`]: encodes, stores and announces the pictures of a job.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use crate::estimate::JobMeasurements;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings};
 use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
-use crate::picture;
+use crate::picture::{self, TextChunk};
 use crate::wire::metadata;
 
 /// Learns how long the pictures of a job took to become files, and returns what was measured of it.
@@ -20,6 +21,8 @@ pub(crate) type OnEncoded = Box<dyn FnOnce(&JobRequest, Duration) -> JobMeasurem
 /// A job whose pictures are drawn.
 pub(crate) struct FinishTask {
     pub job: Job,
+    /// The full name of the device that drew it.
+    pub device: Arc<str>,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,
     /// What each of them reused; empty: nothing.
@@ -38,18 +41,27 @@ pub(crate) struct FinishTask {
 
 impl FinishTask {
     pub(super) fn run(self, sink: &ArtifactSink) {
-        let FinishTask { job, images, reused, timings, queued, load_model, steps_done, on_encoded } = self;
+        let FinishTask { job, device, images, reused, timings, queued, load_model, steps_done, on_encoded } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         let pass = job.request.spec.passes().count() as u32;
         job.events.publish(EventBody::Stage { stage: Stage::EncodeImage, pass });
         sink.gate.wait_for_room(&job.handle);
         let begun = Instant::now();
+        let texts = match job.request.texts.on(&device) {
+            Ok(texts) => texts,
+            Err(error) => {
+                tracing::error!(%error, "failed");
+                job.events.publish(EventBody::Failed(error));
+                return;
+            }
+        };
         let mut finished = Vec::with_capacity(images.len());
         let drawn = job.request.spec.drawn();
         for ((position, index), picture) in drawn.iter().copied().enumerate().zip(images) {
             if job.handle.cancel_reason().is_none() {
-                match store(&job, position, index, (&picture, reused.get(position)), sink) {
+                let texts = texts.get(position).map_or(&[][..], Vec::as_slice);
+                match store(&job, index, (&picture, reused.get(position)), texts, sink) {
                     Ok(image) => {
                         finished.push(image);
                         continue;
@@ -88,15 +100,15 @@ impl FinishTask {
     }
 }
 
-/// Encodes and stores a picture, the one at `position` of those that are drawn.
+/// Encodes and stores a picture.
 fn store(
     job: &Job,
-    position: usize,
     image_index: u32,
     picture: (&Rgb8, Option<&EvaluationReuse>),
+    texts: &[TextChunk],
     sink: &ArtifactSink,
 ) -> Result<FinishedImage, ServerError> {
-    let (file, image) = encode(job, position, picture)?;
+    let (file, image) = encode(picture, texts)?;
     sink.put(&job.handle, image_index, file)?;
     Ok(image)
 }
@@ -110,12 +122,11 @@ fn announce(job: &Job, image_index: u32, total_size: u64) {
 }
 
 fn encode(
-    job: &Job,
-    position: usize,
     (picture, reused): (&Rgb8, Option<&EvaluationReuse>),
+    texts: &[TextChunk],
 ) -> Result<(Bytes, FinishedImage), ServerError> {
     let internal = |error: &dyn std::error::Error| ServerError::Internal(error.to_string());
-    let mut texts = job.request.texts.get(position).cloned().unwrap_or_default();
+    let mut texts = texts.to_vec();
     if let Some(reused) = reused {
         texts.push(metadata::reuse_chunk(reused).map_err(|error| internal(&error))?);
     }

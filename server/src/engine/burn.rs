@@ -16,6 +16,11 @@ pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
     Arc::new(Source(ModelFiles::new(options)))
 }
 
+/// The number of GPUs; 0 in a program without GPU code.
+pub(crate) fn gpu_count() -> usize {
+    sakuga_model::device::gpu_count()
+}
+
 /// States errors in terms of this program's options.
 struct Source(ModelFiles);
 

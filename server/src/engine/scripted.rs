@@ -103,19 +103,30 @@ pub enum Fault {
 
 /// A model that follows `script`: its jobs count on when it is opened again.
 pub fn source(script: Script) -> Arc<dyn ModelSource> {
-    Arc::new(ScriptedSource {
-        script: Arc::new(script),
-        jobs: Arc::default(),
-        openings: AtomicU64::new(0),
-        has_host_copy: AtomicBool::new(false),
-    })
+    new_source(&Arc::new(script), &Arc::default())
+}
+
+/// The same model on so many devices. Their jobs and openings count together: a fault happens once, on the device that has the job.
+pub fn sources(script: Script, devices: usize) -> Vec<Arc<dyn ModelSource>> {
+    let (script, counts) = (Arc::new(script), Arc::default());
+    (0..devices).map(|_| new_source(&script, &counts)).collect()
+}
+
+fn new_source(script: &Arc<Script>, counts: &Arc<Counts>) -> Arc<dyn ModelSource> {
+    Arc::new(ScriptedSource { script: script.clone(), counts: counts.clone(), has_host_copy: AtomicBool::new(false) })
+}
+
+/// What happened to a model so far.
+#[derive(Default)]
+struct Counts {
+    jobs: AtomicU64,
+    /// How often it was opened.
+    openings: AtomicU64,
 }
 
 struct ScriptedSource {
     script: Arc<Script>,
-    jobs: Arc<AtomicU64>,
-    /// How often it was opened.
-    openings: AtomicU64,
+    counts: Arc<Counts>,
     /// Whether it pretends to have a copy of its weights in host memory.
     has_host_copy: AtomicBool,
 }
@@ -132,7 +143,7 @@ impl ModelSource for ScriptedSource {
     }
 
     fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError> {
-        let opening = self.openings.fetch_add(1, Ordering::Relaxed) + 1;
+        let opening = self.counts.openings.fetch_add(1, Ordering::Relaxed) + 1;
         if self.script.load_ms > 0 && !self.has_host_copy.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(self.script.load_ms));
         }
@@ -148,7 +159,7 @@ impl ModelSource for ScriptedSource {
             adapters: Some(Arc::new(adapters::Headers)),
             model: Box::new(ScriptedModel {
                 script: self.script.clone(),
-                jobs: self.jobs.clone(),
+                counts: self.counts.clone(),
                 memory,
                 applied: Vec::new(),
             }),
@@ -201,7 +212,7 @@ fn info(script: &Script) -> EngineInfo {
 
 struct ScriptedModel {
     script: Arc<Script>,
-    jobs: Arc<AtomicU64>,
+    counts: Arc<Counts>,
     memory: figures::Memory,
     /// The adapters of the last job.
     applied: Vec<AdapterChoice>,
@@ -210,7 +221,7 @@ struct ScriptedModel {
 impl ImageModel for ScriptedModel {
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let begun = Instant::now();
-        let job = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
+        let job = self.counts.jobs.fetch_add(1, Ordering::Relaxed) + 1;
         let stopped = |after_step| Ok(Outcome::Stopped { after_step });
         let _taken = self.memory.take(spec);
         if self.applied != spec.adapters {

@@ -24,6 +24,8 @@ pub(crate) struct DeviceSample {
     pub device_index: u32,
     /// The device's name.
     pub name: Arc<str>,
+    /// The server's name of the device; empty if it does not use it.
+    pub device: Arc<str>,
     /// Busy share, in percent.
     pub utilization_percent: Option<f32>,
     /// Busy share of the memory interface, in percent.
@@ -73,6 +75,7 @@ impl Default for DeviceSample {
             source: StatsSource::Host,
             device_index: 0,
             name: "".into(),
+            device: "".into(),
             utilization_percent: None,
             memory_utilization_percent: None,
             memory_used_bytes: None,
@@ -101,7 +104,7 @@ pub(crate) enum StatsSource {
 
 /// Takes samples.
 pub(crate) trait Probe: Send {
-    /// A sample of the engine's device, now.
+    /// A sample of its device, now.
     fn sample(&mut self) -> DeviceSample;
 
     /// Samples of the machine's other devices.
@@ -110,7 +113,10 @@ pub(crate) trait Probe: Send {
     }
 }
 
-/// The probe for an engine's device: NVML for `cuda:N` if the library is installed, else the host.
+/// The probe of a device of the server, under the server's name for it.
+pub(crate) type NamedProbe = (Arc<str>, Box<dyn Probe>);
+
+/// The probe for a device: NVML for `cuda:N` if the library is installed, else the host.
 pub(crate) fn probe(device: &str) -> Box<dyn Probe> {
     let index = device.strip_prefix("cuda:").and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     if let Some(index) = index {

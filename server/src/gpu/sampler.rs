@@ -6,16 +6,27 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{DeviceSample, Probe};
+use super::{DeviceSample, NamedProbe};
+use crate::devices::DeviceId;
 use crate::limits::Limits;
 
 /// Samples of one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Devices<'a> {
-    /// The engine's device.
-    pub own: &'a DeviceSample,
-    /// The machine's other devices.
+pub(crate) struct Samples<'a> {
+    /// The devices of the server, in the order of the configuration.
+    pub own: &'a [DeviceSample],
+    /// The machine's other devices; empty unless they are subscribed to.
     pub others: &'a [DeviceSample],
+}
+
+/// What a subscriber gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    One(DeviceId),
+    /// All devices of the server.
+    Own,
+    /// Those and the machine's other devices.
+    All,
 }
 
 /// The thread that samples. Dropping it ends the thread.
@@ -30,13 +41,13 @@ pub(crate) struct Subscription {
     id: u64,
 }
 
-type Deliver = Box<dyn FnMut(&Devices<'_>) + Send>;
+type Deliver = Box<dyn FnMut(&Samples<'_>) + Send>;
 
 struct Subscriber {
     id: u64,
     interval: Duration,
     due: Instant,
-    wants_others: bool,
+    wanted: Wanted,
     deliver: Deliver,
 }
 
@@ -54,43 +65,58 @@ struct Shared {
 }
 
 impl Sampler {
-    /// Starts the thread.
+    /// Starts the thread. `probes` are those of the server's devices, in the order of the configuration.
     ///
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub(crate) fn start(probe: Box<dyn Probe>) -> std::io::Result<Self> {
+    pub(crate) fn start(probes: Vec<NamedProbe>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let thread =
-            thread::Builder::new().name("sakuga-stats".into()).spawn(move || sample_until_closed(&own, probe))?;
+            thread::Builder::new().name("sakuga-stats".into()).spawn(move || sample_until_closed(&own, probes))?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Hands `deliver` a sample at once and then every `interval`, on the sampler's thread: it must not wait.
+    /// Passes a sample of one device to `deliver` at once and then every `interval`, on the sampler's thread: it must not wait.
     pub(crate) fn subscribe(
         &self,
+        device: DeviceId,
         interval: Duration,
         mut deliver: impl FnMut(&DeviceSample) + Send + 'static,
     ) -> Subscription {
-        self.enlist(interval, false, Box::new(move |devices| deliver(devices.own)))
+        let deliver = move |samples: &Samples<'_>| {
+            if let [sample] = samples.own {
+                deliver(sample);
+            }
+        };
+        self.enlist(interval, Wanted::One(device), Box::new(deliver))
     }
 
-    /// The same with the machine's other devices.
+    /// The same with all devices of the server.
+    pub(crate) fn subscribe_own(
+        &self,
+        interval: Duration,
+        deliver: impl FnMut(&Samples<'_>) + Send + 'static,
+    ) -> Subscription {
+        self.enlist(interval, Wanted::Own, Box::new(deliver))
+    }
+
+    /// The same with all devices of the machine.
     pub(crate) fn subscribe_all(
         &self,
         interval: Duration,
-        deliver: impl FnMut(&Devices<'_>) + Send + 'static,
+        deliver: impl FnMut(&Samples<'_>) + Send + 'static,
     ) -> Subscription {
-        self.enlist(interval, true, Box::new(deliver))
+        self.enlist(interval, Wanted::All, Box::new(deliver))
     }
 
-    fn enlist(&self, interval: Duration, wants_others: bool, deliver: Deliver) -> Subscription {
+    fn enlist(&self, interval: Duration, wanted: Wanted, deliver: Deliver) -> Subscription {
         let interval = interval.max(Limits::STATS_INTERVAL_MIN);
         let mut subscribers = self.shared.subscribers.lock();
         let id = subscribers.next_id;
         subscribers.next_id += 1;
-        subscribers.list.push(Subscriber { id, interval, due: Instant::now(), wants_others, deliver });
+        subscribers.list.push(Subscriber { id, interval, due: Instant::now(), wanted, deliver });
         drop(subscribers);
         self.shared.changed.notify_one();
         Subscription { shared: self.shared.clone(), id }
@@ -114,7 +140,7 @@ impl Drop for Sampler {
     }
 }
 
-fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
+fn sample_until_closed(shared: &Shared, mut probes: Vec<NamedProbe>) {
     loop {
         let mut subscribers = shared.subscribers.lock();
         loop {
@@ -130,20 +156,60 @@ fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
             }
         }
         let now = Instant::now();
-        let wants_others = subscribers.list.iter().any(|one| one.wants_others && one.due <= now);
+        let wanted: Vec<Wanted> = subscribers.list.iter().filter(|one| one.due <= now).map(|one| one.wanted).collect();
         drop(subscribers);
-        let own = probe.sample();
-        let others = if wants_others { probe.others() } else { Vec::new() };
-        let devices = Devices { own: &own, others: &others };
+        let round = Round::take(&mut probes, &wanted);
         for subscriber in shared.subscribers.lock().list.iter_mut().filter(|one| one.due <= now) {
-            // It subscribed to all devices during this round; the next round includes it.
-            if subscriber.wants_others && !wants_others {
-                continue;
-            }
-            (subscriber.deliver)(&devices);
+            // It subscribed during this round; the next round includes it.
+            let Some(samples) = round.of(subscriber.wanted) else { continue };
+            (subscriber.deliver)(&samples);
             subscriber.due = next_due(subscriber.due, subscriber.interval, Instant::now());
         }
     }
+}
+
+/// The samples of one moment that somebody wants.
+struct Round {
+    /// By device; a device that nobody wants is left out.
+    some: Vec<(DeviceId, DeviceSample)>,
+    /// All devices of the server, if somebody wants them.
+    own: Option<Vec<DeviceSample>>,
+    others: Option<Vec<DeviceSample>>,
+}
+
+impl Round {
+    fn take(probes: &mut [NamedProbe], wanted: &[Wanted]) -> Self {
+        let wants_own = wanted.iter().any(|wanted| matches!(wanted, Wanted::Own | Wanted::All));
+        let is_wanted = |id| wants_own || wanted.contains(&Wanted::One(id));
+        let sampled = DeviceId::all(probes.len()).zip(probes.iter_mut()).filter(|(id, _)| is_wanted(*id));
+        let some: Vec<_> =
+            sampled.map(|(id, (name, probe))| (id, DeviceSample { device: name.clone(), ..probe.sample() })).collect();
+        let own = wants_own.then(|| some.iter().map(|(_, sample)| sample.clone()).collect());
+        let others = wanted.contains(&Wanted::All).then(|| others(probes, &some));
+        Self { some, own, others }
+    }
+
+    /// What a subscriber gets; `None`: it was not taken.
+    fn of(&self, wanted: Wanted) -> Option<Samples<'_>> {
+        match wanted {
+            Wanted::One(device) => {
+                let (_, sample) = self.some.iter().find(|(id, _)| *id == device)?;
+                Some(Samples { own: std::slice::from_ref(sample), others: &[] })
+            }
+            Wanted::Own => Some(Samples { own: self.own.as_deref()?, others: &[] }),
+            Wanted::All => Some(Samples { own: self.own.as_deref()?, others: self.others.as_deref()? }),
+        }
+    }
+}
+
+/// The devices of the machine that are not the server's. A probe knows all but its own.
+fn others(probes: &mut [NamedProbe], own: &[(DeviceId, DeviceSample)]) -> Vec<DeviceSample> {
+    let mut others = probes.first_mut().map(|(_, probe)| probe.others()).unwrap_or_default();
+    let is_own = |other: &DeviceSample| {
+        own.iter().any(|(_, own)| (own.source, own.device_index) == (other.source, other.device_index))
+    };
+    others.retain(|other| !is_own(other));
+    others
 }
 
 /// When the sample after the one at `due` is due. The time of sampling does not add up: one interval after `due`, or one
@@ -158,6 +224,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
+    use crate::gpu::Probe;
 
     struct Counting(u32);
 
@@ -170,12 +237,15 @@ mod tests {
 
     #[test]
     fn subscribers_get_samples_at_their_own_rate_until_they_leave() {
-        let sampler = Sampler::start(Box::new(Counting(0))).expect("a thread");
+        let sampler = Sampler::start(vec![("cpu".into(), Box::new(Counting(0)))]).expect("a thread");
+        let device = DeviceId::FIRST;
         let (fast, heard_fast) = mpsc::channel();
         let (slow, heard_slow) = mpsc::channel();
         let begun = Instant::now();
-        let _slow = sampler.subscribe(Duration::from_secs(3600), move |sample| slow.send(sample.device_index).unwrap());
-        let subscription = sampler.subscribe(Duration::ZERO, move |_| fast.send(()).unwrap());
+        let _slow = sampler.subscribe(device, Duration::from_secs(3600), move |sample| {
+            slow.send(sample.device_index).unwrap();
+        });
+        let subscription = sampler.subscribe(device, Duration::ZERO, move |_| fast.send(()).unwrap());
         for _ in 0..3 {
             heard_fast.recv_timeout(Duration::from_secs(10)).expect("a sample");
         }
@@ -185,28 +255,49 @@ mod tests {
         assert_eq!(heard_slow.try_iter().count(), 1);
     }
 
-    struct Pair;
+    /// A board of a machine with three.
+    struct Board(u32);
 
-    impl Probe for Pair {
+    impl Board {
+        fn sample_of(device_index: u32) -> DeviceSample {
+            DeviceSample { device_index, ..DeviceSample::default() }
+        }
+    }
+
+    impl Probe for Board {
         fn sample(&mut self) -> DeviceSample {
-            DeviceSample::default()
+            Self::sample_of(self.0)
         }
 
         fn others(&mut self) -> Vec<DeviceSample> {
-            vec![DeviceSample { device_index: 1, ..DeviceSample::default() }]
+            (0..3).filter(|index| *index != self.0).map(Self::sample_of).collect()
         }
     }
 
     #[test]
-    fn the_other_devices_come_to_those_who_ask() {
-        let sampler = Sampler::start(Box::new(Pair)).expect("a thread");
-        let (sender, heard) = mpsc::channel();
-        let _subscription = sampler.subscribe_all(Duration::ZERO, move |devices| {
-            // The receiver is gone if the test has ended.
-            _ = sender.send(devices.others.iter().map(|sample| sample.device_index).collect::<Vec<_>>());
+    fn each_subscriber_gets_the_devices_that_it_wants() {
+        let sampler =
+            Sampler::start(vec![("cuda:2".into(), Box::new(Board(2))), ("cuda:0".into(), Box::new(Board(0)))]);
+        let sampler = sampler.expect("a thread");
+        let indices = |samples: &[DeviceSample]| samples.iter().map(|sample| sample.device_index).collect::<Vec<_>>();
+        let (sender, received) = mpsc::channel();
+        let (all, own, one) = (sender.clone(), sender.clone(), sender);
+        // The receiver is gone if the test has ended.
+        let _all = sampler.subscribe_all(Duration::ZERO, move |samples| {
+            _ = all.send(("all", indices(samples.own), indices(samples.others)));
         });
-        for _ in 0..2 {
-            assert_eq!(heard.recv_timeout(Duration::from_secs(10)).expect("samples"), [1]);
+        let _own = sampler.subscribe_own(Duration::ZERO, move |samples| {
+            _ = own.send(("own", indices(samples.own), indices(samples.others)));
+        });
+        let _one = sampler.subscribe(DeviceId::all(2).last().expect("two"), Duration::ZERO, move |sample| {
+            _ = one.send(("one", vec![sample.device_index], Vec::new()));
+        });
+        let mut seen = [0; 3];
+        while seen.contains(&0) {
+            let message = received.recv_timeout(Duration::from_secs(10)).expect("samples");
+            let expected = [("all", vec![2, 0], vec![1]), ("own", vec![2, 0], vec![]), ("one", vec![0], vec![])];
+            let place = expected.iter().position(|expected| *expected == message);
+            seen[place.unwrap_or_else(|| panic!("{message:?}"))] += 1;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::devices::DeviceId;
 use crate::gpu::{self, DeviceSample, Sampler, StatsSource};
 
 /// Samples over which the cost is measured: three seconds.
@@ -16,9 +17,9 @@ fn cpu_time() -> Option<Duration> {
 
 /// The sampler's share of a core at ten samples a second, if the system tells, and the last sample.
 fn share_of_a_core(device: &str) -> (Option<f64>, DeviceSample) {
-    let sampler = Sampler::start(gpu::probe(device)).expect("a thread");
+    let sampler = Sampler::start(vec![(device.into(), gpu::probe(device))]).expect("a thread");
     let (sender, times) = mpsc::channel();
-    let subscription = sampler.subscribe(Duration::from_millis(100), move |sample| {
+    let subscription = sampler.subscribe(DeviceId::FIRST, Duration::from_millis(100), move |sample| {
         // The receiver is gone once the test has ended.
         _ = sender.send((Instant::now(), cpu_time(), sample.clone()));
     });

@@ -8,4 +8,4 @@ mod request;
 pub(crate) use handle::JobHandle;
 pub(crate) use held_images::HeldImages;
 pub(crate) use live::{Job, LiveJobs};
-pub(crate) use request::{JobRequest, Priority};
+pub(crate) use request::{JobRequest, PictureTexts, Priority};

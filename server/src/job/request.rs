@@ -1,11 +1,13 @@
 //! [`JobRequest`]: what a checked request asks of the engine, the scheduler and the encoder.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sakuga_model_core::GenerationSpec;
 
 use super::held_images::HeldRoom;
+use crate::error::ServerError;
 use crate::estimate::JobWork;
 use crate::models::ModelId;
 use crate::picture::TextChunk;
@@ -35,8 +37,40 @@ pub(crate) struct JobRequest {
     pub preview: PreviewPolicy,
     /// Least time between two samples of the device.
     pub stats_interval: Duration,
-    /// The text chunks of the file of each picture that is drawn.
-    pub texts: Vec<Vec<TextChunk>>,
+    /// What the files of the pictures that are drawn record.
+    pub texts: PictureTexts,
+}
+
+/// The text chunks of the files of a job's pictures, in the order of the pictures that are drawn. They name the device, which is
+/// not known before the job starts.
+#[derive(Clone)]
+pub(crate) struct PictureTexts(Arc<TextsOn>);
+
+/// Returns the text chunks of each picture on the device of this full name.
+type TextsOn = dyn Fn(&str) -> Result<Vec<Vec<TextChunk>>, ServerError> + Send + Sync;
+
+impl PictureTexts {
+    /// Those that `texts` returns for a device.
+    pub(crate) fn new(
+        texts: impl Fn(&str) -> Result<Vec<Vec<TextChunk>>, ServerError> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(texts))
+    }
+
+    /// The text chunks of each picture that this device has drawn.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Internal`].
+    pub(crate) fn on(&self, device: &str) -> Result<Vec<Vec<TextChunk>>, ServerError> {
+        (self.0)(device)
+    }
+}
+
+impl fmt::Debug for PictureTexts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PictureTexts")
+    }
 }
 
 /// A job's share of the device while other jobs wait.

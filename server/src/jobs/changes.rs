@@ -45,7 +45,12 @@ impl Alternatives<'_> {
         let dependencies = &self.jobs.dependencies;
         let info = &dependencies.models.get(self.request.model).info;
         let work = JobWork::new(spec, info, self.tokens, &self.request.preview);
-        let seconds = dependencies.scheduler.predict(self.request.model, &work, self.forecast.switches_adapters)?;
+        let seconds = dependencies.scheduler.predict(
+            self.forecast.device,
+            self.request.model,
+            &work,
+            self.forecast.switches_adapters,
+        )?;
         let time = Duration::try_from_secs_f64(seconds).ok()?;
         self.forecast.position.eta?.checked_add(self.forecast.load?)?.checked_add(time)
     }

@@ -33,7 +33,7 @@ impl Jobs {
         let policy = JobPolicy::read(options);
         let client = (caller.client.clone(), &caller.asset_owner());
         let prepared = prepare(&self.dependencies, JobId::new(), client, request, policy)?;
-        let Prepared { context, request, diagnostics, tokens: [prompt, negative], .. } = prepared;
+        let Prepared { request, diagnostics, tokens: [prompt, negative], .. } = prepared;
         let (forecast, refusal) = self.dependencies.scheduler.forecast(&request)?;
         let model = self.dependencies.models.get(request.model);
         let load = load(&forecast, model.weight_bytes());
@@ -64,7 +64,7 @@ impl Jobs {
         let is_guided = request.spec.sampling.guidance.is_ever_active();
         Ok(Report {
             model: model.name().to_owned(),
-            device: context.device,
+            device: self.dependencies.scheduler.device_status(forecast.device).info.full_name.to_string(),
             learned_jobs: forecast.learned_jobs,
             time,
             parts,

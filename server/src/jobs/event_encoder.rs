@@ -25,6 +25,10 @@ impl JobEventEncoder {
 
 impl EventEncoder for JobEventEncoder {
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+        if let EventBody::Started { device } = &event.body {
+            self.context.set_device(device);
+            self.setup.set_device(device);
+        }
         if let EventBody::Completed { measured, .. } = &event.body {
             let stored = measurements::to_stored(measured, &self.setup);
             self.record.set_measurements(stored);

@@ -6,11 +6,12 @@ use sakuga_model_core::EngineInfo;
 use sakuga_proto::internal::store::v1 as stored;
 
 use super::registry::Jobs;
+use crate::devices;
 use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
 use crate::models::{ModelId, ServedModel};
 use crate::wire::to_proto::{part, part_kind};
 
-/// What measurements hold for: those of another device, precision or model say nothing.
+/// What measurements hold for: those of another kind of device, another precision or model say nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
     device: String,
@@ -25,6 +26,11 @@ impl Setup {
             precision: info.precision.clone(),
             fingerprint: info.model.fingerprint.clone(),
         }
+    }
+
+    /// Notes the device that draws the job.
+    pub(super) fn set_device(&mut self, device: &str) {
+        device.clone_into(&mut self.device);
     }
 }
 
@@ -73,27 +79,29 @@ fn from_stored(job: &stored::JobMeasurements) -> JobMeasurements {
     }
 }
 
-/// The measurements of the newest jobs of each model.
+/// The measurements of the newest jobs of each model on each kind of device.
 #[derive(Debug)]
 pub(super) struct Measured {
+    /// What devices of each kind have in common.
+    kinds: Vec<String>,
     setups: Vec<(ModelId, Setup)>,
-    /// The newest job first.
-    jobs: HashMap<ModelId, Vec<JobMeasurements>>,
+    /// By the number of the kind and the model; the newest job first.
+    jobs: HashMap<(usize, ModelId), Vec<JobMeasurements>>,
 }
 
 impl Measured {
-    pub(super) fn new<'a>(models: impl Iterator<Item = &'a ServedModel>) -> Self {
+    pub(super) fn new<'a>(kinds: Vec<String>, models: impl Iterator<Item = &'a ServedModel>) -> Self {
         let setups = models.map(|model| (model.id, Setup::of(&model.info))).collect();
-        Self { setups, jobs: HashMap::new() }
+        Self { kinds, setups, jobs: HashMap::new() }
     }
 
     /// Adds a job that is older than those before, if it is of one of the models and there is room for it.
     pub(super) fn add_older(&mut self, job: &stored::JobMeasurements) {
-        let is_same = |setup: &Setup| {
-            setup.device == job.device && setup.precision == job.precision && setup.fingerprint == job.fingerprint
-        };
+        let is_same = |setup: &Setup| setup.precision == job.precision && setup.fingerprint == job.fingerprint;
         let Some((model, _)) = self.setups.iter().find(|(_, setup)| is_same(setup)) else { return };
-        let jobs = self.jobs.entry(*model).or_default();
+        let kind = devices::kind(&job.device);
+        let Some(kind) = self.kinds.iter().position(|known| known == kind) else { return };
+        let jobs = self.jobs.entry((kind, *model)).or_default();
         if jobs.len() < CAPACITY {
             jobs.push(from_stored(job));
         }
@@ -103,11 +111,16 @@ impl Measured {
 impl Jobs {
     /// Learns from the jobs of earlier runs.
     pub(super) fn restore(&self, measured: Measured) {
-        for (model, mut jobs) in measured.jobs {
+        for ((kind, model), mut jobs) in measured.jobs {
             jobs.reverse();
-            self.dependencies.scheduler.restore_measurements(model, &jobs);
+            self.dependencies.scheduler.restore_measurements(kind, model, &jobs);
             let name = self.dependencies.models.get(model).name();
-            tracing::info!(model = name, jobs = jobs.len(), "times are estimated from jobs of earlier runs");
+            tracing::info!(
+                model = name,
+                device = measured.kinds[kind],
+                jobs = jobs.len(),
+                "times are estimated from jobs of earlier runs"
+            );
         }
     }
 }
@@ -138,12 +151,15 @@ mod tests {
         stored.parts[0].kind = 999;
         assert_eq!(from_stored(&stored).parts.len(), Part::ALL.len() - 1, "a newer server wrote it");
 
-        let mut measured = Measured { setups: vec![(ModelId::DEFAULT, setup)], jobs: HashMap::new() };
+        let kinds = vec!["NVIDIA X".to_owned(), "cpu".to_owned()];
+        let mut measured = Measured { kinds, setups: vec![(ModelId::DEFAULT, setup)], jobs: HashMap::new() };
         for _ in 0..2 * CAPACITY {
             measured.add_older(&stored);
         }
-        measured.add_older(&stored::JobMeasurements { device: "cuda:0".into(), ..stored });
+        measured.add_older(&stored::JobMeasurements { device: "cuda:0".into(), ..stored.clone() });
         assert_eq!(measured.jobs.len(), 1);
-        assert_eq!(measured.jobs[&ModelId::DEFAULT].len(), CAPACITY, "bounded");
+        assert_eq!(measured.jobs[&(1, ModelId::DEFAULT)].len(), CAPACITY, "bounded");
+        measured.add_older(&stored::JobMeasurements { device: "cuda:7 NVIDIA X".into(), ..stored });
+        assert_eq!(measured.jobs[&(0, ModelId::DEFAULT)].len(), 1, "the number of the device does not matter");
     }
 }

@@ -16,10 +16,10 @@ use super::uploads::OwnFiles;
 use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
 use crate::estimate::JobWork;
-use crate::job::JobRequest;
+use crate::job::{JobRequest, PictureTexts};
 use crate::job_id::JobId;
 use crate::limits::Limits;
-use crate::request::{RequestRules, notice};
+use crate::request::{Request, RequestRules, notice};
 use crate::wire::to_proto::JobContext;
 use crate::wire::{from_proto, metadata, step_cache, to_proto};
 
@@ -65,7 +65,10 @@ pub(super) fn prepare(
     let metadata: Vec<_> =
         drawn.map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index)).collect();
     check_size(&resolved, &metadata)?;
-    let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &checked));
+    let model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
+    let quality = step_cache::promise(&model.info.model, &checked.spec().sampling);
+    let diagnostics = checked.diagnostics().to_vec();
+    let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
     let request = JobRequest {
         request_id: checked.request_id().to_owned(),
         client,
@@ -77,15 +80,22 @@ pub(super) fn prepare(
         held_images: dependencies.held_images.hold(checked.spec())?,
         preview: checked.preview(),
         stats_interval: checked.stats_interval(),
-        texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
+        texts: texts(checked, metadata.clone()),
     };
     let device = model.info.device.clone();
-    let model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
-    let quality = step_cache::promise(&model.info.model, &checked.spec().sampling);
-    let diagnostics = checked.diagnostics().to_vec();
-    let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
     let context = JobContext { job_id, resolved, device, model_notice, quality, metadata };
     Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info), inline_files })
+}
+
+/// What the files of the pictures record, once the device is known.
+fn texts(request: Request, metadata: Vec<generation::ImageMetadata>) -> PictureTexts {
+    PictureTexts::new(move |device| {
+        let on_device = metadata.iter().map(|metadata| {
+            let metadata = generation::ImageMetadata { device: device.to_owned(), ..metadata.clone() };
+            metadata::text_chunks(&metadata, &request)
+        });
+        on_device.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))
+    })
 }
 
 /// Refuses a request whose texts are larger than any prompt: the room in a message is for images.

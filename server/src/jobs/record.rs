@@ -215,13 +215,15 @@ impl Record {
         use generation::JobState;
         let job = self.job_mut();
         match &event.event {
-            Some(generate_event::Event::Started(_)) => {
+            Some(generate_event::Event::Started(started)) => {
                 job.set_state(JobState::Running);
                 job.start_time = event.time;
+                job.device.clone_from(&started.device);
             }
             Some(generate_event::Event::Requeued(requeued)) => {
                 job.set_state(JobState::Queued);
                 job.start_time = None;
+                job.device.clear();
                 job.attempt = requeued.attempt;
             }
             Some(generate_event::Event::Completed(completed)) => {

@@ -60,7 +60,7 @@ impl Jobs {
         }
         let (mut open, mut ended, mut damaged) = (Vec::new(), 0_usize, 0_usize);
         let mut with_files: HashSet<JobId> = self.dependencies.assets.jobs_with_files().into_iter().collect();
-        let mut measured = Measured::new(self.dependencies.models.iter());
+        let mut measured = Measured::new(self.dependencies.scheduler.device_kinds(), self.dependencies.models.iter());
         let mut before: Option<String> = None;
         loop {
             let scanned = store.jobs(before.as_deref(), SCAN)?;

@@ -26,7 +26,7 @@ impl Phase {
                 self == Self::Running
             }
             (EventBody::Accepted { .. }, _) => is_first,
-            (EventBody::Queued { .. } | EventBody::Started, _) => self == Self::Waiting,
+            (EventBody::Queued { .. } | EventBody::Started { .. }, _) => self == Self::Waiting,
             (_, EventClass::State) => matches!(self, Self::Running | Self::Sending),
         }
     }
@@ -34,7 +34,7 @@ impl Phase {
     /// The phase after an event.
     pub(super) fn after(self, body: &EventBody) -> Self {
         match body {
-            EventBody::Started => Self::Running,
+            EventBody::Started { .. } => Self::Running,
             EventBody::ImageChunk { .. } => Self::Sending,
             EventBody::Requeued { .. } => Self::Waiting,
             _ if body.class() == EventClass::Terminal => Self::Ended,

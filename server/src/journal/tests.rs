@@ -72,7 +72,7 @@ impl Bench {
     async fn begun() -> Self {
         let bench = bench();
         assert!(bench.journal.publish(EventBody::Accepted { diagnostics: vec![] }));
-        assert!(bench.journal.publish(EventBody::Started));
+        assert!(bench.journal.publish(started()));
         bench.settle().await;
         bench
     }
@@ -85,6 +85,10 @@ impl Bench {
     async fn settle(&self) {
         self.writer.write_once(vec![]).await.expect("memory");
     }
+}
+
+fn started() -> EventBody {
+    EventBody::Started { device: "cpu".into() }
 }
 
 fn preview(bytes: usize) -> EventBody {
@@ -175,7 +179,7 @@ async fn sequence_numbers_are_not_used_twice() {
     let stored = StoredJournal { next_sequence: reserved, ..StoredJournal::default() };
     let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.calls.clone(), stored));
     assert!(next.publish(EventBody::Requeued { attempt: 2 }));
-    assert!(next.publish(EventBody::Started));
+    assert!(next.publish(started()));
     bench.settle().await;
     assert_eq!(numbers(&mut Reader::of_live(next.clone(), last + 1)).await, [reserved, reserved + 1]);
 }
@@ -185,7 +189,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         Just(EventBody::Accepted { diagnostics: vec![] }),
         Just(EventBody::Queued { position: 1, eta: None }),
         Just(EventBody::Requeued { attempt: 2 }),
-        Just(EventBody::Started),
+        Just(started()),
         Just(EventBody::Stage { stage: Stage::Denoise, pass: 1 }),
         Just(preview(100_000)),
         Just(EventBody::GpuStats(DeviceSample::default())),

@@ -1,4 +1,4 @@
-//! Figures of the device, as the newest sample has it, and of the engine's memory in it.
+//! Figures of the devices, as their newest samples have them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,9 +6,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use sakuga_model_core::MemoryPool;
 
-use super::OneLabel;
 use crate::gpu::DeviceSample;
 
 /// Figures that are not whole numbers, by device.
@@ -28,8 +26,6 @@ pub(super) struct DeviceMetrics {
     temperature: Figures,
     pcie_receive: Figures,
     pcie_send: Figures,
-    pool_used: Family<OneLabel, Gauge>,
-    pool_held: Family<OneLabel, Gauge>,
 }
 
 impl DeviceMetrics {
@@ -50,8 +46,6 @@ impl DeviceMetrics {
             registry.register(name, help, figures.clone());
         }
         registry.register("device_energy_joules", "Energy since the driver was loaded", self.energy.clone());
-        registry.register("engine_memory_used_bytes", "Memory in use, by purpose", self.pool_used.clone());
-        registry.register("engine_memory_held_bytes", "Memory held, in use or not, by purpose", self.pool_held.clone());
     }
 
     /// Takes over a sample; what it does not know stays as it is.
@@ -80,16 +74,6 @@ impl DeviceMetrics {
         if let Some(joules) = sample.energy_joules {
             // The driver counts; here is only what it says.
             self.energy.get_or_create(&label).inner().store(joules.to_bits(), Ordering::Relaxed);
-        }
-    }
-
-    /// Takes over what the engine says of its memory.
-    pub(super) fn set_pools(&self, pools: &[MemoryPool]) {
-        let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        for pool in pools {
-            let label = [("pool", pool.name)];
-            self.pool_used.get_or_create(&label).set(whole(pool.used_bytes));
-            self.pool_held.get_or_create(&label).set(whole(pool.held_bytes));
         }
     }
 }

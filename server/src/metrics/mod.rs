@@ -16,14 +16,17 @@ use sakuga_model_core::MemoryPool;
 use sakuga_proto::code;
 use tonic::Code;
 
+use crate::devices::DeviceStatus;
 use crate::gpu::DeviceSample;
 
 mod device;
 pub(crate) mod engine;
 mod models;
+mod pool;
 
 use device::DeviceMetrics;
 pub(crate) use models::ModelMetrics;
+use pool::PoolMetrics;
 
 /// The label of methods that this server does not have: a client must not fill the memory with invented names.
 const OTHER: &str = "other";
@@ -37,6 +40,7 @@ pub(crate) struct Metrics {
     pub models: ModelMetrics,
     queue: QueueMetrics,
     device: DeviceMetrics,
+    pool: PoolMetrics,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -92,7 +96,7 @@ impl CallMetrics {
 /// Of the jobs that the engine runs.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineMetrics {
-    /// Jobs that the device works at: none or one.
+    /// Jobs that devices work at: at most one each.
     pub running: Gauge,
     jobs: Family<OneLabel, Counter>,
     images: Counter,
@@ -110,12 +114,23 @@ struct QueueMetrics {
 /// The state of the scheduler, at the time of the scrape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct QueueFigures {
-    /// Jobs without a terminal event, the running one included.
+    /// Jobs without a terminal event, the running ones included.
     pub live: usize,
-    /// Whether the engine is open.
+    /// Whether a device takes jobs.
     pub is_serving: bool,
-    /// Every model, and whether it is on the device.
+    /// Every model, and whether it is on a device.
     pub models: Vec<(Arc<str>, bool)>,
+    /// In the order of the configuration.
+    pub devices: Vec<DeviceFigures>,
+}
+
+/// A device of the server, at the time of the scrape.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DeviceFigures {
+    pub status: DeviceStatus,
+    pub is_busy: bool,
+    /// Its memory as the engine manages it.
+    pub pools: Vec<MemoryPool>,
 }
 
 impl Metrics {
@@ -142,12 +157,13 @@ impl Metrics {
             models: ModelMetrics::new(),
             queue: QueueMetrics::default(),
             device: DeviceMetrics::default(),
+            pool: PoolMetrics::default(),
         };
         metrics.registered()
     }
 
     fn registered(mut self) -> Self {
-        let Self { registry, connections, calls, engine, models, queue, device } = &mut self;
+        let Self { registry, connections, calls, engine, models, queue, device, pool } = &mut self;
         registry.register("connections", "Open connections", connections.open.clone());
         registry.register(
             "connections_refused",
@@ -165,27 +181,26 @@ impl Metrics {
         registry.register("grpc_calls_open", "Open calls, streams included", calls.open.clone());
         registry.register("grpc_calls", "Calls that ended, by method and gRPC code", calls.ended.clone());
         registry.register("grpc_calls_refused", "Calls that were not admitted, by reason", calls.refused.clone());
-        registry.register("jobs", "Jobs that left the device, by outcome", engine.jobs.clone());
+        registry.register("jobs", "Jobs that left their device, by outcome", engine.jobs.clone());
         registry.register("images", "Pictures drawn", engine.images.clone());
-        registry.register("jobs_running", "Jobs that have the device", engine.running.clone());
+        registry.register("jobs_running", "Jobs that have a device", engine.running.clone());
         registry.register("step_seconds", "Time of a step", engine.step.clone());
         registry.register("stage_seconds", "Time of a part of the pipeline, by stage", engine.stages.clone());
         registry.register("jobs_live", "Jobs that wait or run", queue.jobs.clone());
-        registry.register("engine_serving", "1 while the engine is open, 0 while it is lost", queue.serving.clone());
+        registry.register("engine_serving", "1 while a device takes jobs, 0 while none does", queue.serving.clone());
         models.register(registry);
         device.register(registry);
+        pool.register(registry);
         self
     }
 
     /// The page that Prometheus reads, in the OpenMetrics text format.
-    pub(crate) fn page(&self, queue: QueueFigures, pools: &[MemoryPool], sample: Option<&DeviceSample>) -> String {
+    pub(crate) fn page(&self, queue: QueueFigures, samples: &[DeviceSample]) -> String {
         self.queue.jobs.set(queue.live as i64);
         self.queue.serving.set(queue.is_serving.into());
         self.models.set(&queue.models);
-        self.device.set_pools(pools);
-        if let Some(sample) = sample {
-            self.device.set(sample);
-        }
+        queue.devices.iter().for_each(|device| self.pool.set(device));
+        samples.iter().for_each(|sample| self.device.set(sample));
         let mut page = String::new();
         // Writing to a string does not fail.
         let _ = encode(&mut page, &self.registry);
@@ -211,6 +226,7 @@ impl EngineMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::devices::{DeviceInfo, DeviceState};
     use crate::gpu::PcieRate;
 
     #[test]
@@ -240,7 +256,13 @@ mod tests {
         metrics.models.estimated(&"a".into(), 1.02);
         let models = vec![("a".into(), true), ("b".into(), false)];
         let pools = [MemoryPool { name: "scratch", used_bytes: 5, held_bytes: 8 }];
-        let page = metrics.page(QueueFigures { live: 2, is_serving: true, models }, &pools, Some(&sample));
+        let device = |name: &str, state| DeviceFigures {
+            status: DeviceStatus { info: DeviceInfo::new(name), state, models: Vec::new(), jobs: 3, losses: 1 },
+            is_busy: name == "cuda:0",
+            pools: pools.to_vec(),
+        };
+        let devices = vec![device("cuda:0", DeviceState::Serving), device("cuda:1", DeviceState::Drained)];
+        let page = metrics.page(QueueFigures { live: 2, is_serving: true, models, devices }, &[sample]);
         for line in [
             "sakuga_grpc_calls_total{method=\"a.B/C\",code=\"UNAUTHENTICATED\"} 1",
             "sakuga_step_seconds_count 1",
@@ -250,8 +272,13 @@ mod tests {
             "sakuga_device_sm_clock_hertz{device=\"0\"} 1980000000.0",
             "sakuga_device_energy_joules_total{device=\"0\"} 12.5",
             "sakuga_device_pcie_receive_bytes_per_second{device=\"0\"} 2000.0",
-            "sakuga_engine_memory_used_bytes{pool=\"scratch\"} 5",
-            "sakuga_engine_memory_held_bytes{pool=\"scratch\"} 8",
+            "sakuga_engine_memory_used_bytes{engine=\"cuda:0\",pool=\"scratch\"} 5",
+            "sakuga_engine_memory_held_bytes{engine=\"cuda:1\",pool=\"scratch\"} 8",
+            "sakuga_engine_device_serving{engine=\"cuda:0\"} 1",
+            "sakuga_engine_device_serving{engine=\"cuda:1\"} 0",
+            "sakuga_engine_device_busy{engine=\"cuda:0\"} 1",
+            "sakuga_engine_device_jobs_total{engine=\"cuda:0\"} 3",
+            "sakuga_engine_device_losses_total{engine=\"cuda:1\"} 1",
             "sakuga_model_loaded{model=\"a\"} 1",
             "sakuga_model_loaded{model=\"b\"} 0",
             "sakuga_model_load_seconds_sum{model=\"a\"} 0.5",

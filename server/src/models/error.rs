@@ -19,6 +19,14 @@ pub enum StartError {
         /// Why.
         source: EngineError,
     },
+    /// The models cannot be opened on one of several devices.
+    #[error("--device {device}: {source}")]
+    OnDevice {
+        /// The device.
+        device: String,
+        /// Why.
+        source: Box<StartError>,
+    },
     /// Two models have the same name.
     #[error("two models have the name `{0}`; give each its own with --model NAME=PATH")]
     SameName(String),

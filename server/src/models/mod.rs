@@ -1,7 +1,7 @@
 //! The models that this server serves: what they are, where their weights are, and which leave the device for others.
 //!
-//! [`Catalog`] has what does not change: names, tokenizers and limits. [`ModelTable`] has what does, as plain data that the
-//! [scheduler](crate::scheduler) keeps under its lock and its engine thread acts on; [`ResidentSet`] decides in it which
+//! [`Catalog`] has what does not change: names, tokenizers and limits. [`ModelTable`] has what does, for each device, as plain
+//! data that the [scheduler](crate::scheduler) keeps under its lock and the device's engine thread acts on; [`ResidentSet`] decides in it which
 //! models are evicted.
 //!
 //! A budget counts weights only. What a job needs besides is checked when the job is created.
@@ -13,6 +13,7 @@ mod name;
 mod named;
 mod resident_set;
 mod similar;
+mod status;
 mod table;
 
 pub(crate) use budget::MemoryBudget;
@@ -24,7 +25,8 @@ pub(crate) use name::{MODEL_NAME_BYTES_MAX, has_name_letters};
 pub(crate) use named::NamedSource;
 pub(crate) use resident_set::ResidentSet;
 pub(crate) use similar::{nearest, suggestion};
-pub(crate) use table::{ModelFacts, ModelState, ModelStatus, ModelTable};
+pub(crate) use status::{ModelState, ModelStatus, merged};
+pub(crate) use table::{ModelFacts, ModelTable};
 
 /// A model of this server, by its place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,39 +1,11 @@
-//! [`ModelTable`]: where the weights of each model are.
+//! [`ModelTable`]: where the weights of each model are, for one device.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sakuga_model_core::OpenOptions;
 
-use super::{MemoryBudget, ModelId, ResidentSet};
-
-/// Where the weights of a model are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ModelState {
-    /// In its files only.
-    Unloaded,
-    /// In host memory.
-    OnHost,
-    /// On their way to the device.
-    Loading,
-    /// On the device.
-    Loaded,
-    /// In its files only; the last attempt to load them failed for this reason.
-    Failed(String),
-}
-
-/// A model as it is at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ModelStatus {
-    pub id: ModelId,
-    pub name: Arc<str>,
-    /// Where its weights are.
-    pub state: ModelState,
-    /// Bytes of the copy of its weights in host memory.
-    pub host_bytes: u64,
-    /// When a job of it last started.
-    pub last_used: Option<SystemTime>,
-}
+use super::{MemoryBudget, ModelId, ModelState, ModelStatus, ResidentSet};
 
 /// What the table has to know of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,7 +151,7 @@ impl ModelTable {
         lost
     }
 
-    /// Every model as it is now.
+    /// Every model as it is now. The device is not named.
     pub(crate) fn statuses(&self) -> Vec<ModelStatus> {
         let status = |(id, entry): (ModelId, &Entry)| {
             let state = match &entry.failure {
@@ -190,7 +162,7 @@ impl ModelTable {
                 None => ModelState::Unloaded,
             };
             let (host_bytes, last_used) = (entry.host_bytes, entry.last_used);
-            ModelStatus { id, name: entry.facts.name.clone(), state, host_bytes, last_used }
+            ModelStatus { id, name: entry.facts.name.clone(), state, host_bytes, last_used, devices: Vec::new() }
         };
         ModelId::all(self.entries.len()).zip(&self.entries).map(status).collect()
     }

@@ -1,4 +1,4 @@
-//! What the worker needs besides the models.
+//! What the workers of all devices share.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::gpu::Sampler;
 use crate::metrics::ModelMetrics;
 use crate::telemetry::{ActivityProbe, Telemetry};
 
-/// What the worker needs besides the models.
+/// What the workers of all devices share.
 pub(super) struct WorkerContext {
     pub(super) shared: Arc<Shared>,
     pub(super) encoder: Encoder,

@@ -1,4 +1,4 @@
-//! [`EngineThread`]: the thread that owns the models on the device.
+//! [`EngineThread`]: the thread that owns the models on one device.
 
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -8,14 +8,15 @@ use sakuga_model_core::ModelSource;
 use tokio::sync::oneshot;
 
 use super::context::WorkerContext;
+use super::lease::Lease;
 use super::residents::{Residents, Sources};
 use super::start::{Ready, start};
 use super::worker::Worker;
 use crate::models::{MemoryBudget, ModelId, StartError};
 
-/// The thread that owns the models on the device.
+/// The thread that owns the models on one device.
 pub(crate) struct EngineThread {
-    begin: mpsc::Sender<Arc<WorkerContext>>,
+    begin: mpsc::Sender<(Arc<WorkerContext>, Lease)>,
     thread: JoinHandle<()>,
     sources: Sources,
 }
@@ -32,7 +33,7 @@ impl EngineThread {
     ) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, StartError>>)> {
         let sources: Sources = sources.into();
         let (ready, opened) = oneshot::channel();
-        let (begin, context) = mpsc::channel::<Arc<WorkerContext>>();
+        let (begin, context) = mpsc::channel::<(Arc<WorkerContext>, Lease)>();
         let own = sources.clone();
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
             let residents = match start(own, budget) {
@@ -46,17 +47,17 @@ impl EngineThread {
                     return;
                 }
             };
-            if let Ok(context) = context.recv() {
-                Worker { context, residents, epoch: 0 }.work();
+            if let Ok((context, lease)) = context.recv() {
+                Worker { context, residents, lease }.work();
             }
         })?;
         Ok((Self { begin, thread, sources }, opened))
     }
 
     /// Starts to draw a scheduler's jobs.
-    pub(super) fn begin(&self, context: Arc<WorkerContext>) {
+    pub(super) fn begin(&self, context: Arc<WorkerContext>, lease: Lease) {
         // Fails only if no model was opened, and then there is no scheduler.
-        let _ = self.begin.send(context);
+        let _ = self.begin.send((context, lease));
     }
 
     /// Replaces a thread whose engine hangs in a job of `model` by a new thread that opens the models again.
@@ -64,10 +65,10 @@ impl EngineThread {
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, epoch: u64, model: ModelId) -> std::io::Result<()> {
+    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, lease: Lease, model: ModelId) -> std::io::Result<()> {
         let residents = Residents::new(self.sources.clone());
         self.thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
-            let mut worker = Worker { context, residents, epoch };
+            let mut worker = Worker { context, residents, lease };
             if worker.reopen(model) {
                 worker.work();
             }
@@ -76,8 +77,7 @@ impl EngineThread {
     }
 
     /// Waits for the thread to end; returns whether it ended in time and without a panic.
-    pub(super) fn join_within(self, patience: Duration) -> bool {
-        let until = Instant::now() + patience;
+    pub(super) fn join_until(self, until: Instant) -> bool {
         while !self.thread.is_finished() {
             if Instant::now() >= until {
                 return false;

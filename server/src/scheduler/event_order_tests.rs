@@ -9,12 +9,13 @@ use proptest::prelude::*;
 use sakuga_model_core::{GenerationSpec, Guidance, NoiseSchedule, PreviewMethod, Quality, Sampling, Solver};
 use tokio::runtime::Runtime;
 
+use crate::devices::DeviceInfo;
 use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Fault, Script, ScriptedFault};
 use crate::estimate::JobWork;
 use crate::event::{CancelReason, Event, EventBody, EventClass};
 use crate::gpu::{self, Sampler};
-use crate::job::{Job, JobHandle, JobRequest, Priority};
+use crate::job::{Job, JobHandle, JobRequest, PictureTexts, Priority};
 use crate::job_id::JobId;
 use crate::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
 use crate::limits::Limits;
@@ -22,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::models::{MemoryBudget, ModelId};
 use crate::preview::{PreviewFormat, PreviewPolicy};
 use crate::retention::{Retention, RetentionGate};
-use crate::scheduler::{EngineThread, Scheduler};
+use crate::scheduler::{EngineThread, OpenDevice, Scheduler};
 use crate::store::StoreFault;
 use crate::store::artifacts::ObjectArtifacts;
 use crate::store::redb::RedbStore;
@@ -106,7 +107,7 @@ fn job_request(plan: &Plan) -> JobRequest {
         held_images: None,
         preview,
         stats_interval: Duration::from_millis(100),
-        texts: Vec::new(),
+        texts: PictureTexts::new(|_| Ok(Vec::new())),
     }
 }
 
@@ -114,21 +115,14 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     let (thread, ready) =
         EngineThread::open(vec![scripted::source(script)], MemoryBudget::default()).expect("a thread");
     let ready = ready.blocking_recv().expect("an answer").unwrap_or_else(|error| panic!("{error}"));
-    let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
+    let sampler = Arc::new(Sampler::start(vec![("cpu".into(), gpu::probe("cpu"))]).expect("a thread"));
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     // Nobody counts or deletes ended jobs here.
     let gate = Arc::new(RetentionGate::new(Retention { count: usize::MAX, ..Retention::default() }));
     let encoder = Encoder::start(artifacts, gate, StoreFault::default(), RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
-    Arc::new(Scheduler::start(
-        thread,
-        ready.table,
-        encoder,
-        sampler,
-        Telemetry::default(),
-        Metrics::new([]).models,
-        &limits,
-    ))
+    let device = OpenDevice { info: DeviceInfo::new("cpu"), thread, table: ready.table };
+    Arc::new(Scheduler::start(vec![device], encoder, sampler, Telemetry::default(), Metrics::new([]).models, &limits))
 }
 
 /// What the encoder puts pictures away with.

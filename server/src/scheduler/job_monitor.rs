@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sakuga_model_core::{Progress, Stage, StepDone, TokenCount};
 
 use super::context::WorkerContext;
+use super::lease::Lease;
 use crate::encoder::PreviewTask;
 use crate::estimate::JobMeter;
 use crate::event::EventBody;
@@ -15,7 +16,7 @@ use crate::job::Job;
 pub(super) struct JobMonitor<'a> {
     context: &'a WorkerContext,
     job: &'a Job,
-    epoch: u64,
+    lease: Lease,
     /// The pass that the engine computes, from 1.
     pass: u32,
     /// Measures the parts of the job.
@@ -29,12 +30,12 @@ pub(super) struct JobMonitor<'a> {
 }
 
 impl<'a> JobMonitor<'a> {
-    pub(super) fn new(context: &'a WorkerContext, job: &'a Job, epoch: u64) -> Self {
+    pub(super) fn new(context: &'a WorkerContext, job: &'a Job, lease: Lease) -> Self {
         let previewed = vec![None; job.request.spec.images as usize];
         Self {
             context,
             job,
-            epoch,
+            lease,
             pass: 1,
             meter: JobMeter::default(),
             adapters_since: None,
@@ -45,7 +46,7 @@ impl<'a> JobMonitor<'a> {
 
     /// Handles a report. `Break` stops the engine: the job is cancelled, or the worker was replaced.
     pub(super) fn observe(&mut self, event: Progress<'_>) -> ControlFlow<()> {
-        if !self.context.shared.record_report(self.epoch) {
+        if !self.context.shared.record_report(self.lease) {
             return ControlFlow::Break(());
         }
         match event {
@@ -55,7 +56,7 @@ impl<'a> JobMonitor<'a> {
                     self.meter.adapters(since.elapsed());
                 }
                 self.adapters_since = (stage == Stage::LoadAdapters).then(Instant::now);
-                self.context.shared.stage_begun(stage);
+                self.context.shared.stage_begun(self.lease, stage);
                 // The engine stops before it begins a stage of a cancelled job.
                 if self.job.handle.cancel_reason().is_none() {
                     self.job.events.publish(EventBody::Stage { stage, pass: self.pass });
@@ -80,7 +81,7 @@ impl<'a> JobMonitor<'a> {
         let report = step.report;
         let request = &self.job.request;
         self.meter.step(&request.work, &report, step.first_image);
-        let eta = self.context.shared.step_done(request, &report, &self.meter).unwrap_or_default();
+        let eta = self.context.shared.step_done(self.lease, request, &report, &self.meter).unwrap_or_default();
         self.job.events.publish(EventBody::Step { report, eta });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");

@@ -1,7 +1,8 @@
-//! Decides which job has the device and which models are on it: admission, a queue, and one thread that owns the models.
+//! Decides which job has which device and which models are on it: admission, one queue for all devices, and for each device a
+//! thread that owns its models.
 //!
-//! [`queue`] and `state` are plain data; `shared` puts them behind a lock; `worker` runs on the engine's
-//! thread. Every method of [`Scheduler`] but [`Scheduler::close`] returns at once and may be called from any thread. Locks
+//! [`queue`] and `state` are plain data; `shared` puts them behind a lock; a `worker` runs on the thread of each device.
+//! `state::DevicePool` decides which device a job is for. Every method of [`Scheduler`] but [`Scheduler::close`] returns at once and may be called from any thread. Locks
 //! are taken in the order scheduler, then journal, and none is held while an engine runs.
 
 mod command;
@@ -9,7 +10,9 @@ mod context;
 mod engine_thread;
 #[cfg(test)]
 mod event_order_tests;
+mod in_service;
 mod job_monitor;
+mod lease;
 pub(crate) mod queue;
 mod reservation;
 mod residents;
@@ -23,7 +26,7 @@ mod worker;
 pub(crate) use command::ModelChange;
 pub(crate) use engine_thread::EngineThread;
 pub(crate) use reservation::Reservation;
-pub(crate) use scheduler_handle::{JobProgress, Scheduler};
+pub(crate) use scheduler_handle::{DeviceChange, JobProgress, OpenDevice, Scheduler};
 pub(crate) use shared::EngineStatus;
 pub(crate) use start::Ready;
 pub(crate) use state::{Forecasted, QueuePosition};

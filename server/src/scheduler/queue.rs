@@ -6,8 +6,9 @@
 //! cannot save up turns; and no tag is more than one turn ahead of the clock when its flow was idle, so no entry waits
 //! forever.
 //!
-//! An entry that is ready, one whose model is on the device, may be served before entries that are not. How often that may
-//! happen to one entry is bounded by [`OVERTAKEN_MAX`]. If every entry is ready, the order is that of the tags.
+//! Several devices take from one queue. Each says how an entry fits it ([`Fit`]): an entry whose model is on the device may be
+//! served before entries whose model it would have to load. How often that may happen to one entry is bounded by
+//! [`OVERTAKEN_MAX`], counted over all devices. If every entry is ready, the order is that of the tags.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -18,9 +19,22 @@ use crate::job_id::JobId;
 /// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
 const TURN: u64 = 16;
 
-/// How often an entry may be overtaken by entries behind it that are ready; then it is served, ready or not. Larger values
-/// mean fewer loads of models, smaller ones a shorter wait for jobs of a model that is not loaded.
+/// How often an entry may be overtaken by entries behind it that are ready; then the next device that can serve it does, ready or
+/// not. Larger values mean fewer loads of models, smaller ones a shorter wait for jobs of a model that is not loaded.
 pub(crate) const OVERTAKEN_MAX: u32 = 8;
+
+/// How an entry fits the device that asks for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// The device can begin at once.
+    Ready,
+    /// The device has to load a model first.
+    Loadable,
+    /// The device leaves it to another one that is free and serves it better.
+    Left,
+    /// The device cannot serve it.
+    Unable,
+}
 
 /// The order of service: the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,13 +106,19 @@ impl<T> Queue<T> {
         self.waiting.range(..tag).count()
     }
 
-    /// Removes the entry to serve: the first that is ready or was overtaken [`OVERTAKEN_MAX`] times, or the first of all if
-    /// there is no such entry.
-    pub(crate) fn pop(&mut self, is_ready: impl Fn(&T) -> bool) -> Option<T> {
-        let is_due = |waiting: &Waiting<T>| waiting.overtaken >= OVERTAKEN_MAX || is_ready(&waiting.entry);
+    /// Removes the entry that a device serves next: the first that is ready or that was overtaken [`OVERTAKEN_MAX`] times, or the
+    /// first that is loadable. `None`: no entry is for this device.
+    pub(crate) fn pop(&mut self, fit: impl Fn(&T) -> Fit) -> Option<T> {
+        let is_due = |waiting: &Waiting<T>| match fit(&waiting.entry) {
+            Fit::Ready => true,
+            Fit::Loadable | Fit::Left => waiting.overtaken >= OVERTAKEN_MAX,
+            Fit::Unable => false,
+        };
+        let is_loadable = |waiting: &Waiting<T>| fit(&waiting.entry) == Fit::Loadable;
         let due = self.waiting.iter().find(|(_, waiting)| is_due(waiting));
-        let tag = *due.or_else(|| self.waiting.first_key_value())?.0;
-        self.waiting.range_mut(..tag).for_each(|(_, waiting)| waiting.overtaken += 1);
+        let tag = *due.or_else(|| self.waiting.iter().find(|(_, waiting)| is_loadable(waiting)))?.0;
+        let before = self.waiting.range_mut(..tag).filter(|(_, waiting)| fit(&waiting.entry) != Fit::Unable);
+        before.for_each(|(_, waiting)| waiting.overtaken += 1);
         let Waiting { id, entry, .. } = self.waiting.remove(&tag)?;
         self.tags.remove(&id);
         self.clock = self.clock.max(tag.time);
@@ -167,8 +187,12 @@ mod tests {
         queue
     }
 
+    fn fit(is_ready: bool) -> Fit {
+        if is_ready { Fit::Ready } else { Fit::Loadable }
+    }
+
     fn served(mut queue: Queue<usize>) -> Vec<usize> {
-        std::iter::from_fn(move || queue.pop(|_| true)).collect()
+        std::iter::from_fn(move || queue.pop(|_| Fit::Ready)).collect()
     }
 
     #[test]
@@ -199,22 +223,46 @@ mod tests {
         assert_eq!(queue.remove(&ids[1]), Some((1, 1)));
         assert_eq!((queue.remove(&ids[1]), queue.place(&ids[2])), (None, Some(1)));
         assert_eq!(queue.drain(), [0, 2]);
-        assert_eq!((queue.pop(|_| true), queue.place(&ids[2])), (None, None));
+        assert_eq!((queue.pop(|_| Fit::Ready), queue.place(&ids[2])), (None, None));
     }
 
     #[test]
     fn an_entry_that_is_ready_goes_first_until_the_others_were_overtaken_too_often() {
         let mut queue = filled(&[(0, Priority::Normal); 20]);
         // Two of the first three are not ready.
-        let is_ready = |number: &usize| ![0, 2].contains(number);
-        let order: Vec<usize> = std::iter::from_fn(|| queue.pop(is_ready)).take(11).collect();
+        let order: Vec<usize> =
+            std::iter::from_fn(|| queue.pop(|number| fit(![0, 2].contains(number)))).take(11).collect();
         assert_eq!(order, [1, 3, 4, 5, 6, 7, 8, 9, 0, 10, 2]);
     }
 
     #[test]
     fn if_no_entry_is_ready_the_first_is_served() {
         let mut queue = filled(&[(0, Priority::Normal); 3]);
-        assert_eq!(std::iter::from_fn(|| queue.pop(|_| false)).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(std::iter::from_fn(|| queue.pop(|_| Fit::Loadable)).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn what_a_device_cannot_serve_is_not_overtaken_by_it() {
+        let mut queue = filled(&[(0, Priority::Normal); 12]);
+        let odd_only = |number: &usize| if number.is_multiple_of(2) { Fit::Unable } else { Fit::Ready };
+        let order: Vec<usize> = std::iter::from_fn(|| queue.pop(odd_only)).collect();
+        assert_eq!(order, [1, 3, 5, 7, 9, 11], "then there is nothing for this device");
+        assert_eq!(
+            queue.pop(|number| fit(*number == 10)),
+            Some(10),
+            "the even ones were not overtaken by the odd ones"
+        );
+        assert_eq!(served(queue), [0, 2, 4, 6, 8]);
+    }
+
+    #[test]
+    fn what_is_left_to_another_device_is_taken_once_it_was_overtaken_too_often() {
+        let mut queue = filled(&[(0, Priority::Normal); 12]);
+        let left = |number: &usize| if *number == 0 { Fit::Left } else { Fit::Ready };
+        let order: Vec<usize> = std::iter::from_fn(|| queue.pop(left)).collect();
+        assert_eq!(order, [1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 10, 11]);
+        let mut queue = filled(&[(0, Priority::Normal)]);
+        assert_eq!((queue.pop(left), queue.len()), (None, 1), "the other device takes it");
     }
 
     #[test]
@@ -260,7 +308,7 @@ mod tests {
                         model.push((id, (name, priority), number));
                     }
                     Act::Pop => {
-                        let popped = queue.pop(|_| true);
+                        let popped = queue.pop(|_| Fit::Ready);
                         prop_assert_eq!(popped.is_some(), !model.is_empty());
                         if let Some(number) = popped {
                             let at = model.iter().position(|(_, _, waiting)| *waiting == number).expect("was pushed");
@@ -293,7 +341,7 @@ mod tests {
                 for (name, priority) in &flood {
                     queue.push(JobId::new(), &client(*name), *priority, 1);
                 }
-                served |= queue.pop(|_| true) == Some(0);
+                served |= queue.pop(|_| Fit::Ready) == Some(0);
             }
             prop_assert!(served);
         }
@@ -315,7 +363,7 @@ mod tests {
                 }
                 let is_ready = |number: &usize| loaded & (1 << model_of[number]) != 0;
                 let order: Vec<usize> = queue.iter().copied().collect();
-                let Some(popped) = queue.pop(is_ready) else { continue };
+                let Some(popped) = queue.pop(|number| fit(is_ready(number))) else { continue };
                 let place = order.iter().position(|waiting| *waiting == popped).expect("it waited");
                 for before in &order[..place] {
                     let count = overtaken.entry(*before).or_default();

@@ -1,18 +1,20 @@
-//! [`Scheduler`]: the handle for everything outside the engine's thread.
+//! [`Scheduler`]: the handle for everything outside the engines' threads.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::command::ModelChange;
+use super::command::{ModelChange, Pending};
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
+use super::lease::Lease;
 use super::reservation::{self, Reservation};
 use super::shared::{EngineStatus, Shared};
-use super::state::Forecasted;
+use super::state::{Device, Forecasted};
 use super::watchdog;
+use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
 use crate::error::ServerError;
 use crate::estimate::{JobMeasurements, JobWork};
@@ -25,7 +27,7 @@ use crate::metrics::ModelMetrics;
 use crate::models::{ModelId, ModelStatus, ModelTable};
 use crate::telemetry::{ActivityProbe, Telemetry};
 
-/// How long dropping the scheduler waits for the worker. A step takes a few seconds at most; the thread of an engine that
+/// How long dropping the scheduler waits for the workers. A step takes a few seconds at most; the thread of an engine that
 /// hangs longer ends with the process.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,12 +35,12 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobProgress {
     Waiting {
-        /// Jobs before it, the running one included.
+        /// Jobs before it, the running ones included.
         position: usize,
         /// When it will start; `None` until a step was measured.
         eta: Option<Duration>,
     },
-    /// It has the device.
+    /// It has a device.
     Running {
         /// Steps that are done.
         step: u32,
@@ -48,36 +50,60 @@ pub(crate) enum JobProgress {
     },
 }
 
-/// The handle. Dropping it cancels all jobs and joins the worker.
+/// A device whose models are open.
+pub(crate) struct OpenDevice {
+    pub info: DeviceInfo,
+    pub thread: EngineThread,
+    /// Where the weights of the models are on it.
+    pub table: ModelTable,
+}
+
+/// What a call does with a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DeviceChange {
+    /// It finishes its job and takes no other; its models stay.
+    Drain,
+    /// The same, and its models are taken off it.
+    Disable,
+    /// It takes jobs again, and has the models that were taken off it.
+    Enable,
+}
+
+/// The handle. Dropping it cancels all jobs and joins the workers.
 pub(crate) struct Scheduler {
     shared: Arc<Shared>,
     live: Arc<LiveJobs>,
-    thread: Arc<Mutex<Option<EngineThread>>>,
+    /// In the order of the devices; empty once the scheduler is closed.
+    threads: Arc<Mutex<Vec<EngineThread>>>,
 }
 
 impl Scheduler {
-    /// Starts to feed the engine's thread with jobs. `models` is the table that opening the thread returned.
+    /// Starts to feed the devices with jobs.
     pub(crate) fn start(
-        thread: EngineThread,
-        models: ModelTable,
+        devices: Vec<OpenDevice>,
         encoder: Encoder,
         sampler: Arc<Sampler>,
         telemetry: Telemetry,
         metrics: ModelMetrics,
         limits: &Limits,
     ) -> Self {
-        let shared = Arc::new(Shared::new(limits, models));
+        let (threads, known): (Vec<_>, Vec<_>) =
+            devices.into_iter().map(|OpenDevice { info, thread, table }| (thread, (info, table))).unzip();
+        let shared = Arc::new(Shared::new(limits, known));
         let live: Arc<LiveJobs> = Arc::default();
         let activity = shared.activity_probe();
         let context =
             Arc::new(WorkerContext { shared: shared.clone(), encoder, sampler, telemetry, metrics, activity });
         let watched = Arc::downgrade(&context);
-        thread.begin(context);
-        let thread = Arc::new(Mutex::new(Some(thread)));
-        if let Some(silence_max) = limits.silence_max {
-            watchdog::start(silence_max, watched, live.clone(), thread.clone());
+        for (thread, device) in threads.iter().zip(DeviceId::all(threads.len())) {
+            thread.begin(context.clone(), Lease::first(device));
         }
-        Self { shared, live, thread }
+        drop(context);
+        let threads = Arc::new(Mutex::new(threads));
+        if let Some(silence_max) = limits.silence_max {
+            watchdog::start(silence_max, watched, live.clone(), threads.clone());
+        }
+        Self { shared, live, threads }
     }
 
     /// The jobs without a terminal event, for [`Job::new`].
@@ -108,15 +134,15 @@ impl Scheduler {
     /// How far a job is; `None` if it neither waits nor runs.
     pub(crate) fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
-        if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
+        if let Some((device, running)) = state.devices.running(id) {
             return Some(JobProgress::Running {
                 step: running.step,
                 steps: running.steps,
-                eta: running.time_to_pictures(state.estimator(running.model)),
+                eta: running.time_to_pictures(state.estimator(device, running.model)),
             });
         }
         let place = state.queue.place(id)?;
-        Some(JobProgress::Waiting { position: place + state.running_jobs(), eta: state.eta(place) })
+        Some(JobProgress::Waiting { position: state.position(place), eta: state.eta(place) })
     }
 
     /// Cancels a job: at once if it waits, at its next step if it runs. Does nothing to a job that has ended.
@@ -124,7 +150,7 @@ impl Scheduler {
         self.shared.cancel(handle, reason);
     }
 
-    /// Refuses new jobs and cancels those that wait; the running one continues.
+    /// Refuses new jobs and cancels those that wait; the running ones continue.
     pub(crate) fn drain(&self) {
         for job in self.shared.drain() {
             job.cancelled(0, CancelReason::Shutdown);
@@ -138,7 +164,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether the engine can draw, now and whenever that changes.
+    /// Whether a device takes jobs, now and whenever that changes.
     pub(crate) fn engine_status(&self) -> watch::Receiver<EngineStatus> {
         self.shared.engine_status()
     }
@@ -148,18 +174,44 @@ impl Scheduler {
         self.shared.model_statuses()
     }
 
-    /// Has a model put on the device or taken off it, before the next job. The receiver gets the result once that is done,
-    /// or nothing if the scheduler is closed before. Dropping it cancels a change that was not begun.
+    /// Every device, now and whenever its state, its models or its counters change.
+    pub(crate) fn device_statuses(&self) -> watch::Receiver<Vec<DeviceStatus>> {
+        self.shared.device_statuses()
+    }
+
+    /// Every device and its running job.
+    pub(crate) fn devices(&self) -> Vec<(DeviceStatus, Option<JobId>)> {
+        let state = self.shared.state();
+        let running = |device: &Device| device.running.as_ref().map(|running| running.id.clone());
+        state.devices.iter().map(|device| (device.status(), running(device))).collect()
+    }
+
+    /// The device of this name.
+    pub(crate) fn find_device(&self, name: &str) -> Option<DeviceId> {
+        self.shared.find_device(name)
+    }
+
+    /// A device as it is now.
+    pub(crate) fn device_status(&self, device: DeviceId) -> DeviceStatus {
+        self.shared.device_status(device)
+    }
+
+    /// Takes a device out of service or puts it into service. What waits for the end of its job is done if the caller is gone, too.
+    pub(crate) fn change_device(&self, device: DeviceId, change: DeviceChange) -> Pending {
+        match change {
+            DeviceChange::Drain => self.shared.take_out_of_service(device, false),
+            DeviceChange::Disable => self.shared.take_out_of_service(device, true),
+            DeviceChange::Enable => self.shared.put_into_service(device),
+        }
+    }
+
+    /// Has a model put on all devices or taken off them, before their next jobs.
     ///
     /// # Errors
     ///
     /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
-    pub(crate) fn change_model(
-        &self,
-        model: ModelId,
-        change: ModelChange,
-    ) -> Result<oneshot::Receiver<Result<(), ServerError>>, ServerError> {
-        self.shared.command(model, change)
+    pub(crate) fn change_model(&self, model: ModelId, change: ModelChange) -> Result<Pending, ServerError> {
+        self.shared.move_model(model, change)
     }
 
     /// Reports on the activity of the scheduler and its engine.
@@ -183,35 +235,48 @@ impl Scheduler {
         Ok((state.forecasted(request), refusal))
     }
 
-    /// Seconds that work of a model takes until its pictures; `None`: nothing of it was measured.
-    pub(crate) fn predict(&self, model: ModelId, work: &JobWork, switches_adapters: bool) -> Option<f64> {
+    /// Seconds that work of a model takes on a device until its pictures; `None`: nothing of it was measured.
+    pub(crate) fn predict(
+        &self,
+        device: DeviceId,
+        model: ModelId,
+        work: &JobWork,
+        switches_adapters: bool,
+    ) -> Option<f64> {
         let state = self.shared.state();
-        state.estimator(model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
+        state.estimator(device, model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
     }
 
-    /// Learns from jobs of earlier runs of the server, the oldest first.
-    pub(crate) fn restore_measurements(&self, model: ModelId, jobs: &[JobMeasurements]) {
-        self.shared.restore(model, jobs);
+    /// The kinds of devices, by their numbers.
+    pub(crate) fn device_kinds(&self) -> Vec<String> {
+        self.shared.state().devices.kinds().to_vec()
     }
 
-    /// Jobs of a model that estimates are learnt from.
+    /// Learns from jobs that earlier runs of the server drew on devices of this kind, the oldest first.
+    pub(crate) fn restore_measurements(&self, kind: usize, model: ModelId, jobs: &[JobMeasurements]) {
+        self.shared.restore(kind, model, jobs);
+    }
+
+    /// Jobs of a model on devices of the first one's kind that estimates are learnt from.
     pub(crate) fn learned_jobs(&self, model: ModelId) -> u32 {
-        self.shared.state().estimator(model).jobs()
+        self.shared.state().estimator(DeviceId::FIRST, model).jobs()
     }
 
-    /// Median time of the latest steps of a model; `None` before the first.
+    /// Median time of the latest steps of a model on devices of the first one's kind; `None` before the first.
     pub(crate) fn step_time(&self, model: ModelId) -> Option<Duration> {
-        self.shared.state().estimator(model).step_time()
+        self.shared.state().estimator(DeviceId::FIRST, model).step_time()
     }
 
-    /// Cancels all jobs, ends the worker after its present step and waits for it, at most for `patience`.
+    /// Cancels all jobs, ends each worker after its present step and waits for them, at most for `patience`.
     pub(crate) fn close(&self, patience: Duration) {
         self.drain();
         self.cancel_all();
         self.shared.close();
-        let Some(thread) = self.thread.lock().take() else { return };
-        if !thread.join_within(patience) {
-            tracing::error!("the engine does not return from its step; leaving its thread behind");
+        let until = Instant::now() + patience;
+        for thread in std::mem::take(&mut *self.threads.lock()) {
+            if !thread.join_until(until) {
+                tracing::error!("an engine does not return from its step; leaving its thread behind");
+            }
         }
     }
 }

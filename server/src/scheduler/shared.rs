@@ -1,59 +1,65 @@
-//! The scheduler's state behind its lock, with what callers and the worker do to it.
+//! The scheduler's state behind its lock, with what callers and the workers do to it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use sakuga_model_core::{EngineError, MemoryPool, MemoryProbe, Stage, StepReport};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::command::{ModelChange, ModelCommand};
-use super::state::{Running, State};
+use super::command::{Change, DeviceCommand, ModelChange, Pending};
+use super::lease::Lease;
+use super::state::{Device, Running, Service, State};
+use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::error::ServerError;
 use crate::estimate::{JobMeasurements, JobMeter, Measurement, Part};
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelStatus, ModelTable};
-use crate::telemetry::{ActivityProbe, RunningJob, SchedulerSnapshot};
+use crate::telemetry::{ActivityProbe, DeviceSnapshot, SchedulerSnapshot};
 
-/// Whether the engine can draw.
+/// Whether jobs can be drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EngineStatus {
-    /// It can.
+    /// At least one device takes jobs.
     Serving,
-    /// The engine was lost and could not be opened again; the text says why.
+    /// No device takes jobs; the text says why.
     Lost(String),
 }
 
-/// What the engine's thread does next.
+/// What an engine's thread does next.
 pub(super) enum Work {
     /// Draws a job.
     Job(Box<Job>),
-    /// Moves a model.
-    Command(ModelCommand),
+    /// Does what a call asks of the device.
+    Command(DeviceCommand),
 }
 
-/// What the scheduler's handle and the worker share.
+/// What the scheduler's handle and the workers share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Signals the worker that `state` has something new for it.
+    /// Signals the workers that `state` has something new for them.
     wake: Condvar,
     engine_status: watch::Sender<EngineStatus>,
     /// The models as they are in `state`.
     model_statuses: watch::Sender<Vec<ModelStatus>>,
-    /// Asks the device for its memory; `None` while no model is open.
-    memory: Mutex<Option<MemoryProbe>>,
+    /// The devices as they are in `state`, but for their jobs.
+    device_statuses: watch::Sender<Vec<DeviceStatus>>,
+    /// By device: asks it for its memory; `None` while no model is open.
+    memory: Vec<Mutex<Option<MemoryProbe>>>,
 }
 
 impl Shared {
-    pub(super) fn new(limits: &Limits, models: ModelTable) -> Self {
+    pub(super) fn new(limits: &Limits, devices: impl IntoIterator<Item = (DeviceInfo, ModelTable)>) -> Self {
+        let state = State::new(limits, devices);
         Self {
-            model_statuses: watch::Sender::new(models.statuses()),
-            state: Mutex::new(State::new(limits, models)),
             wake: Condvar::new(),
             engine_status: watch::Sender::new(EngineStatus::Serving),
-            memory: Mutex::new(None),
+            model_statuses: watch::Sender::new(state.devices.model_statuses()),
+            device_statuses: watch::Sender::new(state.devices.statuses()),
+            memory: state.devices.iter().map(|_| Mutex::new(None)).collect(),
+            state: Mutex::new(state),
         }
     }
 
@@ -70,12 +76,23 @@ impl Shared {
         self.model_statuses.subscribe()
     }
 
-    /// Why the engine cannot draw, if it cannot.
-    pub(super) fn engine_error(&self) -> Option<ServerError> {
-        match &*self.engine_status.borrow() {
-            EngineStatus::Serving => None,
-            EngineStatus::Lost(reason) => Some(ServerError::EngineUnavailable(reason.clone())),
-        }
+    /// Every device, now and whenever one changes.
+    pub(super) fn device_statuses(&self) -> watch::Receiver<Vec<DeviceStatus>> {
+        self.device_statuses.subscribe()
+    }
+
+    /// Tells the workers and those who watch that devices have changed.
+    pub(super) fn devices_changed(&self, state: &State) {
+        let outage = state.devices.outage().map_or(EngineStatus::Serving, EngineStatus::Lost);
+        self.engine_status.send_replace(outage);
+        self.device_statuses.send_replace(state.devices.statuses());
+        self.wake.notify_all();
+    }
+
+    /// Tells those who watch that models have changed.
+    fn models_changed(&self, state: &State) {
+        self.model_statuses.send_replace(state.devices.model_statuses());
+        self.device_statuses.send_replace(state.devices.statuses());
     }
 
     /// Enqueues a job, and publishes its position if that differs from `announced_position`. A job that was cancelled
@@ -96,11 +113,12 @@ impl Shared {
         }
         let (id, client, priority) = (job.handle.id.clone(), job.request.client.clone(), job.request.priority);
         let place = state.queue.push(id, &client, priority, job);
-        let has_moved = place + state.running_jobs() != announced_position;
+        let has_moved = state.position(place) != announced_position;
         // The job itself if it has moved, and the jobs that it was placed before.
         state.announce_positions(if has_moved { place } else { place + 1 });
         drop(state);
-        self.wake.notify_one();
+        // All, since the job is for one of them.
+        self.wake.notify_all();
     }
 
     /// Cancels a job: at once if it waits, at its next step if it runs. Does nothing to a job that has ended.
@@ -120,13 +138,13 @@ impl Shared {
         state.queue.drain()
     }
 
-    /// Ends the worker after the job that it draws. Commands that wait are dropped.
+    /// Ends each worker after the job that it draws. Commands that wait are dropped.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.is_closing = true;
-        state.commands.clear();
+        state.devices.iter_mut().for_each(|device| device.commands.clear());
         drop(state);
-        self.wake.notify_one();
+        self.wake.notify_all();
     }
 
     /// Fails if no job is taken now.
@@ -134,170 +152,201 @@ impl Shared {
         if state.is_draining || state.is_closing {
             return Err(ServerError::ShuttingDown);
         }
-        self.engine_error().map_or(Ok(()), Err)
+        state.devices.outage().map_or(Ok(()), |reason| Err(ServerError::EngineUnavailable(reason)))
     }
 
-    /// Has the worker move a model before its next job; the receiver gets the result, or nothing if the scheduler is closed.
-    pub(super) fn command(
-        &self,
-        model: ModelId,
-        change: ModelChange,
-    ) -> Result<oneshot::Receiver<Result<(), ServerError>>, ServerError> {
+    /// Has the workers of all devices that can load models move a model before their next jobs.
+    pub(super) fn move_model(&self, model: ModelId, change: ModelChange) -> Result<Pending, ServerError> {
         let mut state = self.state.lock();
         self.unavailable(&state)?;
-        let (done, result) = oneshot::channel();
-        state.commands.push_back(ModelCommand { model, change, done });
+        let mut results = Vec::new();
+        for device in state.devices.iter_mut() {
+            if device.loss.is_none() && device.service != Service::Disabled {
+                let (command, result) = DeviceCommand::new(Change::Model(model, change));
+                device.commands.push_back(command);
+                results.push(result);
+            }
+        }
         drop(state);
-        self.wake.notify_one();
-        Ok(result)
+        self.wake.notify_all();
+        Ok(Pending(results))
     }
 
-    /// Waits for the next command or job; `None` when the worker has to end. Commands come first.
-    pub(super) fn next(&self, epoch: u64) -> Option<Work> {
+    /// Waits for the next command or job of a worker's device; `None` when the worker has to end. Commands come first.
+    pub(super) fn next(&self, lease: Lease) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
-            if state.is_closing || state.epoch != epoch {
+            if state.is_closing || !state.is_current(lease) {
                 return None;
             }
-            if let Some(command) = state.commands.pop_front() {
+            let device = state.devices.get_mut(lease.device);
+            let command = device.commands.pop_front();
+            device.is_idle = command.is_none();
+            if let Some(command) = command {
+                // Jobs that were left to this device are for others now.
+                self.wake.notify_all();
                 return Some(Work::Command(command));
             }
-            let State { queue, models, .. } = &mut *state;
-            if let Some(job) = queue.pop(|job| models.is_loaded(job.request.model)) {
-                models.used(job.request.model);
-                self.model_statuses.send_replace(models.statuses());
-                state.running = Some(Running::new(&job));
-                state.announce_positions(0);
+            if let Some(job) = state.take_job(lease.device) {
+                self.models_changed(&state);
+                self.wake.notify_all();
                 return Some(Work::Job(Box::new(job)));
             }
             self.wake.wait(&mut state);
         }
     }
 
-    pub(super) fn stage_begun(&self, stage: Stage) {
-        let State { running, models, .. } = &mut *self.state.lock();
-        let Some(running) = running else { return };
+    pub(super) fn stage_begun(&self, lease: Lease, stage: Stage) {
+        let mut state = self.state.lock();
+        let device = state.devices.get_mut(lease.device);
+        let Some(running) = &mut device.running else { return };
         running.stage_begun(stage);
-        let load_time = models.load_time(running.model).filter(|_| stage == Stage::LoadModel);
+        let load_time = device.models.load_time(running.model).filter(|_| stage == Stage::LoadModel);
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
     /// Notes a step of the running job, and returns the time until its pictures. `None`: the worker was replaced.
-    pub(super) fn step_done(&self, request: &JobRequest, report: &StepReport, meter: &JobMeter) -> Option<Duration> {
+    pub(super) fn step_done(
+        &self,
+        lease: Lease,
+        request: &JobRequest,
+        report: &StepReport,
+        meter: &JobMeter,
+    ) -> Option<Duration> {
         let mut state = self.state.lock();
-        let estimator = state.estimator_mut(request.model);
+        let estimator = state.estimator_mut(lease.device, request.model);
         estimator.step_done(report.duration);
         // The first steps tell most; later ones are looked at ever more rarely, since each look costs a regression.
         if meter.steps_done().is_power_of_two() {
             estimator.set_running(&meter.steps(&request.work));
         }
-        let State { running, .. } = &mut *state;
-        let running = running.as_mut()?;
-        running.step_done(report.index, report.total);
-        let model = running.model;
-        let running = state.running.as_ref()?;
-        running.time_to_pictures(state.estimator(model))
+        state.devices.get_mut(lease.device).running.as_mut()?.step_done(report.index, report.total);
+        let running = state.devices.get(lease.device).running.as_ref()?;
+        running.time_to_pictures(state.estimator(lease.device, running.model))
     }
 
     /// The seconds that a job that starts now is expected to take besides the load of its model, by the regressions alone and
     /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters. Does
     /// nothing if the worker was replaced.
-    pub(super) fn begin_drawing(&self, epoch: u64, request: &JobRequest) -> Option<[f64; 2]> {
+    pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
-        if state.epoch != epoch {
+        if !state.is_current(lease) {
             return None;
         }
-        let switches = state.adapters(request.model) != request.spec.adapters.as_slice();
-        state.set_adapters(request.model, request.spec.adapters.clone());
-        let prediction = state.estimator(request.model).predict(&request.work, switches)?;
+        let device = state.devices.get_mut(lease.device);
+        let switches = device.adapters(request.model) != request.spec.adapters.as_slice();
+        device.set_adapters(request.model, request.spec.adapters.clone());
+        let prediction = state.estimator(lease.device, request.model).predict(&request.work, switches)?;
         Some(prediction.expected())
     }
 
     /// Frees the device and returns true, unless the worker was replaced. `parts` are those that were measured.
-    pub(super) fn job_done(&self, epoch: u64, request: &JobRequest, parts: &[Measurement]) -> bool {
+    pub(super) fn job_done(&self, lease: Lease, request: &JobRequest, parts: &[Measurement]) -> bool {
         let mut state = self.state.lock();
-        if state.epoch != epoch {
+        if !state.is_current(lease) {
             return false;
         }
-        state.running = None;
-        state.estimator_mut(request.model).learn_parts(parts);
+        state.devices.get_mut(lease.device).running = None;
+        state.estimator_mut(lease.device, request.model).learn_parts(parts);
         true
     }
 
     /// Learns from a job whose pictures have become files in `took`, and returns the ratio of its time to the one that was
     /// expected.
-    pub(super) fn encoded(&self, request: &JobRequest, measured: &mut JobMeasurements, took: Duration) -> Option<f64> {
+    pub(super) fn encoded(
+        &self,
+        device: DeviceId,
+        request: &JobRequest,
+        measured: &mut JobMeasurements,
+        took: Duration,
+    ) -> Option<f64> {
         let seconds = took.as_secs_f64();
         measured.seconds += seconds;
         let scale = seconds.max(0.05 * measured.seconds);
         let part = Measurement { part: Part::EncodeImage, work: request.work.of(Part::EncodeImage), seconds, scale };
         let mut state = self.state.lock();
-        let estimator = state.estimator_mut(request.model);
+        let estimator = state.estimator_mut(device, request.model);
         estimator.learn_part(&part);
         estimator.learn_job(measured);
         measured.parts.push(part);
         measured.expected.map(|[_, expected]| measured.seconds / expected)
     }
 
-    /// Learns from jobs of earlier runs of the server, the oldest first.
-    pub(super) fn restore(&self, model: ModelId, jobs: &[JobMeasurements]) {
+    /// Learns from jobs that earlier runs of the server drew on devices of this kind, the oldest first.
+    pub(super) fn restore(&self, kind: usize, model: ModelId, jobs: &[JobMeasurements]) {
         let mut state = self.state.lock();
-        state.estimator_mut(model).restore(jobs);
+        state.estimator_of_kind_mut(kind, model).restore(jobs);
     }
 
     /// Records that the engine reported something; returns whether its worker is current.
-    pub(super) fn record_report(&self, epoch: u64) -> bool {
+    pub(super) fn record_report(&self, lease: Lease) -> bool {
         let mut state = self.state.lock();
-        if let Some(running) = &mut state.running {
+        if !state.is_current(lease) {
+            return false;
+        }
+        if let Some(running) = &mut state.devices.get_mut(lease.device).running {
             running.last_report = Instant::now();
         }
-        state.epoch == epoch
+        true
     }
 
-    /// Takes the device from a worker whose engine has reported nothing for `silence_max`, and begins a new epoch.
-    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Running, u64)> {
+    /// Takes a device from a worker whose engine has reported nothing for `silence_max`: returns the job that it drew, and the
+    /// lease of the next worker.
+    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Running, Lease)> {
         let mut state = self.state.lock();
-        let running = state.running.take_if(|running| running.last_report.elapsed() > silence_max)?;
-        state.epoch += 1;
-        Some((running, state.epoch))
+        for id in state.devices.ids() {
+            let device = state.devices.get_mut(id);
+            if let Some(running) = device.running.take_if(|running| running.last_report.elapsed() > silence_max) {
+                device.epoch += 1;
+                return Some((running, Lease { device: id, epoch: device.epoch }));
+            }
+        }
+        None
     }
 
-    pub(super) fn is_current(&self, epoch: u64) -> bool {
-        self.state.lock().epoch == epoch
+    pub(super) fn is_current(&self, lease: Lease) -> bool {
+        self.state.lock().is_current(lease)
     }
 
-    /// Changes where models are, unless the worker was replaced.
-    pub(super) fn change_models<T>(&self, epoch: u64, change: impl FnOnce(&mut ModelTable) -> T) -> Option<T> {
+    /// Changes where models are on a device, unless its worker was replaced.
+    pub(super) fn change_models<T>(&self, lease: Lease, change: impl FnOnce(&mut ModelTable) -> T) -> Option<T> {
         let mut state = self.state.lock();
-        if state.epoch != epoch {
+        if !state.is_current(lease) {
             return None;
         }
-        let changed = change(&mut state.models);
-        self.model_statuses.send_replace(state.models.statuses());
+        let changed = change(&mut state.devices.get_mut(lease.device).models);
+        self.models_changed(&state);
         Some(changed)
     }
 
-    /// Notes that no model has adapters. Does nothing if the worker was replaced.
-    pub(super) fn forget_adapters(&self, epoch: u64) {
+    /// Notes that no model on a device has adapters. Does nothing if the worker was replaced.
+    pub(super) fn forget_adapters(&self, lease: Lease) {
         let mut state = self.state.lock();
-        if state.epoch == epoch {
-            state.forget_adapters();
+        if state.is_current(lease) {
+            state.devices.get_mut(lease.device).forget_adapters();
         }
     }
 
-    /// Marks a model as failed, and ends the jobs that wait for it. Does nothing if the worker was replaced.
-    pub(super) fn model_failed(&self, epoch: u64, model: ModelId, error: &EngineError) {
+    /// Marks a model as failed on a device, and ends the jobs that wait for it unless another device may draw them. Does nothing
+    /// if the worker was replaced.
+    pub(super) fn model_failed(&self, lease: Lease, model: ModelId, error: &EngineError) {
         let mut state = self.state.lock();
-        if state.epoch != epoch {
+        if !state.is_current(lease) {
             return;
         }
-        state.models.failed(model, error.to_string());
-        self.model_statuses.send_replace(state.models.statuses());
-        let unusable = unusable(&state.models, model, error);
-        let jobs = state.queue.remove_all(|job| job.request.model == model);
+        state.devices.get_mut(lease.device).models.failed(model, error.to_string());
+        self.models_changed(&state);
+        let unusable = unusable(&state, model, error);
+        let jobs = match state.devices.model_failure(model) {
+            Some(_) => state.queue.remove_all(|job| job.request.model == model),
+            None => Vec::new(),
+        };
         state.announce_positions(0);
+        let device = state.devices.get(lease.device).info.name.clone();
         drop(state);
-        tracing::error!(error = %unusable, jobs = jobs.len(), "a model cannot be loaded");
+        // Jobs that this device would have drawn are for others now.
+        self.wake.notify_all();
+        tracing::error!(device = &*device, error = %unusable, jobs = jobs.len(), "a model cannot be loaded");
         for job in jobs {
             job.events.publish(EventBody::Failed(unusable.clone()));
         }
@@ -305,75 +354,54 @@ impl Shared {
 
     /// The error of jobs and calls for a model that cannot be loaded.
     pub(super) fn unusable(&self, model: ModelId, error: &EngineError) -> ServerError {
-        unusable(&self.state.lock().models, model, error)
+        unusable(&self.state.lock(), model, error)
     }
 
     pub(super) fn model_name(&self, model: ModelId) -> Arc<str> {
-        self.state.lock().models.name(model).clone()
+        self.state.lock().model_name(model).clone()
     }
 
-    /// Refuses new jobs until [`Shared::engine_recovered`]; waiting jobs keep waiting.
-    pub(super) fn engine_unavailable(&self, reason: &str) {
-        self.engine_status.send_replace(EngineStatus::Lost(reason.to_owned()));
-    }
-
-    /// Refuses new jobs and fails those that wait: the engine will not be opened again.
-    pub(super) fn engine_lost(&self, reason: &str) {
-        self.engine_unavailable(reason);
-        let mut state = self.state.lock();
-        state.commands.clear();
-        let jobs = state.queue.drain();
-        drop(state);
-        for job in jobs {
-            job.events.publish(EventBody::Failed(ServerError::EngineUnavailable(reason.to_owned())));
-        }
-    }
-
-    pub(super) fn engine_recovered(&self) {
-        self.engine_status.send_replace(EngineStatus::Serving);
-    }
-
-    /// Sleeps; returns early with true when the worker has to end.
-    pub(super) fn pause(&self, time: Duration) -> bool {
+    /// Sleeps; returns early with true when the worker has to end, and with false when a call disables the device.
+    pub(super) fn pause(&self, lease: Lease, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
-        while !state.is_closing {
-            if self.wake.wait_until(&mut state, until).timed_out() {
+        while !state.is_closing && state.is_current(lease) {
+            let is_disabled = state.devices.get(lease.device).service == Service::Disabled;
+            if is_disabled || self.wake.wait_until(&mut state, until).timed_out() {
                 return state.is_closing;
             }
         }
         true
     }
 
-    /// Sets how to ask the device for its memory; `None` while no model is open.
-    pub(super) fn set_memory_probe(&self, probe: Option<MemoryProbe>) {
-        *self.memory.lock() = probe;
+    /// Sets how to ask a device for its memory; `None` while no model is open.
+    pub(super) fn set_memory_probe(&self, device: DeviceId, probe: Option<MemoryProbe>) {
+        *self.memory[device.index()].lock() = probe;
     }
 
-    fn memory_pools(&self) -> Vec<MemoryPool> {
-        let probe = self.memory.lock().clone();
+    fn memory_pools(&self, device: DeviceId) -> Vec<MemoryPool> {
+        let probe = self.memory[device.index()].lock().clone();
         probe.map(|probe| probe()).unwrap_or_default()
     }
 
-    /// The waiting and the running job, for activity reports.
+    /// The waiting and the running jobs, for activity reports.
     fn snapshot(&self) -> SchedulerSnapshot {
         let state = self.state.lock();
-        let running = state.running.as_ref().map(|running| RunningJob {
-            job_id: running.id.clone(),
-            stage: running.stage,
-            step: running.step,
-            steps: running.steps,
-        });
-        SchedulerSnapshot { queued: state.queue.len(), running }
+        let device = |device: &Device| DeviceSnapshot {
+            name: device.info.name.clone(),
+            state: device.state(),
+            running: device.running_job(),
+        };
+        SchedulerSnapshot { queued: state.queue.len(), devices: state.devices.iter().map(device).collect() }
     }
 
-    /// Reports on the activity of the scheduler and its engine.
+    /// Reports on the activity of the scheduler and its engines.
     pub(super) fn activity_probe(self: &Arc<Self>) -> ActivityProbe {
         let (scheduler, engine) = (self.clone(), self.clone());
-        ActivityProbe::new(move || scheduler.snapshot(), move || engine.memory_pools())
+        ActivityProbe::new(move || scheduler.snapshot(), move |device| engine.memory_pools(device))
     }
 }
 
-fn unusable(models: &ModelTable, model: ModelId, error: &EngineError) -> ServerError {
-    ServerError::ModelUnusable { model: models.name(model).to_string(), reason: error.to_string() }
+fn unusable(state: &State, model: ModelId, error: &EngineError) -> ServerError {
+    ServerError::ModelUnusable { model: state.model_name(model).to_string(), reason: error.to_string() }
 }

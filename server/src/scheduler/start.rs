@@ -1,4 +1,4 @@
-//! Describes and opens the models of the configuration at the start of the server.
+//! Describes and opens the models of the configuration on one device, at the start of the server.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};

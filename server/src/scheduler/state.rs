@@ -1,13 +1,12 @@
-//! What the scheduler knows: the queue, the reservations, the running job and where the models are.
+//! What the scheduler knows: the queue, the reservations and the devices.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sakuga_model_core::AdapterChoice;
-
-use super::command::ModelCommand;
+use super::lease::Lease;
 use super::queue::Queue;
+use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::estimate::Estimator;
 use crate::event::EventBody;
@@ -15,11 +14,17 @@ use crate::job::Job;
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelTable};
 
+mod device;
 mod forecast;
+mod pool;
+#[cfg(test)]
+mod pool_tests;
 mod running;
 
+pub(super) use device::{Device, Loss, Service};
 use forecast::Forecast;
 pub(crate) use forecast::{Forecasted, QueuePosition};
+pub(super) use pool::DevicePool;
 pub(super) use running::Running;
 
 /// Jobs whose new position is announced at once. Jobs further back get it when they have moved up.
@@ -27,70 +32,62 @@ const ANNOUNCED_MAX: usize = 64;
 
 pub(super) struct State {
     pub(super) queue: Queue<Job>,
-    /// Done before the next job.
-    pub(super) commands: VecDeque<ModelCommand>,
+    pub(super) devices: DevicePool,
     /// Reservations, in all and by client.
     pub(super) reserved: usize,
     pub(super) reserved_by: HashMap<Arc<str>, usize>,
     pub(super) client_jobs_max: usize,
-    pub(super) running: Option<Running>,
-    pub(super) models: ModelTable,
-    /// One for each model.
+    /// One for each kind of device and each model, those of a kind together.
     estimators: Vec<Estimator>,
-    /// The adapters that each model has: those of its latest job, none after any model was loaded.
-    adapters: Vec<Vec<AdapterChoice>>,
+    models: usize,
     pub(super) is_draining: bool,
     pub(super) is_closing: bool,
-    /// Grows when the watchdog replaces a worker. A worker of another epoch must not change the state.
-    pub(super) epoch: u64,
 }
 
 impl State {
-    pub(super) fn new(limits: &Limits, models: ModelTable) -> Self {
-        let count = models.statuses().len();
+    pub(super) fn new(limits: &Limits, devices: impl IntoIterator<Item = (DeviceInfo, ModelTable)>) -> Self {
+        let devices = DevicePool::new(devices);
+        let models = devices.model_statuses().len();
         Self {
             queue: Queue::new(limits.queued_max),
-            commands: VecDeque::new(),
             reserved: 0,
             reserved_by: HashMap::new(),
             client_jobs_max: limits.client_jobs_max,
-            running: None,
+            estimators: vec![Estimator::default(); devices.kinds().len() * models],
             models,
-            estimators: vec![Estimator::default(); count],
-            adapters: vec![Vec::new(); count],
+            devices,
             is_draining: false,
             is_closing: false,
-            epoch: 0,
         }
     }
 
-    /// Why jobs of a model are refused, if they are: it could not be loaded.
+    /// Whether a worker still has its device.
+    pub(super) fn is_current(&self, lease: Lease) -> bool {
+        self.devices.get(lease.device).epoch == lease.epoch
+    }
+
+    /// Why jobs of a model are refused, if they are: no device can load it.
     pub(super) fn model_error(&self, model: ModelId) -> Option<ServerError> {
-        let reason = self.models.failure(model)?.to_owned();
-        Some(ServerError::ModelUnusable { model: self.models.name(model).to_string(), reason })
+        let reason = self.devices.model_failure(model)?.to_owned();
+        Some(ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason })
     }
 
-    pub(super) fn estimator(&self, model: ModelId) -> &Estimator {
-        &self.estimators[model.index()]
+    pub(super) fn model_name(&self, model: ModelId) -> &Arc<str> {
+        self.devices.get(DeviceId::FIRST).models.name(model)
     }
 
-    pub(super) fn estimator_mut(&mut self, model: ModelId) -> &mut Estimator {
-        &mut self.estimators[model.index()]
+    /// The times of a model on the kind of a device.
+    pub(super) fn estimator(&self, device: DeviceId, model: ModelId) -> &Estimator {
+        &self.estimators[self.devices.get(device).kind * self.models + model.index()]
     }
 
-    /// The adapters that a model has.
-    pub(super) fn adapters(&self, model: ModelId) -> &[AdapterChoice] {
-        &self.adapters[model.index()]
+    pub(super) fn estimator_mut(&mut self, device: DeviceId, model: ModelId) -> &mut Estimator {
+        let kind = self.devices.get(device).kind;
+        self.estimator_of_kind_mut(kind, model)
     }
 
-    /// Notes the adapters of the job that a model draws.
-    pub(super) fn set_adapters(&mut self, model: ModelId, adapters: Vec<AdapterChoice>) {
-        self.adapters[model.index()] = adapters;
-    }
-
-    /// Notes that no model has adapters: before a model is loaded, the open ones take theirs back to make room.
-    pub(super) fn forget_adapters(&mut self) {
-        self.adapters.iter_mut().for_each(Vec::clear);
+    pub(super) fn estimator_of_kind_mut(&mut self, kind: usize, model: ModelId) -> &mut Estimator {
+        &mut self.estimators[kind * self.models + model.index()]
     }
 
     /// Jobs of a client that has so many live ones, those that are being admitted included.
@@ -98,39 +95,49 @@ impl State {
         live_jobs + self.reserved_by.get(client).copied().unwrap_or(0)
     }
 
-    /// 1 while a job runs: what a position in the queue has to be increased by.
-    pub(super) fn running_jobs(&self) -> usize {
-        usize::from(self.running.is_some())
+    /// Gives a device that is free its next job, if there is one for it. The device is busy from then on.
+    pub(super) fn take_job(&mut self, id: DeviceId) -> Option<Job> {
+        let Self { queue, devices, .. } = self;
+        if !devices.get(id).is_in_service() {
+            return None;
+        }
+        let job = queue.pop(|job| devices.fit(id, job.request.model, &job.request.spec.adapters))?;
+        let device = devices.get_mut(id);
+        device.models.used(job.request.model);
+        device.running = Some(Running::new(&job));
+        device.is_idle = false;
+        device.jobs += 1;
+        self.announce_positions(0);
+        Some(job)
     }
 
-    /// When the running job will end; zero if there is none, `None` until a step of its model was measured.
+    /// The position of the job with `place` jobs before it in the queue: those and the running ones, or 0 if a device is free for it.
+    pub(super) fn position(&self, place: usize) -> usize {
+        if place < self.devices.free_devices() { 0 } else { place + self.devices.running_jobs() }
+    }
+
+    /// When the first device will be free; `None` until a step of a running model was measured.
     pub(super) fn time_left(&self) -> Option<Duration> {
-        let Some(running) = &self.running else { return Some(Duration::ZERO) };
-        running.time_left(self.estimator(running.model))
-    }
-
-    /// The times of the jobs that wait, from the end of the running one on; `None` until a step of its model was measured.
-    pub(super) fn forecast(&self) -> Option<Forecast<'_>> {
-        Some(Forecast::new(self, self.time_left()?))
+        Forecast::of_now(self).next_start()
     }
 
     /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured.
     pub(super) fn eta(&self, place: usize) -> Option<Duration> {
-        Some(self.forecast_to(place)?.time)
+        self.forecast_to(place).next_start()
     }
 
     /// The forecast after the jobs before `place`.
-    pub(super) fn forecast_to(&self, place: usize) -> Option<Forecast<'_>> {
-        self.queue.iter().take(place).try_fold(self.forecast()?, |forecast, job| forecast.after(&job.request))
+    pub(super) fn forecast_to(&self, place: usize) -> Forecast<'_> {
+        let jobs = self.queue.iter().take(place);
+        jobs.fold(Forecast::of_now(self), |forecast, job| forecast.after(&job.request))
     }
 
     /// Publishes the position of every job from this place of the queue on, up to [`ANNOUNCED_MAX`] jobs.
     pub(super) fn announce_positions(&self, from_place: usize) {
         let mut forecast = self.forecast_to(from_place);
         for (place, job) in self.queue.iter().enumerate().skip(from_place).take(ANNOUNCED_MAX) {
-            let position = place + self.running_jobs();
-            job.events.publish(EventBody::Queued { position, eta: forecast.as_ref().map(|forecast| forecast.time) });
-            forecast = forecast.and_then(|forecast| forecast.after(&job.request));
+            job.events.publish(EventBody::Queued { position: self.position(place), eta: forecast.next_start() });
+            forecast = forecast.after(&job.request);
         }
     }
 }

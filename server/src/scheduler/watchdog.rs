@@ -1,4 +1,5 @@
-//! Detects an engine that hangs: fails its job, abandons its thread and opens a new engine on a new thread.
+//! Detects an engine that hangs: fails its job, abandons its thread and opens a new engine on a new thread. The engines of other
+//! devices go on.
 
 use std::sync::{Arc, Weak};
 use std::thread;
@@ -16,12 +17,12 @@ use crate::job::LiveJobs;
 /// Longest time between two checks.
 const CHECK_PERIOD: Duration = Duration::from_secs(1);
 
-/// Starts to watch a scheduler's worker. The watchdog ends with the scheduler.
+/// Starts to watch a scheduler's workers, whose threads are in the order of the devices. The watchdog ends with the scheduler.
 pub(super) fn start(
     silence_max: Duration,
     context: Weak<WorkerContext>,
     live: Arc<LiveJobs>,
-    thread: Arc<Mutex<Option<EngineThread>>>,
+    threads: Arc<Mutex<Vec<EngineThread>>>,
 ) {
     let watch = move || {
         loop {
@@ -30,14 +31,22 @@ pub(super) fn start(
             if context.shared.state().is_closing {
                 return;
             }
-            let Some((running, epoch)) = context.shared.take_from_silent_worker(silence_max) else { continue };
-            let silence_s = silence_max.as_secs();
-            tracing::error!(job_id = %running.id, silence_s, "the engine hangs; leaving its thread behind");
-            running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
-            live.remove(&running.id);
-            let Some(thread) = &mut *thread.lock() else { return };
-            if let Err(error) = thread.replace(context.clone(), epoch, running.model) {
-                context.shared.engine_lost(&format!("the system provides no thread: {error}"));
+            while let Some((running, lease)) = context.shared.take_from_silent_worker(silence_max) {
+                let (device, silence_s) = (context.shared.device_name(lease.device), silence_max.as_secs());
+                tracing::error!(
+                    device = &*device,
+                    job_id = %running.id,
+                    silence_s,
+                    "the engine hangs; leaving its thread behind"
+                );
+                running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
+                live.remove(&running.id);
+                // None is left once the scheduler is closed.
+                let mut threads = threads.lock();
+                let Some(thread) = threads.get_mut(lease.device.index()) else { return };
+                if let Err(error) = thread.replace(context.clone(), lease, running.model) {
+                    context.shared.device_lost(lease.device, &format!("the system provides no thread: {error}"));
+                }
             }
         }
     };

@@ -1,5 +1,5 @@
-//! [`Worker`]: draws jobs one by one, moves models as jobs and calls need, and opens the models again when the device was
-//! lost.
+//! [`Worker`]: draws jobs one by one on its device, moves models as jobs and calls need, and opens the models again when the
+//! device was lost.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,9 +12,10 @@ use sakuga_model_core::{
 };
 use sakuga_proto::text::count;
 
-use super::command::{ModelChange, ModelCommand};
+use super::command::{Change, DeviceCommand, ModelChange};
 use super::context::WorkerContext;
 use super::job_monitor::JobMonitor;
+use super::lease::Lease;
 use super::residents::Residents;
 use super::shared::{Shared, Work};
 use crate::encoder::{FinishTask, OnEncoded};
@@ -27,20 +28,19 @@ use crate::models::ModelId;
 /// Time between two attempts to open the models of a lost device.
 const REOPEN_PAUSE: Duration = Duration::from_secs(10);
 
-/// Draws a scheduler's jobs on the engine's thread.
+/// Draws a scheduler's jobs on the thread of one device.
 pub(super) struct Worker {
     pub(super) context: Arc<WorkerContext>,
     pub(super) residents: Residents,
-    /// Differs from the scheduler's epoch once the watchdog has replaced this worker.
-    pub(super) epoch: u64,
+    pub(super) lease: Lease,
 }
 
 /// Whether the device can be used for the next job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Device {
     Usable,
-    /// All models have to be closed, and opened again.
-    Lost,
+    /// All models have to be closed; this one and those that were open are opened again.
+    Lost(ModelId),
 }
 
 /// A job that the model did not end by itself.
@@ -54,16 +54,18 @@ impl Worker {
     pub(super) fn work(mut self) {
         let context = self.context.clone();
         let shared = &context.shared;
-        let _guard = LostOnPanic(shared);
+        let _guard = LostOnPanic(shared, self.lease);
         if let Some(probe) = self.residents.memory_probe() {
-            shared.set_memory_probe(Some(probe));
+            shared.set_memory_probe(self.lease.device, Some(probe));
         }
-        while let Some(work) = shared.next(self.epoch) {
-            let (model, device) = match work {
-                Work::Job(job) => (job.request.model, self.draw(*job)),
-                Work::Command(command) => (command.model, self.carry_out(command)),
+        while let Some(work) = shared.next(self.lease) {
+            let device = match work {
+                Work::Job(job) => self.draw(*job),
+                Work::Command(command) => self.carry_out(command),
             };
-            if device == Device::Lost && !self.reopen(model) {
+            if let Device::Lost(needed) = device
+                && !self.reopen(needed)
+            {
                 return;
             }
         }
@@ -77,23 +79,24 @@ impl Worker {
         let _entered = span.enter();
         if let Some(reason) = job.handle.cancel_reason() {
             job.cancelled(0, reason);
-            shared.job_done(self.epoch, &job.request, &[]);
+            shared.job_done(self.lease, &job.request, &[]);
             return Device::Usable;
         }
         let started = Instant::now();
         let queued = started.duration_since(job.accepted);
         tracing::info!(queued_ms = queued.as_millis() as u64, "started");
-        job.events.publish(EventBody::Started);
+        job.events.publish(EventBody::Started { device: shared.device_name(self.lease.device) });
         let events = job.events.clone();
-        let statistics = context.sampler.subscribe(job.request.stats_interval, move |sample| {
+        let statistics = context.sampler.subscribe(self.lease.device, job.request.stats_interval, move |sample| {
             events.publish(EventBody::GpuStats(sample.clone()));
         });
-        let recording = context.telemetry.record(&job.handle.id, &context.sampler, context.activity.clone());
-        let mut monitor = JobMonitor::new(&context, &job, self.epoch);
+        let recording =
+            context.telemetry.record(&job.handle.id, self.lease.device, &context.sampler, context.activity.clone());
+        let mut monitor = JobMonitor::new(&context, &job, self.lease);
         let loaded = self.load_for(&job, &mut monitor);
         // Only a model that is on the device takes the adapters of the job.
         let expected = match loaded {
-            Ok(ControlFlow::Continue(())) => shared.begin_drawing(self.epoch, &job.request),
+            Ok(ControlFlow::Continue(())) => shared.begin_drawing(self.lease, &job.request),
             _ => None,
         };
         let begun = Instant::now();
@@ -114,7 +117,7 @@ impl Worker {
             // The steps of a job that was not finished are as good as others.
             _ => JobMeasurements { parts: monitor.meter.steps(&job.request.work), ..JobMeasurements::default() },
         };
-        if !shared.job_done(self.epoch, &job.request, &measured.parts) {
+        if !shared.job_done(self.lease, &job.request, &measured.parts) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
             return Device::Usable;
         }
@@ -159,7 +162,9 @@ impl Worker {
                 monitor.load_time = Some(took);
                 Ok(ControlFlow::Continue(()))
             }
-            Err(error @ EngineError::DeviceLost(_)) => Err(Failure { error: error.into(), device: Device::Lost }),
+            Err(error @ EngineError::DeviceLost(_)) => {
+                Err(Failure { error: error.into(), device: Device::Lost(model) })
+            }
             Err(error) => Err(Failure { error: self.context.shared.unusable(model, &error), device: Device::Usable }),
         }
     }
@@ -170,22 +175,22 @@ impl Worker {
             let error = ServerError::Internal("the model is not on the device".into());
             return Err(Failure { error, device: Device::Usable });
         };
-        self.context.shared.set_memory_probe(Some(open.memory.clone()));
+        self.context.shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
         let spec = &job.request.spec;
         let drawn = catch_unwind(AssertUnwindSafe(|| open.model.generate(spec, &mut |event| monitor.observe(event))));
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
         drawn.map_err(|error| {
-            let device = if error.is_fatal() { Device::Lost } else { Device::Usable };
+            let device = if error.is_fatal() { Device::Lost(job.request.model) } else { Device::Usable };
             Failure { error: with_remedy(error, &open.info, spec), device }
         })
     }
 
     /// Learns from a job once its pictures are files.
     fn on_encoded(&self, mut measured: JobMeasurements) -> OnEncoded {
-        let context = self.context.clone();
+        let (context, device) = (self.context.clone(), self.lease.device);
         Box::new(move |request, took| {
             let WorkerContext { shared, metrics, .. } = &*context;
-            if let Some(ratio) = shared.encoded(request, &mut measured, took) {
+            if let Some(ratio) = shared.encoded(device, request, &mut measured, took) {
                 metrics.estimated(&shared.model_name(request.model), ratio);
             }
             measured
@@ -206,8 +211,10 @@ impl Worker {
             return fail(&job, ServerError::Internal(text));
         }
         let Waits { queued, load_model } = waits;
+        let device = self.context.shared.device_name(self.lease.device);
         self.context.encoder.finish(FinishTask {
             job,
+            device,
             images,
             reused,
             timings,
@@ -218,29 +225,52 @@ impl Worker {
         });
     }
 
-    /// Carries out a command, unless its caller is gone.
-    fn carry_out(&mut self, command: ModelCommand) -> Device {
-        let ModelCommand { model, change, done } = command;
-        if done.is_closed() {
+    /// Carries out a command; a change of a model only if its caller is still there.
+    fn carry_out(&mut self, command: DeviceCommand) -> Device {
+        let DeviceCommand { change, done } = command;
+        // A device that was taken out of service stays so, whether its caller waits or not.
+        if matches!(change, Change::Model(..)) && done.is_closed() {
             return Device::Usable;
         }
         let (result, device) = match change {
-            ModelChange::Unload => {
-                self.residents.close(model);
-                self.residents.drop_host_copy(model);
-                self.context.shared.change_models(self.epoch, |models| models.unloaded(model));
+            Change::Drain => (Ok(()), Device::Usable),
+            Change::Clear => {
+                self.clear();
                 (Ok(()), Device::Usable)
             }
-            ModelChange::Load if self.residents.is_open(model) => (Ok(()), Device::Usable),
-            ModelChange::Load => match self.load(model) {
+            Change::Model(model, ModelChange::Unload) => {
+                self.unload(model);
+                (Ok(()), Device::Usable)
+            }
+            Change::Model(model, ModelChange::Load) if self.residents.is_open(model) => (Ok(()), Device::Usable),
+            Change::Model(model, ModelChange::Load) => match self.load(model) {
                 Ok(_) => (Ok(()), Device::Usable),
-                Err(error @ EngineError::DeviceLost(_)) => (Err(error.into()), Device::Lost),
+                Err(error @ EngineError::DeviceLost(_)) => (Err(error.into()), Device::Lost(model)),
                 Err(error) => (Err(self.context.shared.unusable(model, &error)), Device::Usable),
             },
         };
+        self.context.shared.command_done();
         // The caller may have hung up meanwhile.
         let _ = done.send(result);
         device
+    }
+
+    fn unload(&mut self, model: ModelId) {
+        self.residents.close(model);
+        self.residents.drop_host_copy(model);
+        self.context.shared.change_models(self.lease, |models| models.unloaded(model));
+    }
+
+    /// Takes all models off the device, to be loaded again when it is enabled.
+    fn clear(&mut self) {
+        let context = self.context.clone();
+        let shared = &context.shared;
+        let open = shared.change_models(self.lease, |models| models.residents().iter().collect::<Vec<_>>());
+        let open = open.unwrap_or_default();
+        open.iter().for_each(|model| self.unload(*model));
+        shared.set_memory_probe(self.lease.device, None);
+        shared.set_aside(self.lease.device, open);
+        shared.device_recovered(self.lease.device);
     }
 
     /// Loads a model and returns how long that took. Models that the budget has no room for are closed before. If it fails,
@@ -250,7 +280,7 @@ impl Worker {
         match &loaded {
             Ok(_) => {}
             Err(EngineError::DeviceLost(_)) => {
-                self.context.shared.change_models(self.epoch, |models| models.load_broken(model));
+                self.context.shared.change_models(self.lease, |models| models.load_broken(model));
             }
             Err(error) => self.mark_failed(model, error),
         }
@@ -260,7 +290,7 @@ impl Worker {
     fn try_load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
         let WorkerContext { shared, metrics, .. } = &*self.context;
         // A worker that was replaced changes nothing that others see; it ends after this job.
-        let plan = shared.change_models(self.epoch, |models| models.begin_load(model)).unwrap_or_default();
+        let plan = shared.change_models(self.lease, |models| models.begin_load(model)).unwrap_or_default();
         let name = shared.model_name(model);
         for evicted in plan.evicted {
             self.residents.close(evicted);
@@ -271,12 +301,12 @@ impl Worker {
         let begun = Instant::now();
         // The open models lose their adapters, also if this or the load fails. A model that failed at this is as lost as one
         // that failed at a job.
-        shared.forget_adapters(self.epoch);
+        shared.forget_adapters(self.lease);
         self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
-        shared.set_memory_probe(Some(open.memory.clone()));
+        shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
-        shared.change_models(self.epoch, |models| models.loaded(model, took, host_bytes));
+        shared.change_models(self.lease, |models| models.loaded(model, took, host_bytes));
         metrics.loaded(&name, took);
         tracing::info!(model = &*name, load_ms = took.as_millis() as u64, host_bytes, "model loaded");
         Ok(took)
@@ -285,26 +315,34 @@ impl Worker {
     /// Marks a model as failed for this reason, and ends the jobs that wait for it.
     fn mark_failed(&self, model: ModelId, error: &EngineError) {
         self.residents.drop_host_copy(model);
-        self.context.shared.model_failed(self.epoch, model, error);
+        self.context.shared.model_failed(self.lease, model, error);
     }
 
     /// Recovers from a lost device: closes all models, and opens `needed` and those that were open before. Retries until at
-    /// least one is open; the others are marked as failed. Returns false when the worker has to end.
+    /// least one is open, the others are marked as failed, or until a call disables the device. Returns false when the worker
+    /// has to end.
     pub(super) fn reopen(&mut self, needed: ModelId) -> bool {
         let context = self.context.clone();
         let shared = &context.shared;
-        shared.set_memory_probe(None);
+        let id = self.lease.device;
+        let device = shared.device_name(id);
+        shared.set_memory_probe(id, None);
+        shared.count_loss(id);
         self.residents.close_all();
-        let mut lost = shared.change_models(self.epoch, |models| models.lose_device()).unwrap_or_default();
+        let mut lost = shared.change_models(self.lease, |models| models.lose_device()).unwrap_or_default();
         if !lost.contains(&needed) {
             lost.push(needed);
         }
         loop {
-            tracing::warn!("opening the engine again");
+            if shared.is_disabled(id) {
+                shared.set_aside(id, lost);
+                return true;
+            }
+            tracing::warn!(device = &*device, "opening the engine again");
             let mut failures = Vec::new();
             for model in &lost {
                 if let Err(error) = self.try_load(*model) {
-                    shared.change_models(self.epoch, |models| models.load_broken(*model));
+                    shared.change_models(self.lease, |models| models.load_broken(*model));
                     failures.push((*model, error));
                 }
             }
@@ -312,13 +350,13 @@ impl Worker {
                 Some((_, error)) if failures.len() == lost.len() => error,
                 _ => {
                     failures.iter().for_each(|(model, error)| self.mark_failed(*model, error));
-                    shared.engine_recovered();
+                    shared.device_recovered(id);
                     return true;
                 }
             };
-            tracing::error!(error = %first, "the engine is lost");
-            shared.engine_unavailable(&first.to_string());
-            if shared.pause(REOPEN_PAUSE) || !shared.is_current(self.epoch) {
+            tracing::error!(device = &*device, error = %first, "the engine is lost");
+            shared.device_unavailable(id, &first.to_string());
+            if shared.pause(self.lease, REOPEN_PAUSE) || !shared.is_current(self.lease) {
                 return false;
             }
         }
@@ -344,13 +382,14 @@ fn fail(job: &Job, error: ServerError) {
     job.events.publish(EventBody::Failed(error));
 }
 
-/// Fails the waiting jobs if the worker panics outside the engine.
-struct LostOnPanic<'a>(&'a Shared);
+/// Marks the device as lost if its worker panics outside the engine.
+struct LostOnPanic<'a>(&'a Shared, Lease);
 
 impl Drop for LostOnPanic<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.engine_lost("the worker thread panicked");
+        let Self(shared, lease) = self;
+        if thread::panicking() && shared.is_current(*lease) {
+            shared.device_lost(lease.device, "the worker thread panicked");
         }
     }
 }

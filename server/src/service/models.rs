@@ -30,6 +30,8 @@ impl Models {
     fn statuses(&self) -> Vec<ModelStatus> {
         let statuses = self.context.scheduler.model_statuses();
         let statuses = statuses.borrow();
+        let devices = self.context.scheduler.device_statuses();
+        let devices = devices.borrow();
         self.context
             .models
             .iter()
@@ -37,21 +39,19 @@ impl Models {
             .map(|(served, status)| {
                 let scheduler = &self.context.scheduler;
                 let learned = (scheduler.step_time(served.id), scheduler.learned_jobs(served.id));
-                to_proto::model_status(served, status, learned)
+                to_proto::model_status(served, status, learned, &devices)
             })
             .collect()
     }
 
-    /// Has the engine's thread change where a model is, and returns the model after that.
+    /// Has the devices change where a model is, and returns the model after that.
     async fn change(&self, name: &str, change: ModelChange) -> Result<ModelStatus, ServerError> {
         if name.is_empty() {
             let text = "name the model; ListModels has the names";
             return Err(ServerError::invalid("name", Violation::REQUIRED, text));
         }
         let model: &ServedModel = self.context.models.find(name)?;
-        let changed = self.context.scheduler.change_model(model.id, change)?;
-        // The scheduler drops commands when it is closed.
-        changed.await.unwrap_or(Err(ServerError::ShuttingDown))?;
+        self.context.scheduler.change_model(model.id, change)?.done().await?;
         Ok(self.statuses().swap_remove(model.id.index()))
     }
 }

@@ -1,4 +1,4 @@
-//! `sakuga.system.v1.SystemService`: what the server is, and how its device does.
+//! `sakuga.system.v1.SystemService`: what the server is, how its devices do, and which of them take jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _};
 use sakuga_proto::system::v1::system_service_server::SystemService;
 use sakuga_proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, ListModelsResponse, WatchActivityRequest,
-    WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    Device, DisableDeviceRequest, DisableDeviceResponse, DrainDeviceRequest, DrainDeviceResponse, EnableDeviceRequest,
+    EnableDeviceResponse, GetServerInfoRequest, GetServerInfoResponse, ListDevicesRequest, ListDevicesResponse,
+    ListModelsRequest, ListModelsResponse, WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest,
+    WatchGpuStatsResponse,
 };
 use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
@@ -15,12 +17,16 @@ use tonic::{Request, Response, Status};
 
 use super::caller::caller;
 use super::{Context, Messages, refuse};
+use crate::devices::{DeviceId, DeviceStatus};
 use crate::error::{ServerError, Violation};
 use crate::gpu::{DeviceSample, Subscription};
+use crate::job_id::JobId;
+use crate::jobs::Caller;
 use crate::limits::Limits;
+use crate::scheduler::DeviceChange;
 use crate::wire::to_proto;
 
-/// Says what the server is.
+/// Says what the server is, and takes devices out of service.
 pub(crate) struct System {
     context: Arc<Context>,
 }
@@ -62,9 +68,11 @@ impl SystemService for System {
         let (newest, messages) = watch::channel(Vec::new());
         let sampler = &self.context.sampler;
         let subscription = match all_devices {
-            false => sampler.subscribe(interval, move |own| _ = newest.send_replace(vec![message(own)])),
-            true => sampler.subscribe_all(interval, move |devices| {
-                newest.send_replace(std::iter::once(devices.own).chain(devices.others).map(message).collect());
+            false => sampler.subscribe(DeviceId::FIRST, interval, move |sample| {
+                newest.send_replace(vec![message(sample)]);
+            }),
+            true => sampler.subscribe_all(interval, move |samples| {
+                newest.send_replace(samples.own.iter().chain(samples.others).map(message).collect());
             }),
         };
         Ok(Response::new(newest_first(&self.context, messages, subscription)))
@@ -78,13 +86,92 @@ impl SystemService for System {
         let interval = interval(request.into_inner().interval_ms)?;
         let (activity, jobs) = (self.context.activity.clone(), self.context.jobs.clone());
         let (newest, messages) = watch::channel(Vec::new());
-        let subscription = self.context.sampler.subscribe(interval, move |sample| {
-            let mut seen = activity.activity(activity.snapshot(), sample);
-            // The running job of another owner is not shown.
-            seen.running.take_if(|running| !jobs.may_access_live(&caller, &running.job_id));
+        let subscription = self.context.sampler.subscribe_own(interval, move |samples| {
+            let mut seen = activity.activity(activity.snapshot(), samples.own);
+            // The running jobs of other owners are not shown.
+            for device in &mut seen.devices {
+                device.running.take_if(|running| !jobs.may_access_live(&caller, &running.job_id));
+            }
             newest.send_replace(vec![WatchActivityResponse { activity: Some(to_proto::activity(&seen)) }]);
         });
         Ok(Response::new(newest_first(&self.context, messages, subscription)))
+    }
+
+    async fn list_devices(
+        &self,
+        request: Request<ListDevicesRequest>,
+    ) -> Result<Response<ListDevicesResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(ListDevicesResponse { devices: self.devices(&caller) }))
+    }
+
+    async fn drain_device(
+        &self,
+        request: Request<DrainDeviceRequest>,
+    ) -> Result<Response<DrainDeviceResponse>, Status> {
+        let (caller, DrainDeviceRequest { name }) = (caller(&request)?, request.into_inner());
+        let changed = self.change_device(&caller, &name, DeviceChange::Drain).await;
+        changed.map(|device| Response::new(DrainDeviceResponse { device })).map_err(|error| refuse(&error))
+    }
+
+    async fn disable_device(
+        &self,
+        request: Request<DisableDeviceRequest>,
+    ) -> Result<Response<DisableDeviceResponse>, Status> {
+        let (caller, DisableDeviceRequest { name }) = (caller(&request)?, request.into_inner());
+        let changed = self.change_device(&caller, &name, DeviceChange::Disable).await;
+        changed.map(|device| Response::new(DisableDeviceResponse { device })).map_err(|error| refuse(&error))
+    }
+
+    async fn enable_device(
+        &self,
+        request: Request<EnableDeviceRequest>,
+    ) -> Result<Response<EnableDeviceResponse>, Status> {
+        let (caller, EnableDeviceRequest { name }) = (caller(&request)?, request.into_inner());
+        let changed = self.change_device(&caller, &name, DeviceChange::Enable).await;
+        changed.map(|device| Response::new(EnableDeviceResponse { device })).map_err(|error| refuse(&error))
+    }
+}
+
+impl System {
+    /// The device of a name.
+    fn find_device(&self, name: &str) -> Result<DeviceId, ServerError> {
+        let scheduler = &self.context.scheduler;
+        scheduler.find_device(name).ok_or_else(|| {
+            let statuses = scheduler.device_statuses();
+            let known: Vec<_> = statuses.borrow().iter().map(|device| device.info.name.to_string()).collect();
+            match name {
+                "" => {
+                    let text = format!("name the device; there are {}", known.join(", "));
+                    ServerError::invalid("name", Violation::REQUIRED, text)
+                }
+                _ => ServerError::UnknownDevice { name: name.to_owned(), known },
+            }
+        })
+    }
+
+    /// Changes whether a device takes jobs, and returns it once that is done.
+    async fn change_device(
+        &self,
+        caller: &Caller,
+        name: &str,
+        change: DeviceChange,
+    ) -> Result<Option<Device>, ServerError> {
+        let device = self.find_device(name)?;
+        tracing::info!(device = name, ?change, "a call changes a device");
+        self.context.scheduler.change_device(device, change).done().await?;
+        Ok(self.devices(caller).into_iter().nth(device.index()))
+    }
+
+    /// Every device as it is now, with the jobs that the caller may see.
+    fn devices(&self, caller: &Caller) -> Vec<Device> {
+        let Context { scheduler, jobs, .. } = &*self.context;
+        let devices = scheduler.devices();
+        let message = |(status, running): &(DeviceStatus, Option<JobId>)| {
+            let visible = running.as_ref().filter(|running| jobs.may_access_live(caller, running));
+            to_proto::device(status, visible)
+        };
+        devices.iter().map(message).collect()
     }
 }
 

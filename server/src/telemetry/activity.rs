@@ -1,38 +1,59 @@
-//! What the server does at one moment, and who holds the device's memory.
+//! What the server does at one moment, and who holds the memory of its devices.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use sakuga_model_core::{MemoryPool, Stage};
 
+use crate::devices::{DeviceId, DeviceState};
 use crate::gpu::{DeviceSample, ProcessMemory};
 use crate::job_id::JobId;
 
 /// What the server does at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Activity {
-    /// When it was lookup at.
+    /// When it was looked at.
     pub time: SystemTime,
-    /// The device's memory as the engine manages it.
-    pub pools: Vec<MemoryPool>,
-    /// The device's memory by process.
-    pub processes: Vec<ProcessMemory>,
     /// The number of waiting jobs.
     pub queued: usize,
-    /// The job that has the device.
+    /// The devices, in the order of the configuration; in the series of a job only the one that draws it.
+    pub devices: Vec<DeviceActivity>,
+}
+
+/// What one device does at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeviceActivity {
+    pub name: Arc<str>,
+    /// Whether it takes jobs.
+    pub state: DeviceState,
+    /// Its memory as the engine manages it.
+    pub pools: Vec<MemoryPool>,
+    /// Its memory by process.
+    pub processes: Vec<ProcessMemory>,
+    /// The job that has it.
     pub running: Option<RunningJob>,
 }
 
-/// The waiting and the running job of a scheduler at one moment.
+/// The waiting and the running jobs of a scheduler at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct SchedulerSnapshot {
     /// The number of waiting jobs.
     pub queued: usize,
-    /// The job that has the device.
+    /// In the order of the configuration.
+    pub devices: Vec<DeviceSnapshot>,
+}
+
+/// One device of a scheduler at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DeviceSnapshot {
+    pub name: Arc<str>,
+    /// Whether it takes jobs.
+    pub state: DeviceState,
+    /// The job that has it.
     pub running: Option<RunningJob>,
 }
 
-/// The job that has the device, and its progress.
+/// A job that has a device, and its progress.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RunningJob {
     pub job_id: JobId,
@@ -43,40 +64,54 @@ pub(crate) struct RunningJob {
     pub steps: u32,
 }
 
-/// Reports on the activity of a scheduler and of its present engine, from any thread and without waiting for the engine.
+/// Reports on the activity of a scheduler and of its present engines, from any thread and without waiting for an engine.
 #[derive(Clone)]
 pub(crate) struct ActivityProbe {
     snapshot: Arc<dyn Fn() -> SchedulerSnapshot + Send + Sync>,
-    pools: Arc<dyn Fn() -> Vec<MemoryPool> + Send + Sync>,
+    pools: Arc<dyn Fn(DeviceId) -> Vec<MemoryPool> + Send + Sync>,
 }
 
 impl ActivityProbe {
     /// A probe that asks these two functions.
     pub(crate) fn new(
         snapshot: impl Fn() -> SchedulerSnapshot + Send + Sync + 'static,
-        pools: impl Fn() -> Vec<MemoryPool> + Send + Sync + 'static,
+        pools: impl Fn(DeviceId) -> Vec<MemoryPool> + Send + Sync + 'static,
     ) -> Self {
         Self { snapshot: Arc::new(snapshot), pools: Arc::new(pools) }
     }
 
-    /// The waiting and the running job.
+    /// The waiting and the running jobs.
     pub(crate) fn snapshot(&self) -> SchedulerSnapshot {
         (self.snapshot)()
     }
 
-    /// The device's memory as the engine manages it.
-    pub(crate) fn pools(&self) -> Vec<MemoryPool> {
-        (self.pools)()
+    /// The memory of a device as its engine manages it.
+    pub(crate) fn pools(&self, device: DeviceId) -> Vec<MemoryPool> {
+        (self.pools)(device)
     }
 
-    /// The activity at the time of a device sample.
-    pub(crate) fn activity(&self, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
-        Activity {
-            time: sample.time,
-            pools: self.pools(),
-            processes: sample.processes.clone(),
-            queued: snapshot.queued,
-            running: snapshot.running,
-        }
+    /// The activity of all devices at the time of their samples, which are in the order of the configuration.
+    pub(crate) fn activity(&self, snapshot: SchedulerSnapshot, samples: &[DeviceSample]) -> Activity {
+        let time = samples.first().map_or_else(SystemTime::now, |sample| sample.time);
+        let devices = DeviceId::all(snapshot.devices.len()).zip(snapshot.devices).zip(samples);
+        let devices = devices.map(|((id, seen), sample)| self.of_device(id, seen, sample));
+        Activity { time, queued: snapshot.queued, devices: devices.collect() }
+    }
+
+    /// The activity of one device at the time of a sample of it.
+    pub(crate) fn activity_of(
+        &self,
+        device: DeviceId,
+        mut snapshot: SchedulerSnapshot,
+        sample: &DeviceSample,
+    ) -> Activity {
+        let seen = (device.index() < snapshot.devices.len()).then(|| snapshot.devices.swap_remove(device.index()));
+        let devices = seen.map(|seen| self.of_device(device, seen, sample)).into_iter().collect();
+        Activity { time: sample.time, queued: snapshot.queued, devices }
+    }
+
+    fn of_device(&self, id: DeviceId, seen: DeviceSnapshot, sample: &DeviceSample) -> DeviceActivity {
+        let DeviceSnapshot { name, state, running } = seen;
+        DeviceActivity { name, state, running, pools: self.pools(id), processes: sample.processes.clone() }
     }
 }

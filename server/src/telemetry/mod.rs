@@ -1,6 +1,6 @@
-//! Samples of the device and of the server's activity while a job has the device, kept in memory for the newest jobs.
+//! Samples of a device and of its activity while a job has it, kept in memory for the newest jobs.
 //!
-//! Everything runs on the sampler's thread; the engine's thread only updates the scheduler's state.
+//! Everything runs on the sampler's thread; the engines' threads only update the scheduler's state.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use crate::devices::DeviceId;
 use crate::gpu::{DeviceSample, Sampler, Subscription};
 use crate::job_id::JobId;
 
 mod activity;
 mod series;
 
-pub(crate) use activity::{Activity, ActivityProbe, RunningJob, SchedulerSnapshot};
+pub(crate) use activity::{Activity, ActivityProbe, DeviceActivity, DeviceSnapshot, RunningJob, SchedulerSnapshot};
 pub(crate) use series::Series;
 
 /// Jobs whose series are kept.
@@ -35,14 +36,21 @@ pub(crate) struct Telemetry {
 
 impl Telemetry {
     /// Records a job until the subscription is dropped or another job has the device.
-    pub(crate) fn record(&self, job: &JobId, sampler: &Sampler, activity: ActivityProbe) -> Subscription {
+    pub(crate) fn record(
+        &self,
+        job: &JobId,
+        device: DeviceId,
+        sampler: &Sampler,
+        activity: ActivityProbe,
+    ) -> Subscription {
         let series = self.begin(job);
         let job = job.clone();
         let mut activity_due = Instant::now();
-        sampler.subscribe(SAMPLE_PERIOD, move |sample| {
+        sampler.subscribe(device, SAMPLE_PERIOD, move |sample| {
             let snapshot = activity.snapshot();
             // The watchdog failed a job whose engine hangs; the thread that would drop the subscription is stuck.
-            if snapshot.running.as_ref().is_none_or(|running| running.job_id != job) {
+            let running = snapshot.devices.get(device.index()).and_then(|device| device.running.as_ref());
+            if running.is_none_or(|running| running.job_id != job) {
                 return;
             }
             let mut series = series.lock();
@@ -50,7 +58,7 @@ impl Telemetry {
             let now = Instant::now();
             if now >= activity_due {
                 activity_due = now + ACTIVITY_PERIOD - SAMPLE_PERIOD / 2;
-                series.push_activity(activity.activity(snapshot, sample));
+                series.push_activity(activity.activity_of(device, snapshot, sample));
             }
         })
     }

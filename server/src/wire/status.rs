@@ -50,6 +50,9 @@ pub(crate) fn to_rpc(error: &ServerError) -> pb::Status {
         ServerError::UnknownModel { known, .. } => {
             metadata.insert("models".into(), cut(&known.join(",")));
         }
+        ServerError::UnknownDevice { known, .. } => {
+            metadata.insert("devices".into(), cut(&known.join(",")));
+        }
         ServerError::ModelUnusable { model, .. } => {
             metadata.insert("model".into(), cut(model));
         }
@@ -157,6 +160,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
     match error {
         ServerError::InvalidRequest(_) => (Code::InvalidArgument, "INVALID_REQUEST", None),
         ServerError::UnknownModel { .. } => (Code::NotFound, "MODEL_NOT_FOUND", None),
+        ServerError::UnknownDevice { .. } => (Code::NotFound, "DEVICE_NOT_FOUND", None),
         ServerError::ModelUnusable { .. } => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
         ServerError::QueueFull { retry_after, .. } => (Code::ResourceExhausted, "QUEUE_FULL", Some(*retry_after)),
         ServerError::ImagesFull => (Code::ResourceExhausted, "IMAGES_FULL", Some(IMAGES_RETRY)),

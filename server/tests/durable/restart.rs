@@ -128,6 +128,33 @@ async fn images_within_a_request_are_there_after_a_kill_until_the_job_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_are_resumed_by_a_server_with_another_number_of_devices() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["--device", "cpu,cpu,cpu", "--scripted-step-ms", "50", "--drain-timeout", "0"];
+    let server = Program::start(folder.path(), &arguments);
+    let mut jobs = server.jobs().await;
+    let mut made = Vec::new();
+    for number in 0..6 {
+        let call = request(&format!("job {number}"), 100);
+        made.push(jobs.create_job(call).await.expect("accepted").into_inner().job.expect("a job").job_id);
+    }
+    assert_eq!(server.terminate(), Some(0));
+    for (devices, rest) in [("cpu,cpu", &made[..4]), ("cpu", &made[..])] {
+        let server = Program::start(folder.path(), &["--device", devices, "--scripted-step-ms", "1"]);
+        let mut jobs = server.jobs().await;
+        for job_id in rest {
+            let mut seen = Seen::default();
+            let end = seen.follow(&mut jobs, job_id);
+            tokio::time::timeout(PATIENCE, end).await.expect("it ends").expect("it lives");
+            let job = jobs.get_job(GetJobRequest { job_id: job_id.clone() }).await.expect("there").into_inner().job;
+            let job = job.expect("a job");
+            assert!(job.state() == JobState::Completed && job.device.starts_with("cpu"), "{job:?}");
+        }
+        assert_eq!(server.terminate(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // A step takes longer than the test, so the job runs when the server is killed, however busy the machine is.

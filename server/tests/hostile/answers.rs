@@ -18,7 +18,7 @@ use sakuga_proto::model::v1::LoadModelRequest;
 use sakuga_proto::prompt::v1::{
     FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest, validate_prompt_request,
 };
-use sakuga_proto::system::v1::{WatchActivityRequest, WatchGpuStatsRequest};
+use sakuga_proto::system::v1::{DrainDeviceRequest, WatchActivityRequest, WatchGpuStatsRequest};
 use sakuga_server::config::EngineChoice;
 use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::Script;
@@ -230,7 +230,7 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
         }
     }
     server.call("sakuga.prompt.v1.PromptService/GetSchema", Vec::new(), 1).await.expect("the schema");
-    for method in ["GetServerInfo", "ListModels"] {
+    for method in ["GetServerInfo", "ListModels", "ListDevices"] {
         server.call(&format!("sakuga.system.v1.SystemService/{method}"), Vec::new(), 1).await.expect("an answer");
     }
     // The bound of a folder with many adapters is tested where the answer is made.
@@ -240,6 +240,10 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
     for method in ["UnloadModel", "LoadModel"] {
         let message = LoadModelRequest { name: "scripted".into() }.encode_to_vec();
         server.call(&format!("sakuga.model.v1.ModelService/{method}"), message, 1).await.expect("an answer");
+    }
+    for method in ["DrainDevice", "DisableDevice", "EnableDevice"] {
+        let message = DrainDeviceRequest { name: "cpu".into() }.encode_to_vec();
+        server.call(&format!("sakuga.system.v1.SystemService/{method}"), message, 1).await.expect("an answer");
     }
     let stats = WatchGpuStatsRequest { interval_ms: 100, all_devices: true }.encode_to_vec();
     server.call("sakuga.system.v1.SystemService/WatchGpuStats", stats, ENDLESS).await.expect("samples");

@@ -13,7 +13,7 @@ use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse, LoadModelRequest, UnloadModelRequest};
 use sakuga_server::Config;
 use sakuga_server::config::Limits;
-use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
+use sakuga_server::config::{ConfiguredModel, DevicesChoice, EngineChoice, ModelsConfig};
 use sakuga_server::engine::scripted::Script;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -160,6 +160,7 @@ async fn adapters_count_as_memory_and_make_room_for_another_model() {
         device_budget: None,
         host_budget: None,
         adapters: Some(folder.path().to_owned()),
+        devices: DevicesChoice::default(),
     };
     let server = Server::start(Config { models, ..Config::default() }).await;
     let adapted = || with(vec![named("ink")]);

@@ -4,6 +4,7 @@ mod adapters;
 mod assets;
 mod bad_requests;
 mod cancellation;
+mod devices;
 mod drain;
 mod engine_faults;
 mod estimates;

@@ -10,7 +10,7 @@ use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{
     ListModelsRequest, ListModelsResponse, LoadModelRequest, ModelState, ModelStatus, UnloadModelRequest,
 };
-use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
+use sakuga_server::config::{ConfiguredModel, DevicesChoice, EngineChoice, ModelsConfig};
 use sakuga_server::engine::scripted::{Fault, Script};
 use sakuga_server::{App, Config};
 use tonic::{Code, Status};
@@ -37,6 +37,7 @@ pub(crate) fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) 
         device_budget: room.map(|models| models * WEIGHTS),
         host_budget: Some(host_budget),
         adapters: None,
+        devices: DevicesChoice::default(),
     };
     Config { models, ..Config::default() }
 }

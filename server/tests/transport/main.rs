@@ -3,6 +3,7 @@
 mod browsers;
 mod certificates;
 mod compression;
+mod devices;
 mod ending;
 mod example;
 mod floods;

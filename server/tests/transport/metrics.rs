@@ -59,6 +59,8 @@ async fn jobs_steps_calls_and_bytes_are_counted() {
         ("sakuga_jobs_live", 0.0),
         ("sakuga_jobs_running", 0.0),
         ("sakuga_engine_serving", 1.0),
+        ("sakuga_engine_device_serving{engine=\"cpu\"}", 1.0),
+        ("sakuga_engine_device_jobs_total{engine=\"cpu\"}", 1.0),
         ("sakuga_model_loaded{model=\"scripted\"}", 1.0),
         ("sakuga_model_load_seconds_count{model=\"scripted\"}", 1.0),
     ] {

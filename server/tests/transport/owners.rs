@@ -25,7 +25,10 @@ use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;
 use sakuga_proto::prompt::v1::{FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_proto::system::v1::{Activity, WatchActivityRequest, WatchGpuStatsRequest};
+use sakuga_proto::system::v1::{
+    Activity, DisableDeviceRequest, DrainDeviceRequest, EnableDeviceRequest, WatchActivityRequest, WatchGpuStatsRequest,
+};
+use sakuga_server::Config;
 use sakuga_server::config::{TlsFiles, TransportConfig};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
@@ -33,6 +36,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_types::StatusExt as _;
 
 use crate::raw::RawCodec;
+use crate::server::{scripted, steps_of_ms};
 use crate::support::{Authority, PATIENCE, Server, exchange, line, with_tokens};
 use crate::uploads::{parts, picture};
 
@@ -60,7 +64,7 @@ enum Rule {
 /// A method, its rule, and a message for a job or an asset.
 type Row = (&'static str, Rule, fn(&str) -> Vec<u8>);
 
-fn drawing() -> GenerateRequest {
+pub(crate) fn drawing() -> GenerateRequest {
     GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml("<caption>The sea.</caption>".into())),
         sampling: Some(Sampling { steps: 1, ..Sampling::default() }),
@@ -142,6 +146,16 @@ const ROWS: &[Row] = &[
     ("sakuga.prompt.v1.PromptService/GetSchema", Rule::Generate, |_| Vec::new()),
     ("sakuga.system.v1.SystemService/GetServerInfo", Rule::Metrics, |_| Vec::new()),
     ("sakuga.system.v1.SystemService/ListModels", Rule::Metrics, |_| Vec::new()),
+    ("sakuga.system.v1.SystemService/ListDevices", Rule::Metrics, |_| Vec::new()),
+    ("sakuga.system.v1.SystemService/DrainDevice", Rule::Admin, |_| {
+        DrainDeviceRequest { name: "cpu".into() }.encode_to_vec()
+    }),
+    ("sakuga.system.v1.SystemService/DisableDevice", Rule::Admin, |_| {
+        DisableDeviceRequest { name: "cpu".into() }.encode_to_vec()
+    }),
+    ("sakuga.system.v1.SystemService/EnableDevice", Rule::Admin, |_| {
+        EnableDeviceRequest { name: "cpu".into() }.encode_to_vec()
+    }),
     ("sakuga.system.v1.SystemService/WatchGpuStats", Rule::Metrics, |_| {
         WatchGpuStatsRequest { interval_ms: 100, ..WatchGpuStatsRequest::default() }.encode_to_vec()
     }),
@@ -152,7 +166,7 @@ const ROWS: &[Row] = &[
 
 /// Who calls. The jobs of the table are those of Alice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Who {
+pub(crate) enum Who {
     Nobody,
     Guesser,
     Expired,
@@ -189,13 +203,13 @@ fn expected(rule: Rule, who: Who) -> Answer {
 
 /// A caller: a connection, and a token if it has one.
 #[derive(Clone)]
-struct Caller {
-    channel: Channel,
+pub(crate) struct Caller {
+    pub(crate) channel: Channel,
     token: Option<&'static str>,
 }
 
 impl Caller {
-    fn request<T>(&self, message: T) -> Request<T> {
+    pub(crate) fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         if let Some(token) = self.token {
             request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
@@ -240,7 +254,7 @@ impl Caller {
         AssetServiceClient::new(self.channel.clone()).delete_asset(call).await.map(drop)
     }
 
-    fn jobs(&self) -> JobServiceClient<Channel> {
+    pub(crate) fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone())
     }
 
@@ -250,7 +264,7 @@ impl Caller {
         listed.jobs.into_iter().map(|job| job.job_id).collect()
     }
 
-    async fn create(&self, request: GenerateRequest) -> Result<Job, Status> {
+    pub(crate) async fn create(&self, request: GenerateRequest) -> Result<Job, Status> {
         let message = CreateJobRequest { request: Some(request), options: None };
         Ok(self.jobs().create_job(self.request(message)).await?.into_inner().job.expect("a job"))
     }
@@ -314,6 +328,14 @@ async fn check_table(alice: &Caller, callers: &[(Who, Caller)]) {
 
 /// A server with tokens whose steps take so many milliseconds: the file of the tokens, and a caller of each kind.
 async fn with_callers(step_ms: u64) -> (Server, tempfile::NamedTempFile, Vec<(Who, Caller)>) {
+    with_callers_of(step_ms, "auto").await
+}
+
+/// The same with these devices.
+pub(crate) async fn with_callers_of(
+    step_ms: u64,
+    devices: &str,
+) -> (Server, tempfile::NamedTempFile, Vec<(Who, Caller)>) {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let kept = line("alice", "generate", "a", "")
         + &line("bob", "generate", "b", "")
@@ -321,7 +343,9 @@ async fn with_callers(step_ms: u64) -> (Server, tempfile::NamedTempFile, Vec<(Wh
         + &line("root", "admin", "r", "")
         + &line("old", "admin", "o", "expires=2020-01-01T00:00:00Z");
     exchange(file.path(), &(kept.clone() + &line("gone", "admin", "g", "")));
-    let server = Server::start_with(with_tokens(file.path()), step_ms).await;
+    let mut config = scripted(steps_of_ms(step_ms));
+    config.models.devices = devices.parse().expect("devices");
+    let server = Server::start(Config { transport: with_tokens(file.path()), ..config }).await;
     let channel = server.channel().await;
     exchange(file.path(), &kept);
     let tokens = [
@@ -344,7 +368,7 @@ async fn with_callers(step_ms: u64) -> (Server, tempfile::NamedTempFile, Vec<(Wh
     (server, file, callers)
 }
 
-fn of(callers: &[(Who, Caller)], who: Who) -> Caller {
+pub(crate) fn of(callers: &[(Who, Caller)], who: Who) -> Caller {
     callers.iter().find(|(known, _)| *known == who).expect("there").1.clone()
 }
 

@@ -257,6 +257,26 @@ class Client:
         request = fill(model_service_pb2.UnloadModelRequest, name=name)
         return self._ask(lambda: self.model_service.UnloadModel(request)).model
 
+    def list_devices(self) -> list[system_service_pb2.Device]:
+        """The devices of the server, whether each takes jobs, and what it has done."""
+        request = system_service_pb2.ListDevicesRequest()
+        return list(self._ask(lambda: self.system.ListDevices(request)).devices)
+
+    def drain_device(self, name: str) -> system_service_pb2.Device:
+        """Gives a device no more jobs, and returns once its running job has ended. Needs the scope `admin`."""
+        request = fill(system_service_pb2.DrainDeviceRequest, name=name)
+        return self._ask(lambda: self.system.DrainDevice(request)).device
+
+    def disable_device(self, name: str) -> system_service_pb2.Device:
+        """Drains a device and frees the memory of its models. Needs the scope `admin`."""
+        request = fill(system_service_pb2.DisableDeviceRequest, name=name)
+        return self._ask(lambda: self.system.DisableDevice(request)).device
+
+    def enable_device(self, name: str) -> system_service_pb2.Device:
+        """Gives a device jobs again, and returns once its models are loaded. Needs the scope `admin`."""
+        request = fill(system_service_pb2.EnableDeviceRequest, name=name)
+        return self._ask(lambda: self.system.EnableDevice(request)).device
+
     def list_adapters(self) -> list[model_service_pb2.AdapterStatus]:
         """The adapters of the server, and which models they fit."""
         request = model_service_pb2.ListAdaptersRequest()

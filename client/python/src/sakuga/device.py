@@ -42,6 +42,8 @@ class DeviceStats:
     """What the device received over PCIe of late."""
     pcie_send_bytes_per_second: int | None
     """What the device sent over PCIe of late."""
+    device: str
+    """The server's name of the device, such as `cuda:0`. Empty if the server does not use it."""
 
     @classmethod
     def read(cls, wire: gpu_stats_pb2.GpuStats) -> "DeviceStats":
@@ -69,4 +71,5 @@ class DeviceStats:
             pcie_send_bytes_per_second=(
                 wire.pcie_send_bytes_per_second if wire.HasField("pcie_send_bytes_per_second") else None
             ),
+            device=wire.device,
         )

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tonic::{Code, Status};
 
 use super::halfblocks::Picture;
-use super::model::Update;
+use super::model::{Update, of_all};
 use crate::cli::failure::Failure;
 use crate::cli::server::ServerArguments;
 
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
                 }
                 message = activity.message() => {
                     let message = message.map_err(explain)?.ok_or_else(End::of_stream)?;
-                    if let Some(activity) = message.activity {
+                    if let Some(activity) = message.activity.map(of_all) {
                         self.follow(&activity.job_id);
                         channels.send(Update::Activity(activity)).await?;
                     }

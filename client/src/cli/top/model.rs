@@ -5,9 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 use prost::Message as _;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use sakuga_client::proto::generation::v1::{Job, JobState, Step};
-use sakuga_client::proto::system::v1::{Activity, GetServerInfoResponse, GpuStats};
+use sakuga_client::proto::system::v1::{
+    Activity, DeviceActivity, DeviceState, GetServerInfoResponse, GpuStats, MemoryPool, ProcessMemory,
+};
+use sakuga_client::proto::text::one_line;
 
 use super::halfblocks::Picture;
+use crate::cli::devices;
 
 /// Samples that are kept for the curves, more than a terminal is wide.
 const HISTORY: usize = 512;
@@ -55,8 +59,8 @@ pub(crate) struct Model {
     pub server: Option<GetServerInfoResponse>,
     /// Why the connection was lost, if it was.
     pub lost: Option<String>,
-    /// The devices by number.
-    pub devices: BTreeMap<u32, Device>,
+    /// The devices by number and by the server's name, which tells engines on the CPU apart.
+    pub devices: BTreeMap<(u32, String), Device>,
     /// What the server did, the oldest first.
     pub activity: VecDeque<Activity>,
     /// Jobs that run or wait, in the order in which they get the device.
@@ -111,9 +115,10 @@ impl Model {
             Update::Device(stats) if stats.encoded_len() > MESSAGE_BYTES_MAX => {}
             Update::Activity(activity) if activity.encoded_len() > MESSAGE_BYTES_MAX => {}
             Update::Device(stats)
-                if self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&stats.device_index) => {}
+                if self.devices.len() >= DEVICES_MAX
+                    && !self.devices.contains_key(&(stats.device_index, stats.device.clone())) => {}
             Update::Device(stats) => {
-                let device = self.devices.entry(stats.device_index).or_default();
+                let device = self.devices.entry((stats.device_index, stats.device.clone())).or_default();
                 push(&mut device.history, (*stats).clone());
                 device.newest = *stats;
             }
@@ -152,6 +157,16 @@ impl Model {
         Action::None
     }
 
+    /// The job or the state of a device, by its server's name; empty for one that the server does not use.
+    pub(crate) fn of_device(&self, stats: &GpuStats) -> String {
+        let devices = self.now().map(|now| now.devices.as_slice()).unwrap_or_default();
+        match devices.iter().find(|device| device.name == stats.device) {
+            // The only device's job is shown by itself.
+            Some(device) if devices.len() > 1 => device_job(device),
+            _ => String::new(),
+        }
+    }
+
     /// The newest activity.
     pub(crate) fn now(&self) -> Option<&Activity> {
         self.activity.back()
@@ -185,6 +200,49 @@ impl Model {
         }
         self.running.get_or_insert_default()
     }
+}
+
+/// `, denoise, step 3 of 28`, or the state of a device that takes no jobs.
+fn device_job(device: &DeviceActivity) -> String {
+    match device.state() {
+        DeviceState::Unspecified | DeviceState::Serving | DeviceState::Draining if !device.job_id.is_empty() => {
+            let stage = one_line(&device.stage).replace('_', " ");
+            format!(", {stage}, step {} of {}", device.step, device.steps)
+        }
+        DeviceState::Unspecified | DeviceState::Serving => ", idle".to_owned(),
+        state => format!(", {}", devices::word(state)),
+    }
+}
+
+/// The activity of several devices as that of one: the first running job, and the memory of all.
+pub(crate) fn of_all(mut activity: Activity) -> Activity {
+    if activity.devices.len() < 2 {
+        return activity;
+    }
+    if let Some(busy) = activity.devices.iter().find(|device| !device.job_id.is_empty()) {
+        let DeviceActivity { job_id, stage, step, steps, .. } = busy.clone();
+        (activity.job_id, activity.stage, activity.step, activity.steps) = (job_id, stage, step, steps);
+    }
+    let (mut pools, mut processes): (Vec<MemoryPool>, Vec<ProcessMemory>) = Default::default();
+    for device in &activity.devices {
+        for pool in &device.pools {
+            match pools.iter_mut().find(|known| known.name == pool.name) {
+                Some(known) => {
+                    known.used_bytes = known.used_bytes.saturating_add(pool.used_bytes);
+                    known.held_bytes = known.held_bytes.saturating_add(pool.held_bytes);
+                }
+                None => pools.push(pool.clone()),
+            }
+        }
+        for process in &device.processes {
+            match processes.iter_mut().find(|known| known.pid == process.pid) {
+                Some(known) => known.bytes = known.bytes.saturating_add(process.bytes),
+                None => processes.push(*process),
+            }
+        }
+    }
+    (activity.pools, activity.processes) = (pools, processes);
+    activity
 }
 
 fn push<T>(history: &mut VecDeque<T>, value: T) {
@@ -281,19 +339,46 @@ mod tests {
     }
 
     #[test]
+    fn several_devices_are_shown_with_their_jobs_and_their_memory_together() {
+        let device = |name: &str, job_id: &str, state: DeviceState, used_bytes| DeviceActivity {
+            name: name.into(),
+            state: state.into(),
+            job_id: job_id.into(),
+            stage: "text_encode".into(),
+            step: 3,
+            steps: 28,
+            pools: vec![MemoryPool { name: "scratch".into(), used_bytes, held_bytes: u64::MAX }],
+            processes: vec![ProcessMemory { pid: 7, bytes: 5, is_server: true }],
+        };
+        let devices = vec![
+            device("cuda:0", "", DeviceState::Serving, 1),
+            device("cuda:1", "a", DeviceState::Serving, 2),
+            device("cuda:2", "", DeviceState::Drained, 4),
+        ];
+        let seen = of_all(Activity { devices, ..Activity::default() });
+        assert_eq!((seen.job_id.as_str(), seen.step, seen.steps), ("a", 3, 28));
+        assert_eq!((seen.pools.len(), seen.pools[0].used_bytes, seen.processes[0].bytes), (1, 7, 15));
+        let mut model = Model::new("http://x");
+        model.apply(Update::Activity(seen));
+        let texts = ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+            .map(|name| model.of_device(&GpuStats { device: name.into(), ..GpuStats::default() }));
+        assert_eq!(texts, [", idle", ", text encode, step 3 of 28", ", drained", ""]);
+    }
+
+    #[test]
     fn the_history_is_bounded() {
         let mut model = Model::new("http://x");
         for _ in 0..HISTORY + 5 {
             model.apply(Update::Device(Box::default()));
             model.apply(Update::Activity(Activity::default()));
         }
-        assert_eq!((model.devices[&0].history.len(), model.activity.len()), (HISTORY, HISTORY));
+        assert_eq!((model.devices[&(0, String::new())].history.len(), model.activity.len()), (HISTORY, HISTORY));
         for device_index in 0..1000 {
             model.apply(Update::Device(Box::new(GpuStats { device_index, ..GpuStats::default() })));
         }
         assert_eq!(model.devices.len(), DEVICES_MAX);
         let name = "x".repeat(MESSAGE_BYTES_MAX);
         model.apply(Update::Device(Box::new(GpuStats { name, ..GpuStats::default() })));
-        assert_eq!(model.devices[&0].newest.name, "", "a sample that is too large is dropped");
+        assert_eq!(model.devices[&(0, String::new())].newest.name, "", "a sample that is too large is dropped");
     }
 }

@@ -2,7 +2,7 @@
 
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 
-use super::model::Model;
+use super::model::{Device, Model};
 use super::view::{place, pool_line, processes_line};
 use crate::cli::jobs::text as jobs_text;
 use crate::cli::progress::device_line;
@@ -16,7 +16,8 @@ pub(crate) fn text(model: &Model) -> String {
         let text = format!("{} {}, {}, {}", server.version, server.engine, server.device, server.precision);
         lines.push(one_line(&text));
     }
-    lines.extend(model.devices.values().map(|device| device_text(&device.newest)));
+    let device = |device: &Device| device_text(&device.newest) + &model.of_device(&device.newest);
+    lines.extend(model.devices.values().map(device));
     if let Some(now) = model.now() {
         lines.extend(activity_lines(now));
     }

@@ -83,7 +83,8 @@ fn draw_devices(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let rows = Layout::vertical(vec![Constraint::Length(2); model.devices.len().min(DEVICES_MAX)]).split(inner);
     for (device, area) in model.devices.values().zip(rows.iter()) {
         let [text, curves] = Layout::vertical([Constraint::Length(1); 2]).areas(*area);
-        frame.render_widget(Line::from(device_line(&device.newest)), text);
+        let line = device_line(&device.newest) + &model.of_device(&device.newest);
+        frame.render_widget(Line::from(line), text);
         draw_curves(frame, curves, device);
     }
 }

@@ -1,73 +1,136 @@
 //! [`Forecast`]: when the jobs that wait will start.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use sakuga_model_core::AdapterChoice;
 
 use super::State;
+use crate::devices::DeviceId;
 use crate::estimate::{Interval, PartTime, Prediction};
 use crate::job::JobRequest;
 use crate::models::ResidentSet;
 
-/// Adds up the times of jobs in the order of the queue, with the loads of models that are not on the device by then and the
-/// changes of adapters. Jobs of loaded models that are served earlier than their place are not predicted.
+/// Adds up the times of jobs in the order of the queue, each on the device that will be free first, with the loads of models that
+/// are not on that device by then and the changes of adapters. Jobs that are served earlier than their place because their model
+/// is loaded are not predicted.
 pub(in crate::scheduler) struct Forecast<'a> {
     state: &'a State,
-    residents: ResidentSet,
-    /// The adapters of each model by then; `None`: those that it has now.
-    adapters: Vec<Option<&'a [AdapterChoice]>>,
-    /// When the next job will start.
-    pub(in crate::scheduler) time: Duration,
+    /// The devices that take jobs.
+    devices: Vec<DeviceForecast<'a>>,
 }
 
-impl<'a> Forecast<'a> {
-    /// The forecast after `time`, when the running job has ended.
-    pub(super) fn new(state: &'a State, time: Duration) -> Self {
-        let residents = state.models.residents().clone();
-        Self { adapters: vec![None; state.adapters.len()], residents, state, time }
+/// A device by then.
+struct DeviceForecast<'a> {
+    id: DeviceId,
+    residents: ResidentSet,
+    /// The adapters of each model; `None`: those that it has now.
+    adapters: Vec<Option<&'a [AdapterChoice]>>,
+    /// When it will be free; `None`: a time of a model before that was not measured.
+    free: Option<Duration>,
+}
+
+impl<'a> DeviceForecast<'a> {
+    /// The device as it is now, free at this time.
+    fn new(state: &'a State, id: DeviceId, free: Option<Duration>) -> Self {
+        let residents = state.devices.get(id).models.residents().clone();
+        Self { id, residents, adapters: vec![None; state.models], free }
     }
 
     /// How long the model of a job takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
-    fn load_time(&self, request: &JobRequest) -> Option<Duration> {
+    fn load_time(&self, state: &State, request: &JobRequest) -> Option<Duration> {
         if self.residents.contains(request.model) {
             return Some(Duration::ZERO);
         }
-        self.state.models.load_time(request.model)
+        state.devices.get(self.id).models.load_time(request.model)
     }
 
     /// Whether a job that comes next has other adapters than its model by then. A model that is loaded has none.
-    fn switches_adapters(&self, request: &JobRequest) -> bool {
+    fn switches_adapters(&self, state: &State, request: &JobRequest) -> bool {
         let model = request.model;
         let adapters = match self.residents.contains(model) {
-            true => self.adapters[model.index()].unwrap_or_else(|| self.state.adapters(model)),
+            true => self.adapters[model.index()].unwrap_or_else(|| state.devices.get(self.id).adapters(model)),
             false => &[],
         };
         adapters != request.spec.adapters.as_slice()
     }
 
     /// What a job that comes next takes; `None` if nothing of its model was measured yet.
-    fn prediction(&self, request: &JobRequest) -> Option<Prediction> {
-        self.state.estimator(request.model).predict(&request.work, self.switches_adapters(request))
+    fn prediction(&self, state: &State, request: &JobRequest) -> Option<Prediction> {
+        let switches = self.switches_adapters(state, request);
+        state.estimator(self.id, request.model).predict(&request.work, switches)
     }
 
-    /// The forecast after a job; `None` if a time of its model was not measured yet.
-    pub(in crate::scheduler) fn after(mut self, request: &'a JobRequest) -> Option<Self> {
-        let seconds = self.prediction(request)?.device_seconds();
-        self.time += self.load_time(request)? + Duration::try_from_secs_f64(seconds).ok()?;
-        if !self.residents.contains(request.model) {
+    /// When the device is free after a job that comes next.
+    fn free_after(&self, state: &State, request: &JobRequest) -> Option<Duration> {
+        let seconds = self.prediction(state, request)?.device_seconds();
+        Some(self.free? + self.load_time(state, request)? + Duration::try_from_secs_f64(seconds).ok()?)
+    }
+}
+
+impl<'a> Forecast<'a> {
+    /// Before the first job that waits.
+    pub(super) fn of_now(state: &'a State) -> Self {
+        let time_left = |id| match &state.devices.get(id).running {
+            None => Some(Duration::ZERO),
+            Some(running) => running.time_left(state.estimator(id, running.model)),
+        };
+        Self::with(state, time_left)
+    }
+
+    /// As if no job ran.
+    fn of_free_devices(state: &'a State) -> Self {
+        Self::with(state, |_| Some(Duration::ZERO))
+    }
+
+    fn with(state: &'a State, free: impl Fn(DeviceId) -> Option<Duration>) -> Self {
+        let serving = state.devices.ids().filter(|id| state.devices.get(*id).is_in_service());
+        Self { state, devices: serving.map(|id| DeviceForecast::new(state, id, free(id))).collect() }
+    }
+
+    /// When the next job will start. A device of which nothing is known can only make it earlier.
+    pub(in crate::scheduler) fn next_start(&self) -> Option<Duration> {
+        self.devices.iter().filter_map(|device| device.free).min()
+    }
+
+    /// The device that a job that comes next will get; `None`: the times of none are known.
+    fn next_device(&self, request: &JobRequest) -> Option<usize> {
+        let known = self.devices.iter().enumerate().filter_map(|(place, device)| Some((place, device, device.free?)));
+        let usable =
+            known.filter(|(_, device, _)| self.state.devices.get(device.id).models.failure(request.model).is_none());
+        let order = |&(place, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
+            let is_loaded = device.residents.contains(request.model);
+            let has_adapters = is_loaded && !device.switches_adapters(self.state, request);
+            (Reverse(free), is_loaded, has_adapters, Reverse(place))
+        };
+        usable.max_by_key(order).map(|(place, ..)| place)
+    }
+
+    /// The device that a job that comes next will get, by then.
+    fn into_next(mut self, request: &JobRequest) -> Option<DeviceForecast<'a>> {
+        let place = self.next_device(request)?;
+        Some(self.devices.swap_remove(place))
+    }
+
+    /// The forecast after a job.
+    pub(in crate::scheduler) fn after(mut self, request: &'a JobRequest) -> Self {
+        let Some(place) = self.next_device(request) else { return self };
+        let device = &mut self.devices[place];
+        device.free = device.free_after(self.state, request);
+        if !device.residents.contains(request.model) {
             // Before a model is loaded, the open ones take their adapters back.
-            self.adapters.fill(Some(&[]));
+            device.adapters.fill(Some(&[]));
         }
-        self.residents.insert(request.model);
-        self.adapters[request.model.index()] = Some(&request.spec.adapters);
-        Some(self)
+        device.residents.insert(request.model);
+        device.adapters[request.model.index()] = Some(&request.spec.adapters);
+        self
     }
 }
 
 /// Where a job will be in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct QueuePosition {
-    /// Jobs before it, the running one included.
+    /// Jobs before it, the running ones included; 0: a device is free for it.
     pub position: usize,
     /// When it will start; `None` until a step of each model before it was measured.
     pub eta: Option<Duration>,
@@ -76,6 +139,8 @@ pub(crate) struct QueuePosition {
 /// What is expected of a job that is not created.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Forecasted {
+    /// The device that it would get.
+    pub device: DeviceId,
     /// Where it would be in the queue.
     pub position: QueuePosition,
     /// The time from its start to its pictures, in seconds, without the load of its model. `None`: nothing of its model was
@@ -111,16 +176,18 @@ impl State {
     pub(in crate::scheduler) fn forecasted(&self, request: &JobRequest) -> Forecasted {
         let place = self.queue.place_of_next(&request.client, request.priority);
         let known = self.forecast_to(place);
-        let eta = known.as_ref().map(|forecast| forecast.time);
+        let eta = known.next_start();
         // What the job itself takes is known also if a job before it was not measured.
-        let forecast = known.unwrap_or_else(|| Forecast::new(self, Duration::ZERO));
-        let estimator = self.estimator(request.model);
-        let prediction = forecast.prediction(request);
+        let device = known.into_next(request).or_else(|| Forecast::of_free_devices(self).into_next(request));
+        let device = device.unwrap_or_else(|| DeviceForecast::new(self, DeviceId::FIRST, None));
+        let estimator = self.estimator(device.id, request.model);
+        let prediction = device.prediction(self, request);
         Forecasted {
-            position: QueuePosition { position: place + self.running_jobs(), eta },
+            device: device.id,
+            position: QueuePosition { position: self.position(place), eta },
             time: prediction.as_ref().map(|prediction| estimator.interval(prediction)),
-            load: forecast.load_time(request),
-            switches_adapters: forecast.switches_adapters(request),
+            load: device.load_time(self, request),
+            switches_adapters: device.switches_adapters(self, request),
             learned_jobs: estimator.jobs(),
             joules: prediction.as_ref().and_then(|prediction| estimator.joules(&request.work, prediction)),
             parts: prediction.map(|prediction| prediction.parts).unwrap_or_default(),

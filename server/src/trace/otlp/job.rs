@@ -114,7 +114,7 @@ impl JobObserver for JobSpans {
     fn note(&mut self, event: &Event) {
         let at = event.time;
         match &event.body {
-            EventBody::Started => self.starts(at),
+            EventBody::Started { .. } => self.starts(at),
             EventBody::Requeued { .. } => self.waits(at),
             EventBody::Stage { stage, .. } => self.begin_part(stage.name(), at),
             EventBody::Step { report, .. } => self.step(at, report),

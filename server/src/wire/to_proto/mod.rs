@@ -28,7 +28,7 @@ pub(crate) use estimate::{estimate, part, part_kind};
 pub(crate) use findings::diagnostics;
 pub(crate) use models::model_status;
 pub(crate) use observe::{activity, compute_path, loading_phase, profile};
-pub(crate) use system::{gpu_stats, model, server_info};
+pub(crate) use system::{device, gpu_stats, model, server_info};
 pub(crate) use telemetry::telemetry;
 pub(crate) use tokens::token_count;
 
@@ -38,6 +38,7 @@ pub(crate) struct JobContext {
     pub job_id: JobId,
     /// The request, complete.
     pub resolved: generation::GenerateRequest,
+    /// The full name of the device that draws it; before its start, of the first one.
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
@@ -45,6 +46,14 @@ pub(crate) struct JobContext {
     pub quality: Option<generation::QualityPromise>,
     /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
+}
+
+impl JobContext {
+    /// Notes the device that draws the job.
+    pub(crate) fn set_device(&mut self, device: &str) {
+        device.clone_into(&mut self.device);
+        self.metadata.iter_mut().for_each(|metadata| device.clone_into(&mut metadata.device));
+    }
 }
 
 pub(crate) fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
@@ -58,7 +67,7 @@ pub(crate) fn event(context: &JobContext, event: Event) -> generation::GenerateE
             eta: eta.and_then(duration),
         }),
         EventBody::Requeued { attempt } => generate_event::Event::Requeued(generation::Requeued { attempt }),
-        EventBody::Started => generate_event::Event::Started(started(context)),
+        EventBody::Started { .. } => generate_event::Event::Started(started(context)),
         EventBody::Stage { stage, pass } => {
             generate_event::Event::Stage(generation::StageBegun { stage: self::stage(stage).into(), pass_number: pass })
         }

@@ -5,13 +5,16 @@ use std::time::Duration;
 use sakuga_proto::model::v1 as model;
 
 use super::{duration, model as information, timestamp};
+use crate::devices::DeviceStatus;
 use crate::models::{ModelState, ModelStatus, ServedModel};
 
-/// A model and where its weights are. `learned` are the median time of its steps and the number of measured jobs.
+/// A model and where its weights are. The pair are the median time of its steps and the number of measured
+/// jobs; `devices` are those of the server.
 pub(crate) fn model_status(
     served: &ServedModel,
     status: &ModelStatus,
     (step_time, learned_jobs): (Option<Duration>, u32),
+    devices: &[DeviceStatus],
 ) -> model::ModelStatus {
     let (state, failure) = match &status.state {
         ModelState::Unloaded => (model::ModelState::Unloaded, ""),
@@ -32,5 +35,6 @@ pub(crate) fn model_status(
         information: Some(information(served)),
         step_time: step_time.and_then(duration),
         learned_jobs,
+        devices: status.devices.iter().map(|id| devices[id.index()].info.name.to_string()).collect(),
     }
 }

@@ -4,17 +4,34 @@ use sakuga_model_core::{ComputePath, LoadingPhase, StageProfile};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
+use super::system::device_state;
 use super::{duration, saturate, stage, timestamp};
-use crate::telemetry::Activity;
+use crate::telemetry::{Activity, DeviceActivity};
 
 /// What the server does.
 pub(crate) fn activity(seen: &Activity) -> system::Activity {
-    let running = seen.running.as_ref();
+    let devices: Vec<system::DeviceActivity> = seen.devices.iter().map(device_activity).collect();
+    let first = devices.first().cloned().unwrap_or_default();
     system::Activity {
         time: Some(timestamp(seen.time)),
+        pools: first.pools,
+        processes: first.processes,
+        queued: saturate(seen.queued),
+        job_id: first.job_id,
+        stage: first.stage,
+        step: first.step,
+        steps: first.steps,
+        devices,
+    }
+}
+
+fn device_activity(seen: &DeviceActivity) -> system::DeviceActivity {
+    let running = seen.running.as_ref();
+    system::DeviceActivity {
+        name: seen.name.to_string(),
+        state: device_state(&seen.state).into(),
         pools: seen.pools.iter().map(memory_pool).collect(),
         processes: seen.processes.iter().map(process_memory).collect(),
-        queued: saturate(seen.queued),
         job_id: running.map_or_else(String::new, |running| running.job_id.to_string()),
         stage: running.and_then(|running| running.stage).map_or("", |stage| stage.name()).to_owned(),
         step: running.map_or(0, |running| running.step),

@@ -1,4 +1,4 @@
-//! The server, its models and its device.
+//! The server, its models and its devices.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,11 +6,13 @@ use sakuga_model_core::{ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
+use crate::devices::{DeviceState, DeviceStatus};
 use crate::gpu::{DeviceSample, StatsSource};
+use crate::job_id::JobId;
 use crate::models::ServedModel;
 use crate::wire::sampling;
 
-/// A sample of the device.
+/// A sample of a device.
 pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     system::GpuStats {
         time: Some(timestamp(sample.time)),
@@ -34,6 +36,31 @@ pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
         energy_joules: sample.energy_joules,
         pcie_receive_bytes_per_second: sample.pcie.map(|pcie| pcie.receive_bytes_per_second),
         pcie_send_bytes_per_second: sample.pcie.map(|pcie| pcie.send_bytes_per_second),
+        device: sample.device.to_string(),
+    }
+}
+
+/// A device with its running job, if that may be shown.
+pub(crate) fn device(status: &DeviceStatus, job: Option<&JobId>) -> system::Device {
+    system::Device {
+        name: status.info.name.to_string(),
+        full_name: status.info.full_name.to_string(),
+        state: device_state(&status.state).into(),
+        failure: if let DeviceState::Lost(reason) = &status.state { reason.clone() } else { String::new() },
+        models: status.models.iter().map(ToString::to_string).collect(),
+        job_id: job.map(JobId::to_string).unwrap_or_default(),
+        jobs: status.jobs,
+        losses: status.losses,
+    }
+}
+
+pub(super) fn device_state(state: &DeviceState) -> system::DeviceState {
+    match state {
+        DeviceState::Serving => system::DeviceState::Serving,
+        DeviceState::Draining => system::DeviceState::Draining,
+        DeviceState::Drained => system::DeviceState::Drained,
+        DeviceState::Disabled => system::DeviceState::Disabled,
+        DeviceState::Lost(_) => system::DeviceState::Lost,
     }
 }
 
@@ -84,7 +111,7 @@ fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {
     }
 }
 
-/// What the server is; engine, device and limits are those of its default model.
+/// What the server is; engine and limits are those of its default model, on the first device.
 pub(crate) fn server_info(
     model: &ServedModel,
     started: SystemTime,

@@ -36,8 +36,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::devices::DeviceState;
     use crate::gpu::{DeviceSample, ProcessMemory};
-    use crate::telemetry::Activity;
+    use crate::telemetry::{Activity, DeviceActivity};
 
     #[test]
     fn the_telemetry_of_a_long_job_on_a_crowded_device_fits_into_a_message() {
@@ -52,10 +53,14 @@ mod tests {
             if number % 5 == 0 {
                 series.push_activity(Activity {
                     time: SystemTime::now(),
-                    pools: Vec::new(),
-                    processes: vec![process; 500],
                     queued: usize::MAX,
-                    running: None,
+                    devices: vec![DeviceActivity {
+                        name: "cuda:0".into(),
+                        state: DeviceState::Serving,
+                        pools: Vec::new(),
+                        processes: vec![process; 500],
+                        running: None,
+                    }],
                 });
             }
         }

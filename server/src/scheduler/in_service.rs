@@ -1,0 +1,114 @@
+//! Which devices take jobs: those that calls took out of service do not, nor do those that were lost.
+
+use std::sync::Arc;
+
+use super::command::{Change, DeviceCommand, ModelChange, Pending};
+use super::shared::Shared;
+use super::state::{Device, Loss, Service};
+use crate::devices::{DeviceId, DeviceStatus};
+use crate::error::ServerError;
+use crate::event::EventBody;
+use crate::models::ModelId;
+
+impl Shared {
+    /// Takes a device out of service: it takes no more jobs, and no model stays on it if it is to be `cleared`. The results come
+    /// when its running job has ended.
+    pub(super) fn take_out_of_service(&self, id: DeviceId, cleared: bool) -> Pending {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        device.service = if cleared { Service::Disabled } else { Service::Drained };
+        let (command, result) = DeviceCommand::new(if cleared { Change::Clear } else { Change::Drain });
+        // The worker of a lost device may wait for long, and nothing is left for it to do.
+        let waits = device.loss.is_none() || cleared;
+        let is_over = device.loss.as_ref().is_some_and(|loss| loss.is_final);
+        let mut results = Vec::new();
+        if waits && !is_over {
+            device.commands.push_back(command);
+            results.push(result);
+        }
+        self.devices_changed(&state);
+        state.announce_positions(0);
+        Pending(results)
+    }
+
+    /// Lets a device take jobs again. The results come when the models that were taken off it are loaded.
+    pub(super) fn put_into_service(&self, id: DeviceId) -> Pending {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        device.service = Service::Enabled;
+        let models = std::mem::take(&mut device.cleared);
+        let load = |model| DeviceCommand::new(Change::Model(model, ModelChange::Load));
+        let (commands, results): (Vec<_>, Vec<_>) = models.into_iter().map(load).unzip();
+        device.commands.extend(commands);
+        self.devices_changed(&state);
+        state.announce_positions(0);
+        Pending(results)
+    }
+
+    /// Whether a call took a device out of service and its models off it.
+    pub(super) fn is_disabled(&self, id: DeviceId) -> bool {
+        self.state().devices.get(id).service == Service::Disabled
+    }
+
+    /// Notes the models that are taken off a device until it is enabled again.
+    pub(super) fn set_aside(&self, id: DeviceId, models: Vec<ModelId>) {
+        self.state().devices.get_mut(id).cleared.extend(models);
+    }
+
+    /// Gives no jobs to a device until [`Shared::device_recovered`]; jobs that wait are for the others, or keep waiting.
+    pub(super) fn device_unavailable(&self, id: DeviceId, reason: &str) {
+        self.lose(id, Loss { reason: reason.to_owned(), is_final: false });
+    }
+
+    /// Gives no more jobs to a device that will not be opened again. If it was the last one, the jobs that wait fail.
+    pub(super) fn device_lost(&self, id: DeviceId, reason: &str) {
+        self.lose(id, Loss { reason: reason.to_owned(), is_final: true });
+        let mut state = self.state();
+        state.devices.get_mut(id).commands.clear();
+        if !state.devices.is_lost_for_good() {
+            return;
+        }
+        let jobs = state.queue.drain();
+        drop(state);
+        for job in jobs {
+            job.events.publish(EventBody::Failed(ServerError::EngineUnavailable(reason.to_owned())));
+        }
+    }
+
+    fn lose(&self, id: DeviceId, loss: Loss) {
+        let mut state = self.state();
+        state.devices.get_mut(id).loss = Some(loss);
+        self.devices_changed(&state);
+    }
+
+    /// Counts a loss of a device.
+    pub(super) fn count_loss(&self, id: DeviceId) {
+        self.state().devices.get_mut(id).losses += 1;
+    }
+
+    pub(super) fn device_recovered(&self, id: DeviceId) {
+        let mut state = self.state();
+        state.devices.get_mut(id).loss = None;
+        self.devices_changed(&state);
+    }
+
+    /// Notes that a device has done what a call asked of it.
+    pub(super) fn command_done(&self) {
+        self.devices_changed(&self.state());
+    }
+
+    /// What events, records and pictures name the device.
+    pub(super) fn device_name(&self, id: DeviceId) -> Arc<str> {
+        self.state().devices.get(id).info.full_name.clone()
+    }
+
+    /// The device of this name.
+    pub(super) fn find_device(&self, name: &str) -> Option<DeviceId> {
+        self.state().devices.find(name)
+    }
+
+    /// A device as it is now.
+    pub(super) fn device_status(&self, id: DeviceId) -> DeviceStatus {
+        Device::status(self.state().devices.get(id))
+    }
+}

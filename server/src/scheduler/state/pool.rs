@@ -1,0 +1,154 @@
+//! [`DevicePool`]: all devices of the server, and which of them a job is for.
+
+use std::cmp::Reverse;
+
+use sakuga_model_core::AdapterChoice;
+
+use super::device::{Device, Loss, Service};
+use super::running::Running;
+use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
+use crate::job_id::JobId;
+use crate::models::{ModelId, ModelStatus, ModelTable, merged};
+use crate::scheduler::queue::Fit;
+
+/// All devices of the server.
+///
+/// They take from one queue. A job is for the first device that is free; of several free ones for the one that has its model
+/// loaded, then for the one whose model has its adapters, then for the first of the configuration. A free device that would
+/// have to load the model leaves the job to none that is busy: no device is idle while a job waits that it can draw.
+pub(in crate::scheduler) struct DevicePool {
+    devices: Vec<Device>,
+    /// The kinds of devices; each has its own times.
+    kinds: Vec<String>,
+}
+
+impl DevicePool {
+    pub(super) fn new(devices: impl IntoIterator<Item = (DeviceInfo, ModelTable)>) -> Self {
+        let mut kinds: Vec<String> = Vec::new();
+        let mut pool = Vec::new();
+        for (info, models) in devices {
+            let known = kinds.iter().position(|kind| kind == info.kind());
+            let kind = known.unwrap_or_else(|| {
+                kinds.push(info.kind().to_owned());
+                kinds.len() - 1
+            });
+            pool.push(Device::new(info, kind, models));
+        }
+        Self { devices: pool, kinds }
+    }
+
+    /// The names of the kinds, in the order of their numbers.
+    pub(in crate::scheduler) fn kinds(&self) -> &[String] {
+        &self.kinds
+    }
+
+    pub(in crate::scheduler) fn get(&self, id: DeviceId) -> &Device {
+        &self.devices[id.index()]
+    }
+
+    pub(in crate::scheduler) fn get_mut(&mut self, id: DeviceId) -> &mut Device {
+        &mut self.devices[id.index()]
+    }
+
+    /// The device of this name.
+    pub(in crate::scheduler) fn find(&self, name: &str) -> Option<DeviceId> {
+        self.ids().find(|id| *self.get(*id).info.name == *name)
+    }
+
+    pub(in crate::scheduler) fn ids(&self) -> impl Iterator<Item = DeviceId> + use<> {
+        DeviceId::all(self.devices.len())
+    }
+
+    pub(in crate::scheduler) fn iter(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter()
+    }
+
+    pub(in crate::scheduler) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Device> {
+        self.devices.iter_mut()
+    }
+
+    /// How a job of this model with these adapters fits a free device.
+    pub(in crate::scheduler) fn fit(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Fit {
+        let Some(own) = self.rank(id, model, adapters) else { return Fit::Unable };
+        let others = self.ids().filter(|other| *other != id && self.get(*other).is_free());
+        if others.filter_map(|other| self.rank(other, model, adapters)).any(|rank| rank > own) {
+            return Fit::Left;
+        }
+        if own.is_loaded { Fit::Ready } else { Fit::Loadable }
+    }
+
+    /// How well a device serves a job; `None`: its model could not be loaded there.
+    fn rank(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Option<Rank> {
+        let device = self.get(id);
+        if device.models.failure(model).is_some() {
+            return None;
+        }
+        let is_loaded = device.models.is_loaded(model);
+        let has_adapters = is_loaded && device.adapters(model) == adapters;
+        Some(Rank { is_loaded, has_adapters, place: Reverse(id) })
+    }
+
+    /// Jobs that have a device.
+    pub(in crate::scheduler) fn running_jobs(&self) -> usize {
+        self.iter().filter(|device| device.running.is_some()).count()
+    }
+
+    /// Devices that wait for a job.
+    pub(in crate::scheduler) fn free_devices(&self) -> usize {
+        self.iter().filter(|device| device.is_free()).count()
+    }
+
+    /// A job that has a device, and the device.
+    pub(in crate::scheduler) fn running(&self, job: &JobId) -> Option<(DeviceId, &Running)> {
+        let running = self.ids().filter_map(|id| Some((id, self.get(id).running.as_ref()?)));
+        running.into_iter().find(|(_, running)| running.id == *job)
+    }
+
+    /// Why no enabled device can load a model; `None`: at least one can, or it was not tried there.
+    pub(in crate::scheduler) fn model_failure(&self, model: ModelId) -> Option<&str> {
+        let enabled = self.iter().filter(|device| device.service == Service::Enabled && !device.is_lost_for_good());
+        let failures: Option<Vec<&str>> = enabled.map(|device| device.models.failure(model)).collect();
+        failures?.first().copied()
+    }
+
+    /// Why no device takes jobs; `None`: at least one does.
+    pub(in crate::scheduler) fn outage(&self) -> Option<String> {
+        if self.iter().any(Device::is_in_service) {
+            return None;
+        }
+        let losses: Vec<_> = self.iter().map(|device| (device, device.loss.as_ref())).collect();
+        Some(match losses.as_slice() {
+            [(_, Some(loss))] => loss.reason.clone(),
+            _ => {
+                let reason = |(device, loss): &(&Device, Option<&Loss>)| {
+                    let reason = loss.map_or("a call took it out of service", |loss| &loss.reason);
+                    format!("{}: {reason}", device.info.name)
+                };
+                losses.iter().map(reason).collect::<Vec<_>>().join("; ")
+            }
+        })
+    }
+
+    /// Whether no device will be opened again.
+    pub(in crate::scheduler) fn is_lost_for_good(&self) -> bool {
+        self.iter().all(Device::is_lost_for_good)
+    }
+
+    /// Every model, over all devices.
+    pub(in crate::scheduler) fn model_statuses(&self) -> Vec<ModelStatus> {
+        merged(self.iter().map(|device| device.models.statuses()))
+    }
+
+    /// Every device.
+    pub(in crate::scheduler) fn statuses(&self) -> Vec<DeviceStatus> {
+        self.iter().map(Device::status).collect()
+    }
+}
+
+/// How well a device serves a job, the best last.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    is_loaded: bool,
+    has_adapters: bool,
+    place: Reverse<DeviceId>,
+}
