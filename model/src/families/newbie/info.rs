@@ -125,6 +125,7 @@ pub(super) fn model_info(
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
         refiner: None,
+        controls: Vec::new(),
         vocabulary,
         step_cache: None,
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::{ModelVocabulary, PromptText};
+use sakuga_model_core::{ControlNetwork, ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
@@ -68,7 +68,13 @@ pub(crate) fn model(served: &ServedModel) -> system::Model {
         .into(),
         vocabulary: info.vocabulary.as_deref().map(vocabulary),
         refiner: info.refiner.clone().unwrap_or_default(),
+        control_networks: info.controls.iter().map(control_network).collect(),
     }
+}
+
+fn control_network(network: &ControlNetwork) -> system::ControlNetwork {
+    let ControlNetwork { name, fingerprint, device_bytes, problem } = network.clone();
+    system::ControlNetwork { name, fingerprint, device_bytes, problem }
 }
 
 fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {
