@@ -116,13 +116,20 @@ impl Check<'_> {
         let names: Vec<String> = usable.map(|network| format!("`{}`", network.name)).collect();
         let problem =
             model.controls.iter().find(|network| network.name == name).map(|network| network.problem.as_str());
-        let (reason, text) = match (problem, names.is_empty()) {
-            (_, true) if model.controls.is_empty() => (
+        let (reason, text) = match problem {
+            _ if model.controls.is_empty() => (
                 Violation::UNSUPPORTED,
                 format!("`{}` has no control networks; the operator names their folder with --controlnets", model.name),
             ),
-            (Some(problem), _) => (Violation::UNSUPPORTED, format!("`{}` cannot use `{shown}`: {problem}", model.name)),
-            (None, _) => {
+            Some(problem) => (Violation::UNSUPPORTED, format!("`{}` cannot use `{shown}`: {problem}", model.name)),
+            None if names.is_empty() => (
+                Violation::UNKNOWN_VALUE,
+                format!(
+                    "there is no control network `{shown}`, and `{}` can use none of those in its folder",
+                    model.name
+                ),
+            ),
+            None => {
                 (Violation::UNKNOWN_VALUE, format!("there is no control network `{shown}`; use {}", names.join(" or ")))
             }
         };
