@@ -5,7 +5,7 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
+    Adapter, Control, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
     PreviewOptions, Quality, Refiner, Sampling, SecondPass, Solver, StepCache,
 };
 use sakuga_proto::prompt::v1::Strictness;
@@ -69,6 +69,12 @@ impl GenerationBuilder {
     pub fn adapter(mut self, name: impl Into<String>, scale: f32, text_scale: f32) -> Self {
         let source = Some(Source::Name(name.into()));
         self.request.adapters.push(Adapter { source, scale: Some(scale), text_scale: Some(text_scale) });
+        self
+    }
+
+    /// Adds an image that steers the pictures through a control network.
+    pub fn control(mut self, control: Control) -> Self {
+        self.request.controls.push(control);
         self
     }
 

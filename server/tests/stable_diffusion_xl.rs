@@ -8,7 +8,8 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Quality, Refiner, Sampling, Solver, adapter,
+    Adapter, Control, GenerateEvent, GenerateRequest, ImageSource, NoiseSchedule, Preprocessor, Quality, Refiner,
+    ResizeMode, Sampling, Solver, adapter, image_source,
 };
 use sakuga_proto::model::v1::ListAdaptersRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
@@ -60,6 +61,58 @@ fn write_adapter(path: &Path, module: &str, [outputs, inputs]: [usize; 2]) {
     std::fs::write(path, file).expect("writable");
 }
 
+/// A PNG of 40 x 60 pixels, white on the right.
+fn control_picture() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 40, 60);
+    encoder.set_color(png::ColorType::Grayscale);
+    let levels: Vec<u8> = (0..60).flat_map(|_| (0..40).map(|x| if x < 20 { 0 } else { 255 })).collect();
+    encoder.write_header().and_then(|mut writer| writer.write_image_data(&levels)).expect("encoded");
+    file
+}
+
+async fn control_images_steer_and_stand_in_the_record(client: &mut GenerationServiceClient<Channel>, plain: &str) {
+    let image = || Some(ImageSource { source: Some(image_source::Source::Inline(control_picture().into())) });
+    let control = Control {
+        network: "lines".into(),
+        image: image(),
+        resize: ResizeMode::Crop.into(),
+        scale: Some(2.0),
+        ..Control::default()
+    };
+    let with = |controls| GenerateRequest { controls, ..request(Solver::Unspecified, NoiseSchedule::Unspecified) };
+    let steered = events(client, with(vec![control.clone()])).await;
+    assert_ne!(pixels(&steered), plain);
+    let edges = Control { preprocessor: Preprocessor::Canny.into(), ..control.clone() };
+    let of_edges = events(client, with(vec![edges])).await;
+    assert_ne!(pixels(&of_edges), pixels(&steered));
+    let Some(Event::Completed(completed)) = of_edges.last().and_then(|event| event.event.clone()) else {
+        panic!("not completed");
+    };
+    let metadata = completed.images[0].metadata.clone().expect("a record");
+    assert_eq!((metadata.controls[0].network.as_str(), metadata.controls[0].fingerprint.len()), ("lines", 64));
+    let mut recorded = metadata.request.expect("the request");
+    assert_eq!((recorded.controls[0].canny_low, recorded.controls[0].end), (Some(100), Some(1.0)));
+    recorded.controls[0].image = image();
+    assert_eq!(pixels(&events(client, recorded).await), pixels(&of_edges));
+    for (wrong, field, reason) in [
+        (Control { network: "pose".into(), ..control.clone() }, "controls[0].network", "unknown-value"),
+        (Control { network: "lora".into(), ..control.clone() }, "controls[0].network", "unsupported"),
+        (Control { image: None, ..control.clone() }, "controls[0].image", "required"),
+        (Control { resize: 0, ..control.clone() }, "controls[0].resize", "required"),
+        (Control { scale: Some(3.0), ..control.clone() }, "controls[0].scale", "out-of-range"),
+        (Control { start: Some(0.9), end: Some(0.1), ..control.clone() }, "controls[0].end", "out-of-range"),
+        (Control { canny_low: Some(300), ..control.clone() }, "controls[0].canny_high", "out-of-range"),
+    ] {
+        let refused = client.generate(with(vec![wrong])).await.expect_err("refused");
+        let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
+        assert_eq!((violations[0].field.as_str(), violations[0].reason.as_str()), (field, reason), "{violations:?}");
+    }
+    let refused = client.generate(with(vec![control; 5])).await.expect_err("too many");
+    let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
+    assert_eq!(violations[0].field, "controls");
+}
+
 async fn refined_pictures_are_drawn_again_from_their_record(
     client: &mut GenerationServiceClient<Channel>,
     refiner: &str,
@@ -93,7 +146,17 @@ async fn a_folder_draws_through_the_server() {
     let refiner = tempfile::tempdir().expect("a temporary folder");
     sakuga_model::families::sdxl::synthetic::write_refiner(refiner.path(), 2).expect("writable");
     let refiner_path = Some(refiner.path().to_owned());
-    let burn = ModelOptions { device: DeviceChoice::Cpu, model, refiner: refiner_path, ..ModelOptions::default() };
+    let networks = tempfile::tempdir().expect("a temporary folder");
+    sakuga_model::families::sdxl::synthetic::write_control(&networks.path().join("lines"), 3).expect("writable");
+    write_adapter(&networks.path().join("lora.safetensors"), "lora_controlnet", [16, 16]);
+    let controlnets = Some(networks.path().to_owned());
+    let burn = ModelOptions {
+        device: DeviceChoice::Cpu,
+        model,
+        refiner: refiner_path,
+        controlnets,
+        ..ModelOptions::default()
+    };
     let mut config = Config { models: EngineChoice::Burn(burn).into(), ..Config::default() };
     let adapters = tempfile::tempdir().expect("a temporary folder");
     write_adapter(&adapters.path().join("unet.safetensors"), "lora_unet_mid_block_attentions_0_proj_in", [16, 16]);
@@ -145,6 +208,11 @@ async fn a_folder_draws_through_the_server() {
         drawn[0],
         "the model itself"
     );
+    let offered: Vec<_> =
+        models[0].control_networks.iter().map(|network| (&*network.name, &*network.problem)).collect();
+    assert_eq!(offered[0], ("lines", ""));
+    assert!(offered[1].0 == "lora" && offered[1].1.contains("Control-LoRA"), "{offered:?}");
+    control_images_steer_and_stand_in_the_record(&mut client, &drawn[0]).await;
     refined_pictures_are_drawn_again_from_their_record(&mut client, &models[0].refiner, &drawn[0]).await;
     let sampling = Some(Sampling { quality: Quality::Fast.into(), ..Sampling::default() });
     let fast = GenerateRequest { sampling, ..request(Solver::Unspecified, NoiseSchedule::Unspecified) };

@@ -121,12 +121,25 @@ def test_files_are_bytes_paths_and_uploaded_ones(tmp_path: Path) -> None:
         build("1girl", {"init": 7})  # type: ignore[typeddict-item]
 
 
+def test_controls_are_made_by_their_function() -> None:
+    made = sakuga.control("canny", b"a picture", scale=0.5, end=0.75, preprocessor="canny", canny=(50, 150))
+    (sent,) = build("1girl", {"controls": [made]}).controls
+    assert (sent.network, sent.image.inline, sent.scale, sent.end) == ("canny", b"a picture", 0.5, 0.75)
+    assert (sent.preprocessor, sent.canny_low, sent.canny_high) == (image_input_pb2.PREPROCESSOR_CANNY, 50, 150)
+    assert not sent.HasField("start")
+    for wrong in ("canny", [("canny", b"x")]):
+        with pytest.raises(sakuga.RequestError, match=r"`sakuga\.control`"):
+            build("1girl", {"controls": wrong})  # type: ignore[typeddict-item]
+    with pytest.raises(sakuga.RequestError):
+        sakuga.control("pose", b"x", preprocessor="openpose")  # type: ignore[arg-type]
+
+
 def test_a_refiner_is_a_share_or_the_message() -> None:
     given = request_pb2.Refiner(switch_at=0.7, aesthetic_score=5)
     assert build("1girl", {"refiner": given}).refiner == given
     assert round(build("1girl", {"refiner": 0.8}).refiner.switch_at, 3) == 0.8
     assert not build("1girl", {}).HasField("refiner")
-    with pytest.raises(RequestError, match="`refiner` cannot be"):
+    with pytest.raises(sakuga.RequestError, match="`refiner` cannot be"):
         build("1girl", {"refiner": "0.8"})  # type: ignore[typeddict-item]
 
 

@@ -8,8 +8,8 @@ use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1 as model;
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListDevicesRequest, ListDevicesResponse, ListModelsRequest,
-    ListModelsResponse, LoadingPhase, Model, SamplingDefaults, WatchGpuStatsRequest,
+    ControlNetwork, GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListDevicesRequest, ListDevicesResponse,
+    ListModelsRequest, ListModelsResponse, LoadingPhase, Model, SamplingDefaults, WatchGpuStatsRequest,
 };
 use serde_json::json;
 
@@ -172,6 +172,13 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
         );
         fact("images", if model.encodes_images { "to begin from, masks, second pass" } else { "none" }.into());
+        if !model.control_networks.is_empty() {
+            let name = |network: &ControlNetwork| match network.problem.is_empty() {
+                true => network.name.clone(),
+                false => format!("{} (unusable: {})", network.name, network.problem),
+            };
+            fact("control", model.control_networks.iter().map(name).collect::<Vec<_>>().join(", "));
+        }
         if let Some((name, _)) = model.refiner.split_once('@') {
             fact("refiner", name.to_owned());
         }

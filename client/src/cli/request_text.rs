@@ -2,7 +2,7 @@
 
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
 use sakuga_client::proto::generation::v1::{
-    Box as MaskBox, Canvas, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, SecondPass, Upscaler,
+    Box as MaskBox, Canvas, Control, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, SecondPass, Upscaler,
     image_source,
 };
 use sakuga_client::proto::text::one_line;
@@ -64,6 +64,19 @@ pub(crate) fn second_pass(second: &SecondPass) -> String {
     let number = |value: Option<f32>| value.map_or("default".to_owned(), |value| value.to_string());
     let (factor, strength) = (number(second.factor), number(second.strength));
     format!("{factor} times as large by {upscaler}, strength {strength} of {} steps", second.steps)
+}
+
+/// `canny from 0 to 0.6 at 0.8, SHA-256 ab12...`
+pub(crate) fn control(control: &Control) -> String {
+    let number = |value: Option<f32>, default: f32| value.unwrap_or(default);
+    let (image, _) = source(control.image.as_ref());
+    format!(
+        "{} from {} to {} at {}, {image}",
+        one_line(&control.network),
+        number(control.start, 0.0),
+        number(control.end, 1.0),
+        number(control.scale, 1.0)
+    )
 }
 
 fn source(source: Option<&ImageSource>) -> (String, bool) {

@@ -93,6 +93,8 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("begins as", &init);
     fact("mask", &mask);
     fact("2nd pass", &request.second_pass.as_ref().map(request_text::second_pass).unwrap_or_default());
+    fact("control", &request.controls.iter().map(request_text::control).collect::<Vec<_>>().join("; "));
+    fact("refiner", &metadata.refiner);
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
     let mut sections: Vec<(Cow<'_, str>, String)> = Vec::new();

@@ -2,7 +2,7 @@
 
 pub(super) const OTHER_MODEL: &str = "the model that drew it; this request goes to the server's model";
 pub(super) const OTHER_ADAPTER: &str = "an adapter of another model; put one made for this model into the server's folder (--adapters) and name it with --adapter";
-pub(super) const NO_CLIP_SKIP: &str = "this model's text encoders have no layers to skip";
+pub(super) const NO_CLIP_SKIP: &str = "it has no effect here: NewBie has no such setting, and Stable Diffusion XL always reads the penultimate layer, which `Clip skip: 2` names";
 pub(super) const OTHER_PASS: &str =
     "no second pass of a request: one enlarges the picture of the first pass and draws it again";
 pub(super) const NO_INIT_IMAGE: &str =

@@ -10,6 +10,7 @@
 
 mod adapter;
 mod adapter_choice;
+mod control;
 mod device;
 mod engine;
 mod error;
@@ -44,6 +45,7 @@ mod vocabulary;
 
 pub use adapter::{AdapterDescription, AdapterInspector};
 pub use adapter_choice::AdapterChoice;
+pub use control::{ControlChoice, ControlNetwork};
 pub use device::{DeviceChoice, Precision, UnknownDevice, UnknownPrecision};
 pub use engine::{EngineInfo, ImageModel, Observer, OpenModel};
 pub use error::{EngineError, MemoryShortage, panic_message};

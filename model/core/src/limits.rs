@@ -17,12 +17,21 @@ pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, 
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
 /// Bytes of a system prompt in UTF-8.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
-/// Adapters of one request. This and the next two are not in [`all`], whose fields are found by the last part of their name.
+/// Adapters of one request. Limits of adapters and controls are not in [`all`], whose fields are found by the last part of their name.
 pub const ADAPTERS: Limit<usize> = Limit { field: "adapters", min: 0, max: 8 };
 /// Factor on an adapter's effect on the denoiser.
 pub const ADAPTER_SCALE: Limit<f32> = Limit { field: "adapters.scale", min: -10.0, max: 10.0 };
 /// Factor on an adapter's effect on the text encoders.
 pub const ADAPTER_TEXT_SCALE: Limit<f32> = Limit { field: "adapters.text_scale", min: -10.0, max: 10.0 };
+
+/// Control images of one request.
+pub const CONTROLS: Limit<usize> = Limit { field: "controls", min: 0, max: 4 };
+/// Factor on what a control network adds.
+pub const CONTROL_SCALE: Limit<f32> = Limit { field: "controls.scale", min: 0.0, max: 2.0 };
+/// The share of the steps at which a control network begins to act.
+pub const CONTROL_START: Limit<f32> = Limit { field: "controls.start", min: 0.0, max: 1.0 };
+/// The share of the steps at which it stops.
+pub const CONTROL_END: Limit<f32> = Limit { field: "controls.end", min: 0.0, max: 1.0 };
 
 /// The share of a schedule that is computed when an image is changed. Also at least one step must be computed.
 pub const STRENGTH: Limit<f32> = Limit { field: "init.strength", min: 0.0, max: 1.0 };

@@ -35,7 +35,8 @@ impl MemoryNeed {
     pub fn needed(&self, spec: &GenerationSpec) -> u64 {
         let largest = spec.passes().map(|pass| pass.pixels()).max().unwrap_or(0);
         let pixels = largest * u64::from(self.batch(spec.images));
-        let fixed = self.fixed_bytes.saturating_add(self.adapter_bytes(spec));
+        let controls = spec.controls.iter().map(|control| control.device_bytes).fold(0, u64::saturating_add);
+        let fixed = self.fixed_bytes.saturating_add(self.adapter_bytes(spec)).saturating_add(controls);
         fixed.saturating_add(pixels.saturating_mul(self.pixel_bytes))
     }
 

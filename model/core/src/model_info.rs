@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{
-    ModelVocabulary, NoiseSchedule, Quality, Sampling, SizeLimits, Solver, SpecError, Stage, StepCache,
-    StepCacheSupport,
+    ControlChoice, ControlNetwork, ModelVocabulary, NoiseSchedule, Quality, Sampling, SizeLimits, Solver, SpecError,
+    Stage, StepCache, StepCacheSupport,
 };
 
 /// What a loaded model is.
@@ -50,6 +50,8 @@ pub struct ModelInfo {
     pub sampling: Sampling,
     /// Name and fingerprint of its refiner, `name@fingerprint`; `None`: it has none.
     pub refiner: Option<String>,
+    /// The control networks that were found for it.
+    pub controls: Vec<ControlNetwork>,
     /// What it was trained with; `None`: its folder does not state it.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
     /// Its step cache; `None`: its family has none, and every request is exact.
@@ -125,6 +127,26 @@ impl ModelInfo {
         }
         let (given, supported) = ("set".to_owned(), "a model with a refiner".to_owned());
         Err(SpecError::Unsupported { field: "refiner", given, supported })
+    }
+
+    /// The control network of this name, unless the model cannot use it.
+    pub fn control(&self, name: &str) -> Option<&ControlNetwork> {
+        self.controls.iter().find(|network| network.name == name && network.problem.is_empty())
+    }
+
+    /// Checks that the model has the control networks of a request.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError::Unsupported`] for the first one that it does not have.
+    pub fn check_controls(&self, controls: &[ControlChoice]) -> Result<(), SpecError> {
+        let Some(unknown) = controls.iter().find(|choice| self.control(&choice.network).is_none()) else {
+            return Ok(());
+        };
+        let usable = self.controls.iter().filter(|network| network.problem.is_empty());
+        let names: Vec<&str> = usable.map(|network| network.name.as_str()).collect();
+        let supported = if names.is_empty() { "no control network".to_owned() } else { names.join(" or ") };
+        Err(SpecError::Unsupported { field: "controls.network", given: unknown.network.clone(), supported })
     }
 }
 

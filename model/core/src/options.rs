@@ -18,6 +18,8 @@ pub struct ModelOptions {
     pub model: Option<PathBuf>,
     /// The folder or file of its refiner; `None`: it has none.
     pub refiner: Option<PathBuf>,
+    /// The folder of its control networks; `None`: it has none.
+    pub controlnets: Option<PathBuf>,
     /// Adapters that are merged into it.
     pub loras: Vec<LoraChoice>,
     /// Where the embedded model is unpacked; without a folder it cannot be opened.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    AdapterChoice, InitImage, Limit, Refiner, Sampling, SecondPass, SizeLimits, SpecError, computed_steps,
-    least_strength, limits,
+    AdapterChoice, ControlChoice, InitImage, Limit, Refiner, Sampling, SecondPass, SizeLimits, SpecError,
+    computed_steps, least_strength, limits,
 };
 
 /// One request: checked by the server, with every default filled in.
@@ -34,6 +34,8 @@ pub struct GenerationSpec {
     pub init: Option<InitImage>,
     /// A second pass at a larger size.
     pub second_pass: Option<SecondPass>,
+    /// Images that steer the denoiser through control networks.
+    pub controls: Vec<ControlChoice>,
     /// Has the model's refiner compute the end of each pass.
     pub refiner: Option<Refiner>,
     /// The most images computed at once; 0: as many as the model takes.
@@ -60,6 +62,7 @@ impl GenerationSpec {
             image_indices: Vec::new(),
             init: None,
             second_pass: None,
+            controls: Vec::new(),
             refiner: None,
             max_batch: 0,
             profile: false,
@@ -147,6 +150,7 @@ impl GenerationSpec {
             check(&limits::AESTHETIC_SCORE, aesthetic_score)?;
             check(&limits::NEGATIVE_AESTHETIC_SCORE, negative_aesthetic_score)?;
         }
+        self.check_controls()?;
         self.check_init()?;
         let Some(second) = &self.second_pass else { return Ok(()) };
         size.check_edge("second_pass.width_px", second.width_px)?;
@@ -154,6 +158,26 @@ impl GenerationSpec {
         size.check_area(second.width_px, second.height_px)?;
         check(&limits::SECOND_STEPS, second.steps)?;
         check_strength(&limits::SECOND_STRENGTH, second.strength, second.steps)
+    }
+
+    fn check_controls(&self) -> Result<(), SpecError> {
+        check(&limits::CONTROLS, self.controls.len())?;
+        for control in &self.controls {
+            check(&limits::CONTROL_SCALE, control.scale)?;
+            check(&limits::CONTROL_START, control.start)?;
+            check(&Limit { min: control.start, ..limits::CONTROL_END }, control.end)?;
+            if (control.image.width_px, control.image.height_px) != (self.width_px, self.height_px) {
+                let (width_px, height_px) = (self.width_px, self.height_px);
+                return Err(SpecError::InitSize { field: "controls.image", width_px, height_px });
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the images that it holds, masks included.
+    pub fn image_bytes(&self) -> usize {
+        let init = self.init.as_ref().map_or(0, InitImage::bytes);
+        init + self.controls.iter().map(|control| control.image.pixels.len()).sum::<usize>()
     }
 
     fn check_init(&self) -> Result<(), SpecError> {

@@ -14,12 +14,16 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde_json::Value;
 
+use super::other_format::other_format;
 use crate::error::LoadError;
 
 /// Bytes of the header length.
 const PREFIX_BYTES: usize = 8;
 /// Longer headers are rejected, as by the format's reference implementation.
 const MAX_HEADER_BYTES: usize = 100_000_000;
+
+/// Bytes at the beginning of a file by which other formats are recognised.
+const OTHER_FORMAT_BYTES: usize = 16;
 
 /// Type, shape and position of a tensor in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +102,14 @@ impl SafetensorsFile {
     }
 
     fn of(path: &Path, content: Content) -> Result<Self, LoadError> {
-        let parsed = parse(&content).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
+        let parsed = parse(&content).map_err(|reason| {
+            let begin = &content[..content.len().min(OTHER_FORMAT_BYTES)];
+            let reason = match other_format(begin, path) {
+                Some((kind, advice)) => format!("it is {kind}: {advice}"),
+                None => reason,
+            };
+            LoadError::Safetensors { path: path.to_owned(), reason }
+        })?;
         Ok(Self { path: path.to_owned(), content, entries: parsed.entries, metadata: parsed.metadata })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write, copy};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -33,6 +33,15 @@ pub(crate) fn of_file(path: &Path) -> Result<String, LoadError> {
     let mut hash = Sha256::new();
     hash_file(&mut hash, path)?;
     Ok(hex(hash))
+}
+
+/// SHA-256 over the names, lengths and first bytes of files.
+pub(crate) fn of_files(paths: &[PathBuf]) -> Result<String, LoadError> {
+    let mut hash = Sha256::new();
+    for path in paths {
+        hash_file(&mut hash, path)?;
+    }
+    Ok(hexadecimal(hash))
 }
 
 fn hash_file(hash: &mut Sha256, path: &Path) -> Result<(), LoadError> {

@@ -59,6 +59,7 @@ pub(crate) fn generate<F: FamilyStages>(
     passes::check(spec, family.info())?;
     family.info().check_sampling(&spec.sampling)?;
     family.info().check_refiner(spec.refiner.is_some())?;
+    family.info().check_controls(&spec.controls)?;
     let begun = Instant::now();
     let mut timings = Timings::default();
     let drawing = family.drawing();

@@ -75,6 +75,8 @@ pub struct LoadOptions {
     pub loras: Vec<LoraChoice>,
     /// The folder or file of its refiner.
     pub refiner: Option<PathBuf>,
+    /// The folder of its control networks.
+    pub controlnets: Option<PathBuf>,
     /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
     /// new text: for GPUs with less memory. Needs a GPU with the fast path, in bf16.
     pub offload_text_encoder: bool,
@@ -91,6 +93,7 @@ impl LoadOptions {
             device,
             loras: Vec::new(),
             refiner: None,
+            controlnets: None,
             offload_text_encoder: false,
             weights: WeightSource::default(),
             facts: Arc::default(),
@@ -164,7 +167,7 @@ pub trait FamilyModel: Send {
         ))
     }
 
-    /// Takes adapters back, and frees the device memory that only they needed.
+    /// Takes adapters back, and frees the device memory that only they and control networks needed.
     ///
     /// # Errors
     ///

@@ -263,6 +263,8 @@ mod tests {
             let error = recognise(raw(bytes).path()).expect_err("no checkpoint");
             assert!(matches!(error, LoadError::Read { .. } | LoadError::Safetensors { .. }), "{error}");
         }
+        let pickle = recognise(raw(b"PK\x03\x04").path()).expect_err("a pickle").to_string();
+        assert!(pickle.contains("pickle") && pickle.contains("save_file"), "{pickle}");
         let overflow = br#"{"x_embedder.weight":{"dtype":"F64","shape":[2305843009213693951,9],"data_offsets":[0,8]}}"#;
         let mut bytes = (overflow.len() as u64).to_le_bytes().to_vec();
         bytes.extend(overflow);

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use sakuga_model_core::{DeviceChoice, ModelOptions};
 use serde::Serialize;
 
-use crate::checkpoint::SafetensorsFile;
 use crate::checkpoint::adapters::one_line;
+use crate::checkpoint::{SafetensorsFile, other_format};
 use crate::error::LoadError;
 use crate::open::ModelFiles;
 
@@ -135,7 +135,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, LoadError> {
     File::open(path)
         .and_then(|file| file.take(16).read_to_end(&mut begin))
         .map_err(|error| LoadError::read(path, error))?;
-    if let Some((kind, advice)) = kinds::other_format(&begin, path) {
+    if let Some((kind, advice)) = other_format(&begin, path) {
         return Ok(Inspection::new(path, kind).refuse(advice));
     }
     file::inspect(path, &SafetensorsFile::open(path)?)

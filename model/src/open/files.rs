@@ -135,6 +135,7 @@ impl ModelFiles {
             device,
             loras: self.options.loras.clone(),
             refiner,
+            controlnets: self.options.controlnets.clone(),
             offload_text_encoder: self.options.offload_text_encoder,
             weights: weights(&mut kept),
             facts: Arc::clone(&kept.facts),

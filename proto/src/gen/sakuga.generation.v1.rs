@@ -156,6 +156,49 @@ impl ::prost::Name for MaskedOnly {
         "/sakuga.generation.v1.MaskedOnly".into()
     }
 }
+/// An image that steers the pictures through a control network (Zhang et al. 2023, arXiv:2302.05543), such as lines, depth or a pose.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Control {
+    /// The control network, as `Model.control_networks` names it. Required.
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded.
+    #[prost(message, optional, tag = "2")]
+    pub image: ::core::option::Option<ImageSource>,
+    /// What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
+    /// poses, are not part of the server: give their result as the image.
+    #[prost(enumeration = "Preprocessor", tag = "3")]
+    pub preprocessor: i32,
+    /// Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+    #[prost(float, optional, tag = "4")]
+    pub scale: ::core::option::Option<f32>,
+    /// The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+    #[prost(float, optional, tag = "5")]
+    pub start: ::core::option::Option<f32>,
+    /// The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+    #[prost(float, optional, tag = "6")]
+    pub end: ::core::option::Option<f32>,
+    /// How the image gets the size of the picture. Needed if it has another size.
+    #[prost(enumeration = "ResizeMode", tag = "7")]
+    pub resize: i32,
+    /// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
+    /// 100.
+    #[prost(uint32, optional, tag = "8")]
+    pub canny_low: ::core::option::Option<u32>,
+    /// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+    #[prost(uint32, optional, tag = "9")]
+    pub canny_high: ::core::option::Option<u32>,
+}
+impl ::prost::Name for Control {
+    const NAME: &'static str = "Control";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Control".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Control".into()
+    }
+}
 /// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
 /// with its own noise under the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -216,6 +259,35 @@ impl ResizeMode {
             "RESIZE_MODE_CROP" => Some(Self::Crop),
             "RESIZE_MODE_PAD" => Some(Self::Pad),
             "RESIZE_MODE_STRETCH" => Some(Self::Stretch),
+            _ => None,
+        }
+    }
+}
+/// What is done to a control image before its network reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Preprocessor {
+    /// Nothing: the image is what the network was trained with.
+    Unspecified = 0,
+    /// White edges on black, as OpenCV's `Canny` draws them.
+    Canny = 1,
+}
+impl Preprocessor {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PREPROCESSOR_UNSPECIFIED",
+            Self::Canny => "PREPROCESSOR_CANNY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PREPROCESSOR_UNSPECIFIED" => Some(Self::Unspecified),
+            "PREPROCESSOR_CANNY" => Some(Self::Canny),
             _ => None,
         }
     }
@@ -311,6 +383,10 @@ pub struct GenerateRequest {
     /// Has the model's refiner compute the end of the schedule. Absent: the model draws alone.
     #[prost(message, optional, tag = "21")]
     pub refiner: ::core::option::Option<Refiner>,
+    /// Images that steer the pictures through control networks, at most 4; what several networks add is summed up. They act on the base
+    /// model, and not on its refiner.
+    #[prost(message, repeated, tag = "22")]
+    pub controls: ::prost::alloc::vec::Vec<Control>,
     /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
     /// files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
     #[prost(message, repeated, tag = "25")]
@@ -1365,6 +1441,9 @@ pub struct ImageMetadata {
     /// The refiner of the request, `name@fingerprint`. Empty: it has none.
     #[prost(string, tag = "12")]
     pub refiner: ::prost::alloc::string::String,
+    /// The control networks of the request, in its order.
+    #[prost(message, repeated, tag = "13")]
+    pub controls: ::prost::alloc::vec::Vec<AppliedControl>,
 }
 impl ::prost::Name for ImageMetadata {
     const NAME: &'static str = "ImageMetadata";
@@ -1374,6 +1453,26 @@ impl ::prost::Name for ImageMetadata {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.ImageMetadata".into()
+    }
+}
+/// A control network with which a picture was drawn.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AppliedControl {
+    /// Its name at the time.
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub fingerprint: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AppliedControl {
+    const NAME: &'static str = "AppliedControl";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.AppliedControl".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.AppliedControl".into()
     }
 }
 /// An adapter with which a picture was drawn.

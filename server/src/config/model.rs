@@ -132,6 +132,11 @@ pub(super) struct EngineSettings {
     /// PATH.
     #[arg(long = "refiner", value_name = "[MODEL=]REFINER|PATH", value_parser = model)]
     refiners: Vec<NamedCheckpoint>,
+    /// A folder of control networks (ControlNet) for Stable Diffusion XL: .safetensors files, and folders with config.json and
+    /// weights. It is read at the start, and a network is put on the device when a request first uses it. Files of other kinds
+    /// (Control-LoRA, Union, T2I-Adapter, LLLite) are listed with the reason why they cannot be used.
+    #[arg(long, value_name = "FOLDER")]
+    controlnets: Option<PathBuf>,
     /// A folder of adapters that requests may use by their names: .safetensors files (LoRA, LoHa, LoKr, DoRA) and PEFT folders.
     /// It is watched: a file is offered a moment after it was copied there. While a job with adapters runs, the weights
     /// that they change take device memory twice.
@@ -312,6 +317,7 @@ impl EngineSettings {
                 precision: self.precision,
                 cache_dir: self.cache_dir.clone().or_else(default_cache),
                 model,
+                controlnets: self.controlnets.clone(),
                 refiner: refiner.map(|refiner| checkpoint(&refiner.path)),
                 loras: if place == 0 { self.loras.clone() } else { Vec::new() },
                 max_batch: self.max_batch,

@@ -203,6 +203,7 @@ fn info(script: &Script) -> EngineInfo {
             schedules: &NoiseSchedule::ALL,
             has_shift: true,
             sampling: SAMPLING,
+            controls: Vec::new(),
             refiner: script.has_refiner.then(|| format!("refiner@{}", "1".repeat(64))),
             vocabulary: script.vocabulary.clone(),
             step_cache: Some(StepCacheSupport { blocks: BLOCKS, profile: None }),

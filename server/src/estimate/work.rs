@@ -9,6 +9,9 @@ use sakuga_model_core::{
 use super::{Part, Work};
 use crate::preview::PreviewPolicy;
 
+/// The work of a control network relative to its denoiser: it repeats the way down of the U-Net.
+const CONTROL_SHARE: f64 = 0.4;
+
 /// How much there is to do in each part of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct JobWork {
@@ -30,6 +33,8 @@ pub(super) struct PassWork {
     pub(super) evaluations_per_step: u32,
     /// Share of each evaluation that is expected to be computed: below 1 where a step cache reuses some blocks.
     pub(super) computed_share: f64,
+    /// Work of an evaluation with control networks, in evaluations without, on average over the steps.
+    controlled: f64,
     /// Tokens of an image.
     image_tokens: f64,
     /// Tokens of the prompt and of the negative prompt that the denoiser reads.
@@ -66,7 +71,13 @@ impl PassWork {
     pub(super) fn evaluation(&self, images: u32, is_guided: bool) -> Work {
         let (images, [text, negative]) = (f64::from(images), self.text_tokens);
         let extra = if is_guided { images * (self.image_tokens + negative) } else { 0.0 };
-        Work { count: 1.0, main: images * (self.image_tokens + text), extra, length: self.image_tokens + text }
+        let main = images * (self.image_tokens + text);
+        Work {
+            count: 1.0,
+            main: self.controlled * main,
+            extra: self.controlled * extra,
+            length: self.image_tokens + text,
+        }
     }
 
     /// The previews of a batch after one step.
@@ -105,11 +116,14 @@ impl JobWork {
         let text_tokens = tokens.map(|counts| read(counts, 0));
         let token_pixels = f64::from(info.model.size.multiple_px.max(1)).powi(2);
         let shift = if info.model.has_shift { spec.sampling.shift } else { 1.0 };
+        let acting: f32 = spec.controls.iter().map(|control| control.end - control.start).sum();
+        let controlled = 1.0 + CONTROL_SHARE * f64::from(acting);
         let pass_work = |pass: &Pass| PassWork {
             batches: batches.clone(),
             guided: guided_steps(&spec.sampling, shift, pass),
             evaluations_per_step: spec.sampling.solver.evaluations_per_step(),
             computed_share: computed_share(&info.model, &spec.sampling, pass.steps()),
+            controlled,
             image_tokens: pass.pixels() as f64 / token_pixels,
             text_tokens,
             pixels: pass.pixels() as f64,

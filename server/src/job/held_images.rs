@@ -35,8 +35,11 @@ impl HeldImages {
     ///
     /// [`ServerError::ImagesFull`] if there is not enough.
     pub(crate) fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
-        let Some(init) = &spec.init else { return Ok(None) };
-        let units = u32::try_from(init.bytes().div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let bytes = spec.image_bytes();
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let room = self.0.clone().try_acquire_many_owned(units);
         room.map(|room| Some(Arc::new(room))).map_err(|_| ServerError::ImagesFull)
     }

@@ -104,7 +104,8 @@ fn check_text(message: &generation::GenerateRequest) -> Result<(), ServerError> 
         message.init.as_ref().and_then(|init| init.image.as_ref()),
         message.mask.as_ref().and_then(|mask| mask.image.as_ref()),
     ];
-    let images: usize = sources.into_iter().flatten().map(prost::Message::encoded_len).sum();
+    let controls = message.controls.iter().filter_map(|control| control.image.as_ref());
+    let images: usize = sources.into_iter().flatten().chain(controls).map(prost::Message::encoded_len).sum();
     let (bytes, bytes_max) = (message.encoded_len().saturating_sub(images), Limits::PROMPT_MESSAGE_BYTES_MAX);
     if bytes <= bytes_max {
         return Ok(());

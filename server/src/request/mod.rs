@@ -360,6 +360,7 @@ impl UncheckedRequest {
             sampling,
             init: drawn.init,
             second_pass: drawn.second_pass,
+            controls: drawn.controls,
             refiner: faults.refiner(self.refiner, model),
             max_batch: 0,
             profile: self.profile,

@@ -55,7 +55,7 @@ pub(crate) fn unchecked(request: generation::GenerateRequest) -> UncheckedReques
             variation: expansion.variation,
             choices: expansion.choices,
         }),
-        images: images::from_proto(request.init, request.mask, request.second_pass, &mut faults),
+        images: images::from_proto(request.init, request.mask, request.second_pass, request.controls, &mut faults),
         refiner: request.refiner.map(|given| UncheckedRefiner {
             switch_at: given.switch_at,
             aesthetic_score: given.aesthetic_score,

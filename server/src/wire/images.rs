@@ -6,8 +6,8 @@ use sakuga_proto::generation::v1::{self as generation, image_source};
 use super::enumeration::known;
 use crate::error::Violation;
 use crate::request::images::{
-    Images, ResizeMode, Source, UncheckedCanvas, UncheckedImages, UncheckedInit, UncheckedMask, UncheckedMaskedOnly,
-    UncheckedSecondPass,
+    ControlFacts, Images, Preprocessor, ResizeMode, Source, UncheckedCanvas, UncheckedControl, UncheckedImages,
+    UncheckedInit, UncheckedMask, UncheckedMaskedOnly, UncheckedSecondPass,
 };
 
 /// What a request gives; an enumeration number that this server does not know is a fault.
@@ -15,13 +15,14 @@ pub(crate) fn from_proto(
     init: Option<generation::InitImage>,
     mask: Option<generation::Mask>,
     second_pass: Option<generation::SecondPass>,
+    controls: Vec<generation::Control>,
     faults: &mut Vec<Violation>,
 ) -> UncheckedImages {
     UncheckedImages {
         init: init.map(|init| UncheckedInit {
             image: init.image.and_then(source),
             strength: init.strength,
-            resize: resize(init.resize, faults),
+            resize: resize(init.resize, "init.resize", faults),
             canvas: init.canvas.map(|canvas| UncheckedCanvas { left_px: canvas.left, top_px: canvas.top }),
         }),
         mask: mask.map(|mask| UncheckedMask {
@@ -36,6 +37,24 @@ pub(crate) fn from_proto(
             strength: second.strength,
             steps: second.steps,
         }),
+        controls: controls.into_iter().enumerate().map(|(index, given)| control(index, given, faults)).collect(),
+    }
+}
+
+fn control(index: usize, given: generation::Control, faults: &mut Vec<Violation>) -> UncheckedControl {
+    let preprocessor = known(given.preprocessor, &format!("controls[{index}].preprocessor"), faults);
+    UncheckedControl {
+        network: given.network,
+        image: given.image.and_then(source),
+        preprocessor: preprocessor.and_then(|word| match word {
+            generation::Preprocessor::Unspecified => None,
+            generation::Preprocessor::Canny => Some(Preprocessor::Canny),
+        }),
+        scale: given.scale,
+        start: given.start,
+        end: given.end,
+        resize: resize(given.resize, &format!("controls[{index}].resize"), faults),
+        canny: [given.canny_low, given.canny_high],
     }
 }
 
@@ -44,13 +63,7 @@ pub(crate) fn fill(request: &mut generation::GenerateRequest, images: &Images) {
     request.init = images.init.as_ref().map(|init| generation::InitImage {
         image: Some(asset(&init.sha256)),
         strength: Some(init.strength),
-        resize: match init.resize {
-            None => generation::ResizeMode::Unspecified,
-            Some(ResizeMode::Crop) => generation::ResizeMode::Crop,
-            Some(ResizeMode::Pad) => generation::ResizeMode::Pad,
-            Some(ResizeMode::Stretch) => generation::ResizeMode::Stretch,
-        }
-        .into(),
+        resize: to_resize(init.resize).into(),
         canvas: init.canvas.map(|[left, top]| generation::Canvas { left: Some(left), top: Some(top) }),
     });
     request.mask = images.mask.as_ref().map(|mask| generation::Mask {
@@ -69,6 +82,34 @@ pub(crate) fn fill(request: &mut generation::GenerateRequest, images: &Images) {
         strength: Some(second.strength),
         steps: second.steps,
     });
+    request.controls = images.controls.iter().map(to_control).collect();
+}
+
+fn to_control(control: &ControlFacts) -> generation::Control {
+    let preprocessor = match control.canny {
+        None => generation::Preprocessor::Unspecified,
+        Some(_) => generation::Preprocessor::Canny,
+    };
+    generation::Control {
+        network: control.network.clone(),
+        image: Some(asset(&control.sha256)),
+        preprocessor: preprocessor.into(),
+        scale: Some(control.scale),
+        start: Some(control.start),
+        end: Some(control.end),
+        resize: to_resize(control.resize).into(),
+        canny_low: control.canny.map(|[low, _]| low),
+        canny_high: control.canny.map(|[_, high]| high),
+    }
+}
+
+fn to_resize(resize: Option<ResizeMode>) -> generation::ResizeMode {
+    match resize {
+        None => generation::ResizeMode::Unspecified,
+        Some(ResizeMode::Crop) => generation::ResizeMode::Crop,
+        Some(ResizeMode::Pad) => generation::ResizeMode::Pad,
+        Some(ResizeMode::Stretch) => generation::ResizeMode::Stretch,
+    }
 }
 
 fn source(source: generation::ImageSource) -> Option<Source> {
@@ -92,8 +133,8 @@ fn to_box(area: &Area) -> generation::Box {
     generation::Box { left: left_px, top: top_px, width: width_px, height: height_px }
 }
 
-fn resize(value: i32, faults: &mut Vec<Violation>) -> Option<ResizeMode> {
-    Some(match known(value, "init.resize", faults)? {
+fn resize(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<ResizeMode> {
+    Some(match known(value, field, faults)? {
         generation::ResizeMode::Unspecified => return None,
         generation::ResizeMode::Crop => ResizeMode::Crop,
         generation::ResizeMode::Pad => ResizeMode::Pad,
@@ -128,12 +169,32 @@ mod tests {
                     padding_px: Some(8),
                 }),
                 second_pass: Some(SecondPassFacts { factor: 1.5, upscaler, strength: 0.5, steps: 9 }),
+                controls: vec![ControlFacts {
+                    network: "canny".into(),
+                    sha256: "ef".into(),
+                    scale: 0.8,
+                    start: 0.1,
+                    end: 0.9,
+                    resize: Some(mode),
+                    canny: Some([50, 150]),
+                }],
             };
             let mut message = generation::GenerateRequest::default();
             fill(&mut message, &images);
             let mut faults = Vec::new();
-            let UncheckedImages { init, mask, second_pass } =
-                from_proto(message.init, message.mask, message.second_pass, &mut faults);
+            let UncheckedImages { init, mask, second_pass, controls } =
+                from_proto(message.init, message.mask, message.second_pass, message.controls, &mut faults);
+            let control = UncheckedControl {
+                network: "canny".into(),
+                image: Some(Source::Asset("ef".into())),
+                preprocessor: Some(Preprocessor::Canny),
+                scale: Some(0.8),
+                start: Some(0.1),
+                end: Some(0.9),
+                resize: Some(mode),
+                canny: [Some(50), Some(150)],
+            };
+            assert_eq!(controls, [control]);
             assert!(faults.is_empty());
             let canvas = Some(UncheckedCanvas { left_px: Some(5), top_px: Some(6) });
             let image = Some(Source::Asset("ab".into()));
@@ -152,8 +213,10 @@ mod tests {
         let mut faults = Vec::new();
         let init = generation::InitImage { resize: 99, ..generation::InitImage::default() };
         let second = generation::SecondPass { upscaler: 99, ..generation::SecondPass::default() };
-        from_proto(Some(init), None, Some(second), &mut faults);
+        let control = generation::Control { preprocessor: 99, resize: 99, ..generation::Control::default() };
+        from_proto(Some(init), None, Some(second), vec![control], &mut faults);
         let fields: Vec<&str> = faults.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["init.resize", "second_pass.upscaler"]);
+        let of_control = ["controls[0].preprocessor", "controls[0].resize"];
+        assert_eq!(fields, [&["init.resize", "second_pass.upscaler"][..], &of_control].concat());
     }
 }

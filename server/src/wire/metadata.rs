@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use sakuga_model_core::{AdapterChoice, EngineInfo, EvaluationReuse, NoiseSchedule, Sampling};
-use sakuga_proto::generation::v1::{AppliedAdapter, GenerateRequest, ImageMetadata};
+use sakuga_model_core::{AdapterChoice, ControlChoice, EngineInfo, EvaluationReuse, NoiseSchedule, Sampling};
+use sakuga_proto::generation::v1::{AppliedAdapter, AppliedControl, GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
 use super::step_cache;
@@ -39,6 +39,7 @@ pub(crate) fn image_metadata(
         model_text: request.spec().text.clone(),
         adapters: request.spec().adapters.iter().map(applied).collect(),
         quality: step_cache::promise(&engine.model, &request.spec().sampling),
+        controls: request.spec().controls.iter().map(|choice| applied_control(choice, engine)).collect(),
         refiner: request.spec().refiner.and(engine.model.refiner.clone()).unwrap_or_default(),
     }
 }
@@ -46,6 +47,12 @@ pub(crate) fn image_metadata(
 fn applied(choice: &AdapterChoice) -> AppliedAdapter {
     let AdapterChoice { name, sha256, scale, text_scale, .. } = choice.clone();
     AppliedAdapter { name, sha256, scale, text_scale }
+}
+
+fn applied_control(choice: &ControlChoice, engine: &EngineInfo) -> AppliedControl {
+    let network = engine.model.control(&choice.network);
+    let fingerprint = network.map(|network| network.fingerprint.clone()).unwrap_or_default();
+    AppliedControl { network: choice.network.clone(), fingerprint }
 }
 
 /// The text chunks of one picture's file.
@@ -129,10 +136,18 @@ fn sampler_title(sampling: &Sampling) -> String {
     format!("{}{schedule}", sampling.solver.title())
 }
 
-/// What [`parameters`] says about an initial image, a refiner and a second pass, by the names of AUTOMATIC1111's web UI.
+/// What [`parameters`] says about control images, a refiner, an initial image and a second pass, by the names of AUTOMATIC1111's web UI.
 fn passes(metadata: &ImageMetadata, request: &Request) -> String {
-    let Images { init, mask, second_pass } = request.images();
+    let Images { init, mask, second_pass, controls } = request.images();
     let mut text = String::new();
+    for (index, control) in controls.iter().enumerate() {
+        let preprocessor = if control.canny.is_some() { "canny" } else { "none" };
+        _ = write!(
+            text,
+            ", ControlNet {index}: \"Module: {preprocessor}, Model: {}, Weight: {}, Guidance Start: {}, Guidance End: {}\"",
+            control.network, control.scale, control.start, control.end
+        );
+    }
     if let Some(refiner) = request.spec().refiner {
         _ = write!(text, ", Refiner: {}, Refiner switch at: {}", metadata.refiner, refiner.switch_at);
     }

@@ -11,6 +11,7 @@ protos.
 from sakuga.async_client import AsyncClient
 from sakuga.async_job import AsyncJob
 from sakuga.client import Client
+from sakuga.controls import control
 from sakuga.device import DeviceStats
 from sakuga.errors import (
     AddressError,
@@ -106,5 +107,6 @@ __all__ = [
     "TokenCount",
     "Unknown",
     "Violation",
+    "control",
     "read_record",
 ]

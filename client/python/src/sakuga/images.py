@@ -62,7 +62,7 @@ def put_images(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) -
 
 def _put_init(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) -> None:
     if given.get("init") is not None:
-        _put_file(request.init.image, given["init"], "init")
+        put_file(request.init.image, given["init"], "init")
     if given.get("strength") is not None:
         _set(request.init, "strength", given["strength"], "strength")
     if given.get("resize") is not None:
@@ -82,7 +82,7 @@ def _put_init(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) ->
 
 def _put_mask(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) -> None:
     if given.get("mask") is not None:
-        _put_file(request.mask.image, given["mask"], "mask")
+        put_file(request.mask.image, given["mask"], "mask")
     match given.get("mask_boxes"):
         case None:
             pass
@@ -108,7 +108,8 @@ def _put_boxes(request: request_pb2.GenerateRequest, boxes: Any) -> None:
         raise RequestError(f"a box of `mask_boxes` is column, row, width and height in pixels: {error}") from error
 
 
-def _put_file(source: image_input_pb2.ImageSource, given: object, option: str) -> None:
+def put_file(source: image_input_pb2.ImageSource, given: object, option: str) -> None:
+    """Puts a picture into a request: its bytes, the file of a path, or the hash of an uploaded one."""
     if (sha256 := hash_of(given)) is not None:
         source.asset = sha256
         return

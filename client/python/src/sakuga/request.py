@@ -8,9 +8,10 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 from google.protobuf.message import Message
 
 from sakuga.asset.v1 import asset_service_pb2
+from sakuga.controls import control_messages
 from sakuga.errors import RequestError
 from sakuga.files import hash_of
-from sakuga.generation.v1 import request_pb2
+from sakuga.generation.v1 import image_input_pb2, request_pb2
 from sakuga.images import ImageOptions, put_images
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
 from sakuga.wording import number
@@ -57,6 +58,8 @@ class Options(ImageOptions, total=False):
     adapters: Sequence[AdapterLike]
     """Adapters that change the model for this request, at most 8, by their names in `Client.list_adapters` or as uploaded files:
     `"ink"`, `("ink", 0.8)`, or `(asset, 0.8, 0.0)` with a factor of its own for the text encoders."""
+    controls: Sequence[image_input_pb2.Control]
+    """Images that steer the pictures through control networks, at most 4, each made by `sakuga.control`."""
     refiner: float | request_pb2.Refiner
     """Let the model's refiner compute the end of the schedule, from this share of its times on, 0 to 1: 0.8 is usual. Or the message,
     with the refiner's aesthetic scores."""
@@ -153,6 +156,7 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             request.expansion.CopyFrom(expansion)
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
+    request.controls.extend(control_messages(options.get("controls")))
     match given.get("refiner"):
         case None:
             pass

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::{self as wire, GenerateRequest, ImageSource, image_source};
 
+use super::control::{self, ControlArgument};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input;
@@ -60,6 +61,11 @@ pub(crate) struct ImageArguments {
     #[arg(long, value_name = "PX", requires = "masked_only")]
     pub padding: Option<u32>,
 
+    /// Steer the picture by an image through a control network, as `sakuga info` lists it; settings after commas: scale=0.8, start=0,
+    /// end=0.6, resize=crop|pad|stretch, preprocess=canny[:LOW:HIGH]. Can be given several times, and then replaces those of --from
+    #[arg(long = "control", value_name = "NETWORK=FILE[,SETTING=VALUE]", value_parser = control::parse)]
+    pub controls: Vec<ControlArgument>,
+
     /// Enlarge the picture by this factor and draw it again in a second pass, such as 1.5
     #[arg(long, value_name = "FACTOR")]
     pub hires: Option<f32>,
@@ -105,7 +111,11 @@ impl ImageArguments {
     /// The files that are read, with their options.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let given = [("--init", self.init.as_deref()), ("--mask", self.mask.as_deref())];
-        given.into_iter().filter_map(|(name, path)| Some((name, path.filter(|path| asset_of(path).is_none())?)))
+        let controls = self.controls.iter().map(|control| ("--control", Some(control.file.as_path())));
+        given
+            .into_iter()
+            .chain(controls)
+            .filter_map(|(name, path)| Some((name, path.filter(|path| asset_of(path).is_none())?)))
     }
 
     /// Puts what was given into a request. What is absent stays.
@@ -140,6 +150,9 @@ impl ImageArguments {
         if self.masked_only {
             let only = request.mask.get_or_insert_default().masked_only.get_or_insert_default();
             only.padding = self.padding.or(only.padding);
+        }
+        if !self.controls.is_empty() {
+            request.controls = self.controls.iter().map(read_control).collect::<Result<_, _>>()?;
         }
         self.apply_second_pass(request);
         Ok(())
@@ -179,7 +192,13 @@ impl ImageArguments {
                 }
             }
         };
-        named.into_iter().filter_map(note).collect()
+        let controls = before.controls.iter().filter_map(|control| hash_of(control.image.as_ref()?));
+        let controls = controls.filter(|_| self.controls.is_empty()).map(|recorded| {
+            format!(
+                "{origin} was drawn with a control image of SHA-256 {recorded}; unless the server has it, give the file with --control"
+            )
+        });
+        named.into_iter().filter_map(note).chain(controls).collect()
     }
 }
 
@@ -187,7 +206,8 @@ impl ImageArguments {
 pub(crate) fn with_hashes(mut request: GenerateRequest) -> GenerateRequest {
     let init = request.init.as_mut().and_then(|init| init.image.as_mut());
     let mask = request.mask.as_mut().and_then(|mask| mask.image.as_mut());
-    for source in [init, mask].into_iter().flatten() {
+    let controls = request.controls.iter_mut().filter_map(|control| control.image.as_mut());
+    for source in [init, mask].into_iter().flatten().chain(controls) {
         if let Some(sha256) = hash_of(source) {
             source.source = Some(image_source::Source::Asset(sha256));
         }
@@ -227,6 +247,11 @@ fn read_source(path: &Path, option: &str) -> Result<ImageSource, Failure> {
         }
     };
     Ok(ImageSource { source: Some(source) })
+}
+
+fn read_control(given: &ControlArgument) -> Result<wire::Control, Failure> {
+    let image = Some(read_source(&given.file, "--control")?);
+    Ok(wire::Control { image, ..given.control.clone() })
 }
 
 impl Resize {
@@ -290,7 +315,7 @@ mod tests {
     fn every_argument_fills_its_field() {
         let request = applied(
             "--init asset:ab --strength 0.6 --resize pad --mask asset:cd --feather 7 --masked-only --padding 9 --hires 1.5 \
-             --hires-upscaler latent-bilinear --hires-strength 0.4 --hires-steps 12",
+             --hires-upscaler latent-bilinear --hires-strength 0.4 --hires-steps 12 --control lines=asset:ef,scale=0.5",
             GenerateRequest::default(),
         );
         let asset = |sha256: &str| Some(ImageSource { source: Some(image_source::Source::Asset(sha256.to_owned())) });
@@ -305,6 +330,9 @@ mod tests {
         let upscaler = wire::Upscaler::LatentBilinear.into();
         let second = wire::SecondPass { factor: Some(1.5), upscaler, strength: Some(0.4), steps: 12 };
         assert_eq!((request.init, request.mask, request.second_pass), (Some(init), Some(mask), Some(second)));
+        let control =
+            wire::Control { network: "lines".into(), image: asset("ef"), scale: Some(0.5), ..wire::Control::default() };
+        assert_eq!(request.controls, [control]);
     }
 
     #[test]

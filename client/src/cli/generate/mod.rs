@@ -3,6 +3,7 @@
 mod adapter;
 mod arguments;
 mod compose;
+mod control;
 mod expansion;
 mod facts;
 mod images;

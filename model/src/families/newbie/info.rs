@@ -117,6 +117,7 @@ pub(super) fn model_info(keys: &IndexKeys, networks: &Networks, reports: &[LoadR
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
         refiner: None,
+        controls: Vec::new(),
         vocabulary: facts.vocabulary.clone(),
         step_cache: Some(StepCacheSupport { blocks: dit.n_layers as u32, profile: facts.quality.clone() }),
     }

@@ -117,6 +117,7 @@ pub(super) fn model_info(
         has_shift: false,
         sampling: keys.common.sampling,
         refiner: None,
+        controls: Vec::new(),
         vocabulary,
         step_cache: None,
     }

@@ -2,11 +2,12 @@
 //!
 //! [`scheduler`] reads which noise the model was trained with, and which solver and schedule its folder asks for. [`prompt`] has
 //! the grammars of prompts and their chunks, [`embedding`] the files of textual inversion, [`text`] what the U-Net reads of a
-//! prompt. `refiner` loads the second U-Net for the end of the schedule. [`denoise`] evaluates the U-Net under guidance with control networks, [`image`] prepares images and masks,
+//! prompt. `refiner` loads the second U-Net for the end of the schedule. [`denoise`] evaluates the U-Net under guidance with control networks, which `controls` finds and loads, [`image`] prepares images and masks,
 //! [`adapters`] knows the names of modules in adapter files.
 
 pub mod adapters;
 mod applied;
+mod controls;
 pub mod denoise;
 pub mod embedding;
 pub mod image;

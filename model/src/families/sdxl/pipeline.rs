@@ -10,6 +10,7 @@ use sakuga_model_core::{
     ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount, TokenCounter,
 };
 
+use super::controls::ControlNetworks;
 use super::denoise::{Denoiser, Prompted};
 use super::info::{IndexKeys, model_info};
 use super::networks::Networks;
@@ -52,6 +53,7 @@ pub(crate) struct Texts {
 pub struct Pipeline {
     networks: Networks,
     refiner: Option<Refiner>,
+    controls: ControlNetworks,
     applied: AppliedAdapters<Networks>,
     tokenizers: Arc<TokenizerPair>,
     scheduler: SchedulerConfig,
@@ -84,10 +86,13 @@ impl Pipeline {
         let refiner = refiner.transpose()?;
         let identity = refiner.as_ref().map(|refiner| refiner.identity.clone());
         let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), facts.vocabulary.clone());
-        let info = ModelInfo { refiner: identity, ..info };
+        let controls = options.controlnets.as_deref().map(|folder| ControlNetworks::find(folder, &networks));
+        let controls = controls.transpose()?.unwrap_or_default();
+        let info = ModelInfo { refiner: identity, controls: controls.networks(), ..info };
         let pipeline = Self {
             networks,
             refiner,
+            controls,
             applied: AppliedAdapters::default(),
             tokenizers: Arc::new(facts.tokenizers.clone()),
             scheduler,
@@ -178,18 +183,26 @@ impl FamilyStages for Pipeline {
         let factor = self.networks.vae.config().factor();
         let [height, width] = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.vae.config().latent_channels;
+        let clock = Instant::now();
+        let ready = self.controls.ready(&spec.controls, &self.networks.place);
+        let ready = ready.map_err(|error| EngineError::Failed(error.to_string()))?;
+        timings.prepare += clock.elapsed();
         let batches = spec.batches();
         let mut finished = Vec::with_capacity(batches.len());
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
-            let denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
+            let mut denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
                 .iter()
                 .map(|(unet, [positive, negative], steps)| {
                     let denoiser = Denoiser::new(unet, images, positive, negative, guidance);
                     (denoiser.for_steps(&sampler.steps[steps.clone()]), steps.clone())
                 })
                 .collect();
+            // Control networks are made for the base model, which is the first.
+            let controls = ready.controls(&spec.controls, &plan.pass, self.networks.device());
+            let (base, base_steps) = denoisers.swap_remove(0);
+            denoisers.insert(0, (base.with_controls(controls), base_steps));
             let shape = [channels, height, width];
             let draw = |stream| noise::batch_of(stream, spec.seed, batch.start, images, shape, self.networks.device());
             let noise = draw(plan.stream());
@@ -215,7 +228,7 @@ impl FamilyStages for Pipeline {
                 walk = sampler.run(
                     steps.clone(),
                     latents,
-                    &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
+                    &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index - first, total - first)),
                     &mut |index| draw(Stream::Step { pass: plan.number, index: index as u32 }),
                     &mut |done| {
                         let step = &sampler.steps[done.index];
@@ -306,6 +319,11 @@ impl FamilyModel for Pipeline {
     fn switch_adapters(&mut self, adapters: &[AdapterChoice]) -> Result<(), EngineError> {
         self.applied.switch(&mut self.networks, adapters).map_err(|error| EngineError::Failed(error.to_string()))?;
         self.sync("changing adapters")
+    }
+
+    fn release_adapters(&mut self) -> Result<(), EngineError> {
+        self.controls.release();
+        if self.has_adapters(&[]) { Ok(()) } else { self.switch_adapters(&[]) }
     }
 
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {

@@ -184,6 +184,11 @@ fn published(part: FilePart, is_refiner: bool) -> Value {
     }
 }
 
+/// The configuration of the published control networks for the base model.
+pub(super) fn published_control() -> Value {
+    published(FilePart::Unet, false)
+}
+
 /// The published model's scheduler, changed by what the file's markers say. Without a signal at its last time a model has to
 /// begin there, which leading times do not.
 fn published_scheduler(kind: &SingleFile) -> Value {

@@ -119,15 +119,30 @@ pub fn write_refiner(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
     write_json(&dir.join("model_index.json"), &json!({"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
 }
 
+/// Writes a control network for a checkpoint of [`Geometry::tiny`] into the folder `dir`.
+///
+/// # Errors
+///
+/// A file cannot be written.
+pub fn write_control(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
+    let mut config = Geometry::tiny().unet;
+    config["_class_name"] = "ControlNetModel".into();
+    config["conditioning_embedding_out_channels"] = json!([4, 4, 8, 8]);
+    write_network(dir, "controlnet", &config, seed)
+}
+
 /// Writes one network, `unet`, `text_encoder`, `text_encoder_2`, `vae` or `controlnet`, into its folder of `dir`.
 ///
 /// # Errors
 ///
 /// The configuration is none of this network, or a file cannot be written.
 pub fn write_part(dir: &Path, part: &str, config: &Value, seed: u64) -> Result<(), SyntheticError> {
-    let dir = dir.join(part);
+    write_network(&dir.join(part), part, config, seed)
+}
+
+fn write_network(dir: &Path, part: &str, config: &Value, seed: u64) -> Result<(), SyntheticError> {
     write_json(&dir.join("config.json"), config)?;
-    let tensors = tensors(part, config, &dir);
+    let tensors = tensors(part, config, dir);
     let tensors = tensors.map_err(|reason| SyntheticError::Preset { preset: format!("sdxl/{part}"), reason })?;
     write_tensors(&dir.join("diffusion_pytorch_model.safetensors"), &tensors, seed)
 }

@@ -6,6 +6,7 @@
 mod conditioning;
 mod config;
 mod control;
+mod control_kind;
 mod down;
 #[cfg(feature = "cuda")]
 mod fast;
@@ -22,6 +23,7 @@ use self::conditioning::Prepared;
 pub use self::conditioning::{Conditioned, Conditioning};
 pub use self::config::{ControlConfig, Level, UnetConfig};
 pub use self::control::{ControlNet, Residuals, acts};
+pub use self::control_kind::ControlKind;
 use self::down::Downward;
 pub use self::names::Names;
 pub use self::steering::ControlConditioned;

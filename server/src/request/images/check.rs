@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use sakuga_model_core::{
-    Area, InitImage, Limit, Mask, ModelInfo, Region, Rgb8, SecondPass, Upscaler, computed_steps, least_strength, limits,
+    Area, ControlChoice, InitImage, Limit, Mask, ModelInfo, Region, Rgb8, SecondPass, Upscaler, computed_steps,
+    least_strength, limits,
 };
 
 use super::placement::Placement;
@@ -50,6 +51,8 @@ pub(crate) struct Drawn {
     /// What the pictures begin from.
     pub init: Option<InitImage>,
     pub second_pass: Option<SecondPass>,
+    /// What steers the pictures.
+    pub controls: Vec<ControlChoice>,
 }
 
 impl UncheckedImages {
@@ -89,17 +92,21 @@ impl UncheckedImages {
             }
             (Some(init), mask) => check.init(init, mask, &mut images, &mut drawn),
         }
+        let size_px = drawn.size_px.unwrap_or([around.width_px, around.height_px]);
+        let region = drawn.init.as_ref().and_then(|init| init.region.as_ref());
+        (images.controls, drawn.controls) = check.controls(self.controls, region, size_px);
         Checked { images, drawn, faults: check.faults }
     }
 }
 
-struct Check<'a> {
-    around: Surroundings<'a>,
-    faults: Vec<Violation>,
+/// Collects the faults of a request's images.
+pub(super) struct Check<'a> {
+    pub(super) around: Surroundings<'a>,
+    pub(super) faults: Vec<Violation>,
 }
 
 impl Check<'_> {
-    fn add(&mut self, field: impl Into<String>, reason: &'static str, text: impl Into<String>) {
+    pub(super) fn add(&mut self, field: impl Into<String>, reason: &'static str, text: impl Into<String>) {
         self.faults.push(Violation::new(field, reason, text));
     }
 
@@ -120,7 +127,7 @@ impl Check<'_> {
     }
 
     /// Reads a file, or reports why it cannot be read.
-    fn file(&mut self, field: &str, source: &Source) -> Option<File> {
+    pub(super) fn file(&mut self, field: &str, source: &Source) -> Option<File> {
         source::read(field, source, self.around.uploads).map_err(|fault| self.faults.push(fault)).ok()
     }
 

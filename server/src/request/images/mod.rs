@@ -3,7 +3,9 @@
 //! [`UncheckedImages`] is what came. [`UncheckedImages::check`] reads the files and checks everything. [`Images`] is the
 //! result: the files as their hashes, and every default filled in. The pixels themselves are in [`Drawn`], for the model.
 
+mod canny;
 mod check;
+mod controls;
 mod placement;
 mod region;
 mod source;
@@ -31,6 +33,8 @@ pub(crate) struct UncheckedImages {
     /// What of it is drawn again.
     pub mask: Option<UncheckedMask>,
     pub second_pass: Option<UncheckedSecondPass>,
+    /// Images that steer it through control networks.
+    pub controls: Vec<UncheckedControl>,
 }
 
 impl UncheckedImages {
@@ -42,7 +46,8 @@ impl UncheckedImages {
             Source::Inline(bytes) => Some(bytes.clone()),
             Source::Asset(_) => None,
         };
-        [init, mask].into_iter().flatten().filter_map(inline).collect()
+        let controls = self.controls.iter().filter_map(|control| control.image.as_ref());
+        [init, mask].into_iter().flatten().chain(controls).filter_map(inline).collect()
     }
 }
 
@@ -110,6 +115,34 @@ pub(crate) struct UncheckedSecondPass {
     pub steps: u32,
 }
 
+/// A control image, as it came; `None` means the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct UncheckedControl {
+    /// The name of its network.
+    pub network: String,
+    /// Its file.
+    pub image: Option<Source>,
+    /// What is done to it first.
+    pub preprocessor: Option<Preprocessor>,
+    /// Factor on what the network adds.
+    pub scale: Option<f32>,
+    /// The share of the steps at which it begins to act.
+    pub start: Option<f32>,
+    /// The share of the steps at which it stops.
+    pub end: Option<f32>,
+    /// How it gets the size of the picture.
+    pub resize: Option<ResizeMode>,
+    /// Lower and upper threshold of the edges.
+    pub canny: [Option<u32>; 2],
+}
+
+/// What is done to a control image before its network reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preprocessor {
+    /// Its edges.
+    Canny,
+}
+
 /// How an image gets the size of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ResizeMode {
@@ -129,6 +162,27 @@ pub(crate) struct Images {
     /// What of it is drawn again.
     pub mask: Option<MaskFacts>,
     pub second_pass: Option<SecondPassFacts>,
+    /// Images that steer it through control networks.
+    pub controls: Vec<ControlFacts>,
+}
+
+/// A control image.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ControlFacts {
+    /// The name of its network.
+    pub network: String,
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// Factor on what the network adds.
+    pub scale: f32,
+    /// The share of the steps at which it begins to act.
+    pub start: f32,
+    /// The share of the steps at which it stops.
+    pub end: f32,
+    /// How it got the size of the picture; `None`: it had it.
+    pub resize: Option<ResizeMode>,
+    /// The thresholds of its edges; `None`: the network reads the image itself.
+    pub canny: Option<[u32; 2]>,
 }
 
 /// The image to begin from.

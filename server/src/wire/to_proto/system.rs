@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::{ModelVocabulary, PromptText};
+use sakuga_model_core::{ControlNetwork, ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
@@ -97,7 +97,13 @@ pub(crate) fn model(served: &ServedModel) -> system::Model {
         refiner: info.refiner.clone().unwrap_or_default(),
         step_cache_blocks: info.step_cache.as_ref().map_or(0, |support| support.blocks),
         has_quality_profile: info.step_cache.as_ref().is_some_and(|support| support.profile.is_some()),
+        control_networks: info.controls.iter().map(control_network).collect(),
     }
+}
+
+fn control_network(network: &ControlNetwork) -> system::ControlNetwork {
+    let ControlNetwork { name, fingerprint, device_bytes, problem } = network.clone();
+    system::ControlNetwork { name, fingerprint, device_bytes, problem }
 }
 
 fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {

@@ -1,6 +1,8 @@
 //! Whole requests with random weights.
 
-use sakuga_model_core::{Area, InitImage, Mask, PreviewMethod, Progress, Rgb8, SecondPass, Upscaler, limits};
+use sakuga_model_core::{
+    Area, ControlChoice, InitImage, Mask, PreviewMethod, Progress, Rgb8, SecondPass, Upscaler, limits,
+};
 
 use super::*;
 use crate::device::OpenDevice;
@@ -201,4 +203,60 @@ fn a_refiner_computes_the_end_of_the_schedule() {
     assert!(refused.to_string().contains("refiner"), "{refused}");
     let refused = load(Some(&base)).err().expect("a base model").to_string();
     assert!(refused.contains("no refiner"), "{refused}");
+}
+
+#[test]
+fn control_networks_steer_while_they_act() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let (base, folder) = (dir.path().join("base"), dir.path().join("controlnets"));
+    synthetic::write(&base, 1).expect("writable");
+    synthetic::write_control(&folder.join("canny"), 2).expect("writable");
+    synthetic::write_control(&folder.join("depth"), 3).expect("writable");
+    synthetic::write_refiner(&dir.path().join("refiner"), 4).expect("writable");
+    let weights = "diffusion_pytorch_model.safetensors";
+    std::fs::copy(base.join("unet").join(weights), folder.join("other.safetensors")).expect("copied");
+    let refiner = Some(dir.path().join("refiner"));
+    let options = LoadOptions { controlnets: Some(folder), refiner, ..LoadOptions::new(OpenDevice::cpu()) };
+    let (mut pipeline, _) = Pipeline::load(&base, &options).unwrap_or_else(|error| panic!("{error}"));
+    let found: Vec<_> =
+        pipeline.info.controls.iter().map(|found| (found.name.as_str(), found.problem.is_empty())).collect();
+    assert_eq!(found, [("canny", true), ("depth", true), ("other", false)]);
+    assert!(pipeline.info.controls[2].problem.contains("not those of a ControlNet"), "{:?}", pipeline.info.controls);
+    let mut spec = spec(&pipeline);
+    spec.sampling.steps = 4;
+    let pixels: Vec<u8> = (0..3 * 32 * 48).map(|place| (place / 7) as u8).collect();
+    let image = Arc::new(Rgb8 { width_px: 32, height_px: 48, pixels });
+    let control = |network: &str| ControlChoice {
+        network: network.to_owned(),
+        image: Arc::clone(&image),
+        scale: 1.0,
+        start: 0.0,
+        end: 1.0,
+        device_bytes: 0,
+    };
+    let with = |controls| GenerationSpec { controls, ..spec.clone() };
+    let alone = draw(&pipeline, &spec);
+    let steered = draw(&pipeline, &with(vec![control("canny")]));
+    assert_ne!(steered, alone);
+    assert_eq!(draw(&pipeline, &with(vec![control("canny")])), steered);
+    for changed in [
+        vec![control("depth")],
+        vec![control("canny"), control("depth")],
+        vec![ControlChoice { scale: 0.5, ..control("canny") }],
+        vec![ControlChoice { start: 0.5, ..control("canny") }],
+        vec![ControlChoice { end: 0.5, ..control("canny") }],
+    ] {
+        assert_ne!(draw(&pipeline, &with(changed.clone())), steered, "{changed:?}");
+    }
+    let silent = ControlChoice { scale: 0.0, ..control("canny") };
+    assert_eq!(draw(&pipeline, &with(vec![silent])), alone);
+    pipeline.release_adapters().expect("nothing can fail");
+    assert_eq!(draw(&pipeline, &with(vec![control("canny")])), steered, "loaded again");
+    let refined = GenerationSpec { refiner: Some(Default::default()), ..with(vec![control("canny")]) };
+    assert_ne!(draw(&pipeline, &refined), steered);
+    for (network, complaint) in [("other", "canny or depth"), ("pose", "canny or depth")] {
+        let refused = pipeline.generate(&with(vec![control(network)]), &mut |_| ControlFlow::Continue(()));
+        let refused = refused.expect_err("no such network").to_string();
+        assert!(refused.contains(complaint), "{refused}");
+    }
 }
