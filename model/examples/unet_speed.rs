@@ -14,16 +14,20 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
-use sakuga_model::checkpoint::{TensorReader, weight_files};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use sakuga_model::checkpoint::{SafetensorsFile, TensorReader, weight_files};
 use sakuga_model::cuda::Gpu;
 use sakuga_model::device;
 use sakuga_model::families::sdxl::synthetic::{self, Geometry};
-use sakuga_model::networks::unet2d::{Conditioned, Conditioning, Residuals, Unet, UnetConfig};
+use sakuga_model::networks::unet2d::{
+    Conditioned, Conditioning, ControlConfig, ControlNet, Residuals, Unet, UnetConfig,
+};
 use sakuga_model::open::ModelFiles;
 use sakuga_model::sampler::noise;
 use sakuga_model_core::{
-    DeviceChoice, GenerationSpec, Guidance, ModelOptions, NoiseSchedule, OpenOptions, Outcome, Precision, ProfileSpan,
-    Sampling, Solver, Timings, WarmUp, sum_spans,
+    AdapterChoice, DeviceChoice, GenerationSpec, Guidance, ModelOptions, NoiseSchedule, OpenModel, OpenOptions,
+    Outcome, Precision, ProfileSpan, Sampling, Solver, Timings, WarmUp, sum_spans,
 };
 
 const REPEATS: usize = 40;
@@ -49,6 +53,7 @@ fn main() -> Result<(), Failure> {
     let gpu = sakuga_model::cuda::open(&device).ok_or("not a GPU")??;
     println!("{}", gpu.versions());
     evaluations(&folder, &device, &gpu, size_px)?;
+    control_network(&folder, &geometry, &device, size_px)?;
     draw(&folder, &gpu, size_px, pictures)
 }
 
@@ -136,6 +141,42 @@ fn evaluations(folder: &Path, device: &Device, gpu: &Gpu, size_px: usize) -> Res
             profile(gpu, device, || drop(evaluate(&conditioned, 1)), whole[REPEATS / 2])?;
         }
     }
+    Ok(())
+}
+
+/// The residuals of a control network of the published geometry, for both halves of guidance.
+fn control_network(folder: &Path, geometry: &Geometry, device: &Device, size_px: usize) -> Result<(), Failure> {
+    let dir = folder.join("controlnet");
+    if !dir.join("config.json").exists() {
+        synthetic::write_part(folder, "controlnet", &geometry.unet, 1)?;
+    }
+    let config = ControlConfig::from_json(&geometry.unet)?;
+    let weights = TensorReader::open("controlnet", &weight_files(&dir)?, device, device::dtype(Precision::Bf16))?;
+    let network = ControlNet::load(&config, &weights);
+    let report = weights.finish()?;
+    println!("control network of {} parameters, fast path: {}", report.parameters, network.is_fast());
+    let (rows, edge, unet) = (2, size_px / 8, &config.unet);
+    let context = noise::batch(1, 0, rows, [1, 77, unet.cross_attention_dim], device);
+    let context = context.reshape([rows, 77, unet.cross_attention_dim]);
+    let pooled_dim = unet.added_features - 6 * unet.size_features;
+    let pooled = noise::batch(2, 0, rows, [1, 1, pooled_dim], device).reshape([rows, pooled_dim]);
+    let conditioning = Conditioning { context, pooled, sizes: vec![vec![size_px as f32; 6]; rows] };
+    let image = noise::batch(4, 0, 1, [3, size_px, size_px], device);
+    let conditioned = network.condition(conditioning, image, &[500.0]);
+    let sample: Tensor<4> = noise::batch(3, 0, rows, [unet.in_channels, edge, edge], device);
+    let mut taken = Vec::new();
+    for repeat in 0..=REPEATS / 2 {
+        device.sync()?;
+        let clock = Instant::now();
+        let residuals = network.residuals(&sample, 500.0, &conditioned);
+        device.sync()?;
+        drop(residuals);
+        if repeat > 0 {
+            taken.push(clock.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    taken.sort_by(f64::total_cmp);
+    println!("residuals: median {:.2} ms ({:.2} to {:.2})", taken[taken.len() / 2], taken[0], taken[taken.len() - 1]);
     Ok(())
 }
 
@@ -243,6 +284,62 @@ fn draw(folder: &Path, gpu: &Gpu, size_px: usize, pictures: usize) -> Result<(),
     if let Some(median) = all.get(all.len() / 2) {
         println!("{size_px} px, {STEPS} steps, guidance 7: median {median:.0} ms a picture");
     }
+    switches(folder, &mut model, edge)
+}
+
+/// Pictures of one step with adapters of rank 32 in turns: the difference is what a switch takes.
+fn switches(folder: &Path, model: &mut OpenModel, edge: u32) -> Result<(), Failure> {
+    let inspector = model.adapters.clone().ok_or("this model takes adapters")?;
+    let mut choices = Vec::new();
+    for seed in [1, 2] {
+        let path = folder.join(format!("rank32-{seed}.safetensors"));
+        write_adapter(folder, &path, seed)?;
+        let found = inspector.inspect(&path)?;
+        println!("adapter for {} modules, {:.0} MB", found.modules, std::fs::metadata(&path)?.len() as f64 / 1e6);
+        let (name, sha256) = (format!("rank32-{seed}"), found.sha256);
+        choices.push(AdapterChoice { name, path, sha256, scale: 1.0, text_scale: 0.0, device_bytes: 0 });
+    }
+    let sampling = Sampling { steps: 1, ..model.info.model.sampling };
+    let [a, b] = [0, 1].map(|index| vec![choices[index].clone()]);
+    for (name, adapters) in [
+        ("none", vec![]),
+        ("a", a.clone()),
+        ("a", a.clone()),
+        ("b", b.clone()),
+        ("a", a),
+        ("b", b.clone()),
+        ("b", b),
+        ("none", vec![]),
+    ] {
+        let spec = GenerationSpec { adapters, ..GenerationSpec::new(PROMPT, edge, edge, sampling) };
+        let clock = Instant::now();
+        model.model.generate(&spec, &mut |_| ControlFlow::Continue(()))?;
+        println!("  one step, adapter {name}: {:.0} ms", clock.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(())
+}
+
+/// An adapter of rank 32 under kohya's names for every matrix of the U-Net's transformers.
+fn write_adapter(folder: &Path, to: &Path, seed: usize) -> Result<(), Failure> {
+    const RANK: usize = 32;
+    let file = SafetensorsFile::open(&folder.join("unet").join("diffusion_pytorch_model.safetensors"))?;
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, entry) in file.entries() {
+        let (&[output, input], Some(module)) = (&entry.shape[..], name.strip_suffix(".weight")) else { continue };
+        if !module.contains("attentions") {
+            continue;
+        }
+        let key = format!("lora_unet_{}", module.replace('.', "_"));
+        for (end, shape) in [("lora_down", vec![RANK, input]), ("lora_up", vec![output, RANK])] {
+            let value = |place: usize| half::bf16::from_f32(0.01 * ((place * 7 + seed * 13) as f32 * 0.37).sin());
+            let bytes = (0..shape.iter().product()).flat_map(|place| value(place).to_le_bytes()).collect();
+            tensors.push((format!("{key}.{end}.weight"), shape, bytes));
+        }
+    }
+    let views =
+        tensors.iter().map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::BF16, shape.clone(), bytes)?)));
+    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
+    std::fs::write(to, safetensors::serialize(views, None)?)?;
     Ok(())
 }
 

@@ -1,17 +1,34 @@
-//! Our kernels for transformers with layer norms before their branches, declared in `kernels/transformer.cu`.
+//! Our kernels for transformers with layer norms before their branches, declared in `kernels/transformer.cu` and
+//! `kernels/cross_attention.cu`.
 
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
-use super::launch::{THREADS, arguments, function, launch, launch_each, module};
+use super::launch::{THREADS, arguments, function, launch, launch_each, launch_grid, module};
+use crate::nn::block::Heads;
 
 /// The widest token that [`TransformerKernels::layer_norm`] takes.
 pub(crate) const NORM_WIDTH_MAX: usize = 2048;
 
+/// Elements of the heads that [`TransformerKernels::cross_attention`] takes, and keys at most.
+const CROSS_HEAD: usize = 64;
+const CROSS_KEYS_MAX: usize = 80;
+/// Threads of a block of it, and queries.
+const CROSS_THREADS: u32 = 256;
+const CROSS_QUERIES: usize = 128;
+
+/// Whether [`TransformerKernels::cross_attention`] takes this many keys of these heads.
+pub(crate) fn takes_keys(heads: Heads, keys: usize) -> bool {
+    heads.dim == CROSS_HEAD && heads.query == heads.kv && (1..=CROSS_KEYS_MAX).contains(&keys)
+}
+
 /// The loaded functions. Every call only queues its work on `stream`; addresses must stay valid until it is done.
 pub struct TransformerKernels {
-    layer_norm: CUfunction,
+    /// With the largest number of vectors of eight for each lane of a warp.
+    layer_norm: [(usize, CUfunction); 3],
+    cross_attention: CUfunction,
     gated_gelu: CUfunction,
+    quick_gelu_each: CUfunction,
     silu_sums: CUfunction,
 }
 
@@ -26,9 +43,16 @@ impl TransformerKernels {
     /// NVRTC or the driver refuses.
     pub fn load(capability: (i32, i32)) -> Result<Self, CudaError> {
         let transformer = module(capability, "transformer.cu", include_str!("kernels/transformer.cu"))?;
+        let cross = module(capability, "cross_attention.cu", include_str!("kernels/cross_attention.cu"))?;
         Ok(Self {
-            layer_norm: function(transformer, "layer_norm")?,
+            layer_norm: [
+                (3, function(transformer, "layer_norm_3")?),
+                (5, function(transformer, "layer_norm_5")?),
+                (8, function(transformer, "layer_norm_8")?),
+            ],
+            cross_attention: function(cross, "cross_attention")?,
             gated_gelu: function(transformer, "gated_gelu")?,
+            quick_gelu_each: function(transformer, "quick_gelu_each")?,
             silu_sums: function(transformer, "silu_sums")?,
         })
     }
@@ -45,13 +69,33 @@ impl TransformerKernels {
         tokens: usize,
         dim: usize,
     ) -> Result<(), CudaError> {
+        let vectors = dim.div_ceil(8 * 32);
+        let Some(&(_, function)) = self.layer_norm.iter().find(|(holds, _)| *holds >= vectors) else {
+            return Err(CudaError::Unsupported {
+                what: "the width of a layer norm",
+                found: dim,
+                wanted: "at most 2048",
+            });
+        };
         let (tokens, dim) = (tokens as i64, dim as i32);
-        launch_each(
-            self.layer_norm,
-            tokens as u64 * 32,
-            stream,
-            &mut arguments![x, weight, bias, out, tokens, dim, eps],
-        )
+        launch_each(function, tokens as u64 * 32, stream, &mut arguments![x, weight, bias, out, tokens, dim, eps])
+    }
+
+    /// `softmax(q kᵀ / sqrt(64)) v` of each row and head: `q` and `out` are `[rows, queries, heads, 64]`, `keys_values`
+    /// `[rows, keys, 2, heads, 64]`. For what [`takes_keys`] says.
+    pub fn cross_attention(
+        &self,
+        stream: CUstream,
+        [q, keys_values, out]: [u64; 3],
+        rows: usize,
+        [queries, keys]: [usize; 2],
+        heads: usize,
+    ) -> Result<(), CudaError> {
+        let blocks = (queries.div_ceil(CROSS_QUERIES) * heads) as u64;
+        let scale = std::f32::consts::LOG2_E / (CROSS_HEAD as f32).sqrt();
+        let (queries, keys, heads) = (queries as i32, keys as i32, heads as i32);
+        let mut arguments = arguments![q, keys_values, out, queries, keys, heads, scale];
+        launch_grid(self.cross_attention, blocks, rows as u32, CROSS_THREADS, stream, &mut arguments)
     }
 
     /// `out = values * gelu(gates)` where a token of `both` is values and then gates, `width` elements each, by the error
@@ -67,6 +111,12 @@ impl TransformerKernels {
         let vectors = (tokens * width / 8) as i64;
         let width = width as i32;
         launch_each(self.gated_gelu, vectors as u64, stream, &mut arguments![both, out, width, vectors])
+    }
+
+    /// `x = x sigmoid(1.702 x)` in place. The number of elements is a multiple of 8.
+    pub fn quick_gelu_each(&self, stream: CUstream, x: u64, elements: usize) -> Result<(), CudaError> {
+        let vectors = (elements / 8) as i64;
+        launch_each(self.quick_gelu_each, vectors as u64, stream, &mut arguments![x, vectors])
     }
 
     /// `out[time, row] = silu(times[time] + rows[row])`, vectors of `dim` elements; `counts` are those of times and rows.

@@ -7,6 +7,7 @@
 
 mod adapters;
 mod autoencoder_kl;
+mod clip_text;
 mod fp8;
 mod host_copy;
 mod next_dit;

@@ -104,8 +104,12 @@ fn adapters_are_applied_and_taken_back_bit_by_bit() {
     synthetic::write_geometry(&model_folder, &Geometry::small(), 1).expect("writable");
     let [a, b] = [("a.safetensors", 1), ("b.safetensors", 2)].map(|(name, seed)| adapter(folder.path(), name, seed));
     let mut model = open(&model_folder, Vec::new());
-    let fast = model.info.compute_paths.iter().filter(|path| path.reason.is_empty()).map(|path| path.network);
-    assert_eq!(fast.collect::<Vec<_>>(), ["unet", "autoencoder_kl"], "the networks on their fast paths");
+    let networks = model.info.compute_paths.iter().map(|path| (path.network, path.reason.as_str()));
+    assert_eq!(
+        networks.collect::<Vec<_>>(),
+        [("unet", ""), ("clip_l", ""), ("clip_g", ""), ("autoencoder_kl", "")],
+        "every network is on its fast path"
+    );
     let before = draw(&mut model, &[]);
     assert!(draw(&mut model, &[]) == before, "the same picture again");
     let sets = [vec![choice(&model, &a, 1.0)], vec![choice(&model, &b, 0.5)]];

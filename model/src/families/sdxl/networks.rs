@@ -119,6 +119,7 @@ impl Networks {
     /// Call this after a change of weights: fast paths hold the addresses of those before it.
     pub(super) fn weights_changed(&mut self) {
         self.unet.weights_changed();
+        self.text.l.iter_mut().chain([&mut self.text.g]).for_each(ClipText::weights_changed);
     }
 
     /// The device that everything lives on.
@@ -128,13 +129,13 @@ impl Networks {
 
     /// Which implementation computes each network.
     pub fn compute_paths(&self) -> Vec<ComputePath> {
-        let fast = [
-            ("unet", self.unet.is_fast()),
-            ("clip_l", false),
-            ("clip_g", false),
-            ("autoencoder_kl", self.vae.is_fast()),
-        ];
-        fast.map(|(network, is_fast)| self.place.compute_path(network, is_fast, "")).into()
+        let TextEncoders { l, g, .. } = &self.text;
+        let clip_l = l.as_ref().map(|l| ("clip_l", l.is_fast()));
+        let networks = [("unet", self.unet.is_fast())].into_iter().chain(clip_l);
+        networks
+            .chain([("clip_g", g.is_fast()), ("autoencoder_kl", self.vae.is_fast())])
+            .map(|(network, is_fast)| self.place.compute_path(network, is_fast, ""))
+            .collect()
     }
 }
 

@@ -53,7 +53,7 @@ impl Geometry {
         Self {
             name: "random-sdxl-small".to_owned(),
             default_size_px: 128,
-            unet: unet([32, 64, 96], [1, 2, 3], [1, 2, 2], 8, [64 + 128, 128, 16]),
+            unet: unet([32, 64, 128], [1, 1, 2], [1, 2, 2], 8, [64 + 128, 128, 16]),
             clip_l: clip("CLIPTextModel", "quick_gelu", [64, 256, 3, 2]),
             clip_g: clip("CLIPTextModelWithProjection", "gelu", [128, 512, 3, 2]),
             vae: vae([32, 64, 128, 128], 1, 8),

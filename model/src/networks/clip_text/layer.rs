@@ -13,14 +13,14 @@ use crate::nn::ops;
 pub(super) struct Layer {
     heads: usize,
     activation: Activation,
-    norm1: LayerNorm,
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    out: Linear,
-    norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    pub(super) norm1: LayerNorm,
+    pub(super) q: Linear,
+    pub(super) k: Linear,
+    pub(super) v: Linear,
+    pub(super) out: Linear,
+    pub(super) norm2: LayerNorm,
+    pub(super) fc1: Linear,
+    pub(super) fc2: Linear,
 }
 
 impl Layer {

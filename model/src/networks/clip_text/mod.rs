@@ -5,6 +5,8 @@
 //! `modeling_clip.py`.
 
 mod config;
+#[cfg(feature = "cuda")]
+mod fast;
 mod key_map;
 mod layer;
 
@@ -14,6 +16,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 pub use self::config::{Activation, ClipTextConfig};
 use self::layer::Layer;
 use crate::checkpoint::{TensorReader, linear_of};
+use crate::nn::accelerated::Accelerated;
 use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::layer_norm::LayerNorm;
 use crate::nn::ops;
@@ -56,6 +59,12 @@ pub struct TextFeatures {
     pub last: Tensor<3>,
 }
 
+/// The layers in an accelerated implementation. `None`: it does not support this batch.
+trait Passes: Send + Sync {
+    /// Embeddings `[B, L, hidden_size]` to the state after `layers` layers and the last one.
+    fn run(&self, embedded: &Tensor<3>, layers: usize) -> Option<TextFeatures>;
+}
+
 /// A CLIP text encoder.
 #[derive(Debug)]
 pub struct ClipText {
@@ -67,6 +76,8 @@ pub struct ClipText {
     layers: Vec<Layer>,
     norm: LayerNorm,
     projection: Option<Linear>,
+    /// The layers on an NVIDIA GPU. It holds addresses of the weights above.
+    fast: Accelerated<dyn Passes>,
 }
 
 impl ClipText {
@@ -95,10 +106,37 @@ impl ClipText {
             norm: LayerNorm::load(&weights.at("final_layer_norm"), width, config.layer_norm_eps),
             projection,
             config: config.clone(),
+            fast: Accelerated::new(),
         }
     }
 
-    /// All weights under the names that [`load`](Self::load) reads.
+    fn fast(&self) -> Option<&dyn Passes> {
+        self.fast.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastClipText::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
+    }
+
+    /// Whether [`features`](Self::features) are computed by vendor libraries and our kernels instead of burn's operations.
+    pub fn is_fast(&self) -> bool {
+        self.fast().is_some()
+    }
+
+    /// The same network on burn's operations only, for comparison with the fast path.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self { fast: Accelerated::none(), ..self }
+    }
+
+    /// Drops the fast path, which holds the addresses of the weights before a change. The next text builds it again.
+    pub(crate) fn weights_changed(&mut self) {
+        self.fast.rebuild();
+    }
+
+    /// All weights under the names that [`load`](Self::load) reads. Call [`weights_changed`](Self::weights_changed) after a
+    /// change.
     pub(crate) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
         let Self { tokens, positions, layers, norm, projection, .. } = self;
         let mut weights = vec![
@@ -118,14 +156,18 @@ impl ClipText {
         &self.config
     }
 
-    /// The state `n` layers before the end, as [`Encoded::state_from_end`], and the last one. The arguments are those of
-    /// [`encode`](Self::encode).
+    /// The state `n` layers before the end, as [`Encoded::state_from_end`], and the last one: on the fast path where there is
+    /// one. The arguments are those of [`encode`](Self::encode).
     pub fn features(&self, texts: &[Vec<TextToken>], vectors: Option<&Tensor<2>>, n: usize) -> TextFeatures {
-        let encoded = self.encode(texts, vectors);
-        TextFeatures { state: encoded.state_from_end(n), last: encoded.last }
+        let layers = (self.layers.len() + 1).saturating_sub(n.max(1));
+        let fast = self.fast().and_then(|fast| fast.run(&self.embed(texts, vectors), layers));
+        fast.unwrap_or_else(|| {
+            let encoded = self.encode(texts, vectors);
+            TextFeatures { state: encoded.state_from_end(n), last: encoded.last }
+        })
     }
 
-    /// Encodes texts of equal length.
+    /// Encodes texts of equal length in burn's operations.
     ///
     /// # Shapes
     ///

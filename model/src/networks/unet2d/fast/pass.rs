@@ -11,6 +11,7 @@ use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Product};
 use crate::cuda::profile::Cost;
 use crate::cuda::session::{Place, Session};
+use crate::cuda::transformer_kernels::takes_keys;
 use crate::cuda::{BF16, CudaError};
 
 /// Side of every filter but those of shortcuts.
@@ -339,9 +340,15 @@ impl<'p, 's> Pass<'p, 's> {
         self.product(count, normed, &block.q, wide, "product q")?;
         let tokens = self.shared.tokens;
         let keys = self.shared.keys_values + (rows * tokens * block.keys_values) as u64 * BF16;
-        let operands = attention::Operands { q: wide, k: keys, v: part(keys, 1), out: normed };
-        let shape = attention::Shape::crossed(rows, pixels, tokens, heads);
-        self.session.attention.run(self.session.stream, &shape, operands)?;
+        if takes_keys(heads, tokens) {
+            let kernels = self.session.transformer_kernels;
+            let sizes = [pixels, tokens];
+            kernels.cross_attention(self.session.stream, [wide, keys, normed], rows, sizes, heads.query)?;
+        } else {
+            let operands = attention::Operands { q: wide, k: keys, v: part(keys, 1), out: normed };
+            let shape = attention::Shape::crossed(rows, pixels, tokens, heads);
+            self.session.attention.run(self.session.stream, &shape, operands)?;
+        }
         self.session.mark("cross-attention", flops(tokens))?;
         self.add_product(count, normed, &block.text_out, x, "product out of text")?;
 
