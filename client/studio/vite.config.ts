@@ -21,5 +21,6 @@ export default defineConfig({
   },
   // `npm run dev` shows the page of the sources with the calls of a server that runs.
   server: { proxy: { "^/sakuga\\.": { target: studio, changeOrigin: true, headers: { origin: studio } } } },
-  test: { environment: "node", include: ["src/**/*.test.ts"] },
+  // A machine that builds at the same time is slow.
+  test: { environment: "node", include: ["src/**/*.test.ts"], testTimeout: 60_000 },
 });
