@@ -139,7 +139,8 @@ mod tests {
         let cores = || std::thread::spawn(rayon::current_num_threads).join().unwrap();
         let all = cores();
         let own = std::thread::spawn(|| {
-            (use_cores(3).unwrap(), use_cores(5).unwrap());
+            use_cores(3).unwrap();
+            use_cores(5).unwrap();
             let index = rayon::join(rayon::current_thread_index, || ()).0;
             (rayon::current_num_threads(), index)
         });

@@ -41,7 +41,7 @@ pub(crate) fn of_files(paths: &[PathBuf]) -> Result<String, LoadError> {
     for path in paths {
         hash_file(&mut hash, path)?;
     }
-    Ok(hexadecimal(hash))
+    Ok(hex(hash))
 }
 
 fn hash_file(hash: &mut Sha256, path: &Path) -> Result<(), LoadError> {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::checkpoint::synthetic::Preset;
 use sakuga_model::device::OpenDevice;
+use sakuga_model::families::newbie::synthetic::{DitSize, Preset};
 use sakuga_model::families::newbie::{Denoiser, TextFeatures};
 use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::sampler::{Schedule, noise};
@@ -20,7 +20,7 @@ const LENGTHS: [usize; 2] = [40, 9];
 /// Three blocks in the middle.
 fn deep() -> Preset {
     let small = preset();
-    Preset { dit: sakuga_model::checkpoint::synthetic::DitSize { layers: 6, ..small.dit }, ..small }
+    Preset { dit: DitSize { layers: 6, ..small.dit }, ..small }
 }
 
 fn cache(rule: ReuseRule, taylor_order: u32) -> StepCache {

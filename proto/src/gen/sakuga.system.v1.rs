@@ -514,6 +514,9 @@ pub struct Model {
     /// nothing.
     #[prost(bool, tag = "22")]
     pub has_quality_profile: bool,
+    /// What was found in the folder of control networks, by name.
+    #[prost(message, repeated, tag = "23")]
+    pub control_networks: ::prost::alloc::vec::Vec<ControlNetwork>,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";
@@ -523,6 +526,32 @@ impl ::prost::Name for Model {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.system.v1.Model".into()
+    }
+}
+/// A control network of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ControlNetwork {
+    /// What `Control.network` names: the name of its file without the extension, or of its folder.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used.
+    #[prost(string, tag = "2")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// Bytes of device memory that it takes while a request has it.
+    #[prost(uint64, tag = "3")]
+    pub device_bytes: u64,
+    /// Why the model cannot use it. Empty: it can.
+    #[prost(string, tag = "4")]
+    pub problem: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ControlNetwork {
+    const NAME: &'static str = "ControlNetwork";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ControlNetwork".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ControlNetwork".into()
     }
 }
 /// What a model was trained with. It ignores other tags, and other sizes are drawn badly.

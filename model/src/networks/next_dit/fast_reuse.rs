@@ -6,13 +6,14 @@
 use super::ROW_MULTIPLE;
 use super::reuse::{self, ReuseRow, Row, ratio};
 use super::row_memory::RowMemory;
+use crate::cuda::block::{BlockWeights, Buffers, Geometry};
 use crate::cuda::kernels::{Next, RopeTables};
 use crate::cuda::locked_memory::LockedMemory;
 use crate::cuda::profile::Cost;
 use crate::cuda::projection::Projection;
 use crate::cuda::rows::Rows;
 use crate::cuda::session::Session;
-use crate::cuda::stack::{self, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
+use crate::cuda::stack::{self, BlockModulation, Tokens};
 use crate::cuda::{BF16, CudaError};
 use crate::sampler::reuse::{Evaluation, Plan, runs};
 
