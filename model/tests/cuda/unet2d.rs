@@ -34,7 +34,7 @@ fn load(dir: &Path, device: &Device, dtype: DType) -> Unet {
     Unet::rename(&config, &weights);
     let network = Unet::load(&config, &weights);
     weights.finish().unwrap_or_else(|error| panic!("{error}"));
-    network
+    network.accelerated()
 }
 
 /// Inputs of one evaluation.
@@ -148,7 +148,7 @@ fn residuals_of_a_control_network_are_those_of_burns_operations() {
         let weights = TensorReader::open("controlnet", &files, device, dtype).expect("readable");
         let network = ControlNet::load(&config, &weights);
         weights.finish().unwrap_or_else(|error| panic!("{error}"));
-        network
+        network.accelerated()
     };
     let residuals = |network: &ControlNet, device: &Device, [height, width]: [usize; 2]| -> Vec<Vec<f32>> {
         let numbers = |seed: u64, rows: usize, shape: [usize; 3]| noise::batch(seed, 0, rows, shape, device);

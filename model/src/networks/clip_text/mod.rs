@@ -106,7 +106,7 @@ impl ClipText {
             norm: LayerNorm::load(&weights.at("final_layer_norm"), width, config.layer_norm_eps),
             projection,
             config: config.clone(),
-            fast: Accelerated::new(),
+            fast: Accelerated::none(),
         }
     }
 
@@ -124,10 +124,10 @@ impl ClipText {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations only, for comparison with the fast path.
+    /// With the fast path, where the device and the weights allow one. It is not the default, as that of the U-Net.
     #[must_use]
-    pub fn plain(self) -> Self {
-        Self { fast: Accelerated::none(), ..self }
+    pub fn accelerated(self) -> Self {
+        Self { fast: Accelerated::new(), ..self }
     }
 
     /// Drops the fast path, which holds the addresses of the weights before a change. The next text builds it again.

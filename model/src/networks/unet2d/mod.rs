@@ -66,7 +66,7 @@ impl Unet {
     /// Reads the network, after [`rename`](Self::rename). Call [`TensorReader::finish`] before using the result.
     pub fn load(config: &UnetConfig, weights: &TensorReader) -> Self {
         let (down, up) = (Downward::load(config, weights), Upward::load(config, weights));
-        Self { down, up, config: config.clone(), fast: Accelerated::new() }
+        Self { down, up, config: config.clone(), fast: Accelerated::none() }
     }
 
     fn fast(&self) -> Option<&dyn Passes> {
@@ -84,10 +84,11 @@ impl Unet {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations only, for comparison with the fast path.
+    /// With the fast path, where the device and the weights allow one. It is not the default: its predictions are those of
+    /// burn's operations, but latents of whole pictures were not finite in some runs.
     #[must_use]
-    pub fn plain(self) -> Self {
-        Self { fast: Accelerated::none(), ..self }
+    pub fn accelerated(self) -> Self {
+        Self { fast: Accelerated::new(), ..self }
     }
 
     /// Drops the fast path, which holds the addresses of the weights before a change. The next evaluation builds it again.
