@@ -576,7 +576,7 @@ func (x *Accepted) GetDiagnostics() []*v11.Diagnostic {
 // The job waits.
 type Queued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Jobs before this one, the running one included.
+	// Jobs before this one, the running ones included; 0: a device is free for it.
 	Position uint32 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
 	// When it will probably start, from measured times. Absent until something was measured.
 	Eta           *durationpb.Duration `protobuf:"bytes,2,opt,name=eta,proto3" json:"eta,omitempty"`
@@ -638,7 +638,9 @@ type Started struct {
 	// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
 	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
 	// What a user must know about the model, such as that its weights are random. Empty: nothing.
-	ModelNotice   string `protobuf:"bytes,4,opt,name=model_notice,json=modelNotice,proto3" json:"model_notice,omitempty"`
+	ModelNotice string `protobuf:"bytes,4,opt,name=model_notice,json=modelNotice,proto3" json:"model_notice,omitempty"`
+	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	Quality       *QualityPromise `protobuf:"bytes,5,opt,name=quality,proto3" json:"quality,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -701,6 +703,132 @@ func (x *Started) GetModelNotice() string {
 	return ""
 }
 
+func (x *Started) GetQuality() *QualityPromise {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+// How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
+// holds for prompts, sizes and steps like those that were measured.
+type QualityPromise struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How it was measured: prompts, sampling, size, device and precision.
+	Conditions string `protobuf:"bytes,1,opt,name=conditions,proto3" json:"conditions,omitempty"`
+	// Pictures that were compared with their exact ones.
+	Pictures uint32 `protobuf:"varint,2,opt,name=pictures,proto3" json:"pictures,omitempty"`
+	// Mean PSNR in decibels.
+	PsnrDb float32 `protobuf:"fixed32,3,opt,name=psnr_db,json=psnrDb,proto3" json:"psnr_db,omitempty"`
+	// The smallest PSNR of any picture in decibels.
+	MinPsnrDb float32 `protobuf:"fixed32,4,opt,name=min_psnr_db,json=minPsnrDb,proto3" json:"min_psnr_db,omitempty"`
+	// Mean multi-scale structural similarity, 1 for equal pictures.
+	MsSsim float32 `protobuf:"fixed32,5,opt,name=ms_ssim,json=msSsim,proto3" json:"ms_ssim,omitempty"`
+	// Mean FLIP, 0 for equal pictures.
+	Flip float32 `protobuf:"fixed32,6,opt,name=flip,proto3" json:"flip,omitempty"`
+	// Attributes that were right in the exact pictures, in percent. Absent: not measured.
+	ExactBindingPercent *float32 `protobuf:"fixed32,7,opt,name=exact_binding_percent,json=exactBindingPercent,proto3,oneof" json:"exact_binding_percent,omitempty"`
+	// Attributes that were right in the pictures of the quality, in percent. Absent: not measured.
+	BindingPercent *float32 `protobuf:"fixed32,8,opt,name=binding_percent,json=bindingPercent,proto3,oneof" json:"binding_percent,omitempty"`
+	// Share of the evaluations of the blocks in the middle that were computed, 0 to 1.
+	ComputedShare float32 `protobuf:"fixed32,9,opt,name=computed_share,json=computedShare,proto3" json:"computed_share,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QualityPromise) Reset() {
+	*x = QualityPromise{}
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QualityPromise) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QualityPromise) ProtoMessage() {}
+
+func (x *QualityPromise) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QualityPromise.ProtoReflect.Descriptor instead.
+func (*QualityPromise) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QualityPromise) GetConditions() string {
+	if x != nil {
+		return x.Conditions
+	}
+	return ""
+}
+
+func (x *QualityPromise) GetPictures() uint32 {
+	if x != nil {
+		return x.Pictures
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetPsnrDb() float32 {
+	if x != nil {
+		return x.PsnrDb
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetMinPsnrDb() float32 {
+	if x != nil {
+		return x.MinPsnrDb
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetMsSsim() float32 {
+	if x != nil {
+		return x.MsSsim
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetFlip() float32 {
+	if x != nil {
+		return x.Flip
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetExactBindingPercent() float32 {
+	if x != nil && x.ExactBindingPercent != nil {
+		return *x.ExactBindingPercent
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetBindingPercent() float32 {
+	if x != nil && x.BindingPercent != nil {
+		return *x.BindingPercent
+	}
+	return 0
+}
+
+func (x *QualityPromise) GetComputedShare() float32 {
+	if x != nil {
+		return x.ComputedShare
+	}
+	return 0
+}
+
 // A part of the pipeline begins.
 type StageBegun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -714,7 +842,7 @@ type StageBegun struct {
 
 func (x *StageBegun) Reset() {
 	*x = StageBegun{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[5]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -726,7 +854,7 @@ func (x *StageBegun) String() string {
 func (*StageBegun) ProtoMessage() {}
 
 func (x *StageBegun) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[5]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -739,7 +867,7 @@ func (x *StageBegun) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageBegun.ProtoReflect.Descriptor instead.
 func (*StageBegun) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StageBegun) GetStage() Stage {
@@ -776,14 +904,17 @@ type Step struct {
 	// Evaluations of the network so far; a guided one computes both halves and counts once.
 	Evaluations uint32 `protobuf:"varint,8,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
 	// The pass that it belongs to: 1, or 2 if the request has a second one.
-	PassNumber    uint32 `protobuf:"varint,9,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
+	PassNumber uint32 `protobuf:"varint,9,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
+	// Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
+	// denoiser, 0 to 1. 0: everything was computed.
+	ReusedShare   float32 `protobuf:"fixed32,10,opt,name=reused_share,json=reusedShare,proto3" json:"reused_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Step) Reset() {
 	*x = Step{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +926,7 @@ func (x *Step) String() string {
 func (*Step) ProtoMessage() {}
 
 func (x *Step) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +939,7 @@ func (x *Step) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Step.ProtoReflect.Descriptor instead.
 func (*Step) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Step) GetIndex() uint32 {
@@ -874,6 +1005,13 @@ func (x *Step) GetPassNumber() uint32 {
 	return 0
 }
 
+func (x *Step) GetReusedShare() float32 {
+	if x != nil {
+		return x.ReusedShare
+	}
+	return 0
+}
+
 // A preview of the picture while it is drawn: the picture that the current velocity predicts.
 type Preview struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -897,7 +1035,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[7]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1047,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[7]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1060,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Preview) GetImageIndex() uint32 {
@@ -997,7 +1135,7 @@ type Profile struct {
 
 func (x *Profile) Reset() {
 	*x = Profile{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[8]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1147,7 @@ func (x *Profile) String() string {
 func (*Profile) ProtoMessage() {}
 
 func (x *Profile) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[8]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1160,7 @@ func (x *Profile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Profile.ProtoReflect.Descriptor instead.
 func (*Profile) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Profile) GetStage() Stage {
@@ -1090,7 +1228,7 @@ type ProfileSpan struct {
 
 func (x *ProfileSpan) Reset() {
 	*x = ProfileSpan{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[9]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1240,7 @@ func (x *ProfileSpan) String() string {
 func (*ProfileSpan) ProtoMessage() {}
 
 func (x *ProfileSpan) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[9]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1253,7 @@ func (x *ProfileSpan) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileSpan.ProtoReflect.Descriptor instead.
 func (*ProfileSpan) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ProfileSpan) GetNetwork() string {
@@ -1186,7 +1324,7 @@ type ImageChunk struct {
 
 func (x *ImageChunk) Reset() {
 	*x = ImageChunk{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[10]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1336,7 @@ func (x *ImageChunk) String() string {
 func (*ImageChunk) ProtoMessage() {}
 
 func (x *ImageChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[10]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1349,7 @@ func (x *ImageChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageChunk.ProtoReflect.Descriptor instead.
 func (*ImageChunk) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ImageChunk) GetImageIndex() uint32 {
@@ -1262,7 +1400,7 @@ type Completed struct {
 
 func (x *Completed) Reset() {
 	*x = Completed{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[11]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1274,7 +1412,7 @@ func (x *Completed) String() string {
 func (*Completed) ProtoMessage() {}
 
 func (x *Completed) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[11]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1287,7 +1425,7 @@ func (x *Completed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Completed.ProtoReflect.Descriptor instead.
 func (*Completed) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{11}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Completed) GetImages() []*ImageInfo {
@@ -1318,14 +1456,16 @@ type ImageInfo struct {
 	// Bytes of the file.
 	Size uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	// The metadata in the file.
-	Metadata      *ImageMetadata `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	Metadata *ImageMetadata `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	// What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
+	Reuse         *EvaluationReuse `protobuf:"bytes,7,opt,name=reuse,proto3" json:"reuse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImageInfo) Reset() {
 	*x = ImageInfo{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[12]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1477,7 @@ func (x *ImageInfo) String() string {
 func (*ImageInfo) ProtoMessage() {}
 
 func (x *ImageInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[12]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1490,7 @@ func (x *ImageInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageInfo.ProtoReflect.Descriptor instead.
 func (*ImageInfo) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{12}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ImageInfo) GetSha256() string {
@@ -1395,6 +1535,78 @@ func (x *ImageInfo) GetMetadata() *ImageMetadata {
 	return nil
 }
 
+func (x *ImageInfo) GetReuse() *EvaluationReuse {
+	if x != nil {
+		return x.Reuse
+	}
+	return nil
+}
+
+// The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
+// others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+type EvaluationReuse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Evaluations of the picture.
+	Evaluations uint32 `protobuf:"varint,1,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
+	// Those that reused in the conditional half.
+	Conditional []uint32 `protobuf:"varint,2,rep,packed,name=conditional,proto3" json:"conditional,omitempty"`
+	// Those that reused in the unconditional half.
+	Unconditional []uint32 `protobuf:"varint,3,rep,packed,name=unconditional,proto3" json:"unconditional,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EvaluationReuse) Reset() {
+	*x = EvaluationReuse{}
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EvaluationReuse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EvaluationReuse) ProtoMessage() {}
+
+func (x *EvaluationReuse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EvaluationReuse.ProtoReflect.Descriptor instead.
+func (*EvaluationReuse) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *EvaluationReuse) GetEvaluations() uint32 {
+	if x != nil {
+		return x.Evaluations
+	}
+	return 0
+}
+
+func (x *EvaluationReuse) GetConditional() []uint32 {
+	if x != nil {
+		return x.Conditional
+	}
+	return nil
+}
+
+func (x *EvaluationReuse) GetUnconditional() []uint32 {
+	if x != nil {
+		return x.Unconditional
+	}
+	return nil
+}
+
 // The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON.
 type ImageMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1416,14 +1628,20 @@ type ImageMetadata struct {
 	// The prompt as the text encoders read it.
 	ModelText string `protobuf:"bytes,8,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
 	// The adapters of the request, by name and content.
-	Adapters      []*AppliedAdapter `protobuf:"bytes,10,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	Adapters []*AppliedAdapter `protobuf:"bytes,10,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	Quality *QualityPromise `protobuf:"bytes,11,opt,name=quality,proto3" json:"quality,omitempty"`
+	// The refiner of the request, `name@fingerprint`. Empty: it has none.
+	Refiner string `protobuf:"bytes,12,opt,name=refiner,proto3" json:"refiner,omitempty"`
+	// The control networks of the request, in its order.
+	Controls      []*AppliedControl `protobuf:"bytes,13,rep,name=controls,proto3" json:"controls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ImageMetadata) Reset() {
 	*x = ImageMetadata{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[13]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1435,7 +1653,7 @@ func (x *ImageMetadata) String() string {
 func (*ImageMetadata) ProtoMessage() {}
 
 func (x *ImageMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[13]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1448,7 +1666,7 @@ func (x *ImageMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImageMetadata.ProtoReflect.Descriptor instead.
 func (*ImageMetadata) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{13}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ImageMetadata) GetVersion() uint32 {
@@ -1514,6 +1732,82 @@ func (x *ImageMetadata) GetAdapters() []*AppliedAdapter {
 	return nil
 }
 
+func (x *ImageMetadata) GetQuality() *QualityPromise {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+func (x *ImageMetadata) GetRefiner() string {
+	if x != nil {
+		return x.Refiner
+	}
+	return ""
+}
+
+func (x *ImageMetadata) GetControls() []*AppliedControl {
+	if x != nil {
+		return x.Controls
+	}
+	return nil
+}
+
+// A control network with which a picture was drawn.
+type AppliedControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name at the time.
+	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits.
+	Fingerprint   string `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppliedControl) Reset() {
+	*x = AppliedControl{}
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppliedControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppliedControl) ProtoMessage() {}
+
+func (x *AppliedControl) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppliedControl.ProtoReflect.Descriptor instead.
+func (*AppliedControl) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AppliedControl) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *AppliedControl) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
 // An adapter with which a picture was drawn.
 type AppliedAdapter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1531,7 +1825,7 @@ type AppliedAdapter struct {
 
 func (x *AppliedAdapter) Reset() {
 	*x = AppliedAdapter{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1837,7 @@ func (x *AppliedAdapter) String() string {
 func (*AppliedAdapter) ProtoMessage() {}
 
 func (x *AppliedAdapter) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1850,7 @@ func (x *AppliedAdapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedAdapter.ProtoReflect.Descriptor instead.
 func (*AppliedAdapter) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppliedAdapter) GetName() string {
@@ -1612,7 +1906,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1918,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1931,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Timings) GetQueued() *durationpb.Duration {
@@ -1709,7 +2003,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +2015,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +2028,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Cancelled) GetAtStep() uint32 {
@@ -1784,17 +2078,32 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\vdiagnostics\x18\x02 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnostics\"Q\n" +
 	"\x06Queued\x12\x1a\n" +
 	"\bposition\x18\x01 \x01(\rR\bposition\x12+\n" +
-	"\x03eta\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03eta\"\x9d\x01\n" +
+	"\x03eta\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03eta\"\xdd\x01\n" +
 	"\aStarted\x12A\n" +
 	"\bresolved\x18\x01 \x01(\v2%.sakuga.generation.v1.GenerateRequestR\bresolved\x12\x14\n" +
 	"\x05seeds\x18\x02 \x03(\x04R\x05seeds\x12\x16\n" +
 	"\x06device\x18\x03 \x01(\tR\x06device\x12!\n" +
-	"\fmodel_notice\x18\x04 \x01(\tR\vmodelNotice\"`\n" +
+	"\fmodel_notice\x18\x04 \x01(\tR\vmodelNotice\x12>\n" +
+	"\aquality\x18\x05 \x01(\v2$.sakuga.generation.v1.QualityPromiseR\aquality\"\xee\x02\n" +
+	"\x0eQualityPromise\x12\x1e\n" +
+	"\n" +
+	"conditions\x18\x01 \x01(\tR\n" +
+	"conditions\x12\x1a\n" +
+	"\bpictures\x18\x02 \x01(\rR\bpictures\x12\x17\n" +
+	"\apsnr_db\x18\x03 \x01(\x02R\x06psnrDb\x12\x1e\n" +
+	"\vmin_psnr_db\x18\x04 \x01(\x02R\tminPsnrDb\x12\x17\n" +
+	"\ams_ssim\x18\x05 \x01(\x02R\x06msSsim\x12\x12\n" +
+	"\x04flip\x18\x06 \x01(\x02R\x04flip\x127\n" +
+	"\x15exact_binding_percent\x18\a \x01(\x02H\x00R\x13exactBindingPercent\x88\x01\x01\x12,\n" +
+	"\x0fbinding_percent\x18\b \x01(\x02H\x01R\x0ebindingPercent\x88\x01\x01\x12%\n" +
+	"\x0ecomputed_share\x18\t \x01(\x02R\rcomputedShareB\x18\n" +
+	"\x16_exact_binding_percentB\x12\n" +
+	"\x10_binding_percent\"`\n" +
 	"\n" +
 	"StageBegun\x121\n" +
 	"\x05stage\x18\x01 \x01(\x0e2\x1b.sakuga.generation.v1.StageR\x05stage\x12\x1f\n" +
 	"\vpass_number\x18\x02 \x01(\rR\n" +
-	"passNumber\"\x88\x02\n" +
+	"passNumber\"\xab\x02\n" +
 	"\x04Step\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\rR\x05total\x12\f\n" +
@@ -1805,7 +2114,9 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x0fguidance_active\x18\a \x01(\bR\x0eguidanceActive\x12 \n" +
 	"\vevaluations\x18\b \x01(\rR\vevaluations\x12\x1f\n" +
 	"\vpass_number\x18\t \x01(\rR\n" +
-	"passNumber\"\xf8\x01\n" +
+	"passNumber\x12!\n" +
+	"\freused_share\x18\n" +
+	" \x01(\x02R\vreusedShare\"\xf8\x01\n" +
 	"\aPreview\x12\x1f\n" +
 	"\vimage_index\x18\x01 \x01(\rR\n" +
 	"imageIndex\x12\x12\n" +
@@ -1844,14 +2155,19 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x04data\x18\x05 \x01(\fR\x04data\"}\n" +
 	"\tCompleted\x127\n" +
 	"\x06images\x18\x01 \x03(\v2\x1f.sakuga.generation.v1.ImageInfoR\x06images\x127\n" +
-	"\atimings\x18\x02 \x01(\v2\x1d.sakuga.generation.v1.TimingsR\atimings\"\xcb\x01\n" +
+	"\atimings\x18\x02 \x01(\v2\x1d.sakuga.generation.v1.TimingsR\atimings\"\x88\x02\n" +
 	"\tImageInfo\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12#\n" +
 	"\rpixels_sha256\x18\x02 \x01(\tR\fpixelsSha256\x12\x14\n" +
 	"\x05width\x18\x03 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x04 \x01(\rR\x06height\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x04R\x04size\x12?\n" +
-	"\bmetadata\x18\x06 \x01(\v2#.sakuga.generation.v1.ImageMetadataR\bmetadata\"\xca\x02\n" +
+	"\bmetadata\x18\x06 \x01(\v2#.sakuga.generation.v1.ImageMetadataR\bmetadata\x12;\n" +
+	"\x05reuse\x18\a \x01(\v2%.sakuga.generation.v1.EvaluationReuseR\x05reuse\"{\n" +
+	"\x0fEvaluationReuse\x12 \n" +
+	"\vevaluations\x18\x01 \x01(\rR\vevaluations\x12 \n" +
+	"\vconditional\x18\x02 \x03(\rR\vconditional\x12$\n" +
+	"\runconditional\x18\x03 \x03(\rR\runconditional\"\xe6\x03\n" +
 	"\rImageMetadata\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\bsoftware\x18\x02 \x01(\tR\bsoftware\x12?\n" +
@@ -1864,7 +2180,13 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\n" +
 	"model_text\x18\b \x01(\tR\tmodelText\x12@\n" +
 	"\badapters\x18\n" +
-	" \x03(\v2$.sakuga.generation.v1.AppliedAdapterR\badapters\"q\n" +
+	" \x03(\v2$.sakuga.generation.v1.AppliedAdapterR\badapters\x12>\n" +
+	"\aquality\x18\v \x01(\v2$.sakuga.generation.v1.QualityPromiseR\aquality\x12\x18\n" +
+	"\arefiner\x18\f \x01(\tR\arefiner\x12@\n" +
+	"\bcontrols\x18\r \x03(\v2$.sakuga.generation.v1.AppliedControlR\bcontrols\"L\n" +
+	"\x0eAppliedControl\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x12 \n" +
+	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\"q\n" +
 	"\x0eAppliedAdapter\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x14\n" +
@@ -1917,7 +2239,7 @@ func file_sakuga_generation_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(Stage)(0),                    // 0: sakuga.generation.v1.Stage
 	(CancelReason)(0),             // 1: sakuga.generation.v1.CancelReason
@@ -1926,71 +2248,78 @@ var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(*Accepted)(nil),              // 4: sakuga.generation.v1.Accepted
 	(*Queued)(nil),                // 5: sakuga.generation.v1.Queued
 	(*Started)(nil),               // 6: sakuga.generation.v1.Started
-	(*StageBegun)(nil),            // 7: sakuga.generation.v1.StageBegun
-	(*Step)(nil),                  // 8: sakuga.generation.v1.Step
-	(*Preview)(nil),               // 9: sakuga.generation.v1.Preview
-	(*Profile)(nil),               // 10: sakuga.generation.v1.Profile
-	(*ProfileSpan)(nil),           // 11: sakuga.generation.v1.ProfileSpan
-	(*ImageChunk)(nil),            // 12: sakuga.generation.v1.ImageChunk
-	(*Completed)(nil),             // 13: sakuga.generation.v1.Completed
-	(*ImageInfo)(nil),             // 14: sakuga.generation.v1.ImageInfo
-	(*ImageMetadata)(nil),         // 15: sakuga.generation.v1.ImageMetadata
-	(*AppliedAdapter)(nil),        // 16: sakuga.generation.v1.AppliedAdapter
-	(*Timings)(nil),               // 17: sakuga.generation.v1.Timings
-	(*Cancelled)(nil),             // 18: sakuga.generation.v1.Cancelled
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*v1.GpuStats)(nil),           // 20: sakuga.system.v1.GpuStats
-	(*status.Status)(nil),         // 21: google.rpc.Status
-	(*v11.Diagnostic)(nil),        // 22: sakuga.prompt.v1.Diagnostic
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*GenerateRequest)(nil),       // 24: sakuga.generation.v1.GenerateRequest
-	(PreviewMethod)(0),            // 25: sakuga.generation.v1.PreviewMethod
-	(ImageFormat)(0),              // 26: sakuga.generation.v1.ImageFormat
+	(*QualityPromise)(nil),        // 7: sakuga.generation.v1.QualityPromise
+	(*StageBegun)(nil),            // 8: sakuga.generation.v1.StageBegun
+	(*Step)(nil),                  // 9: sakuga.generation.v1.Step
+	(*Preview)(nil),               // 10: sakuga.generation.v1.Preview
+	(*Profile)(nil),               // 11: sakuga.generation.v1.Profile
+	(*ProfileSpan)(nil),           // 12: sakuga.generation.v1.ProfileSpan
+	(*ImageChunk)(nil),            // 13: sakuga.generation.v1.ImageChunk
+	(*Completed)(nil),             // 14: sakuga.generation.v1.Completed
+	(*ImageInfo)(nil),             // 15: sakuga.generation.v1.ImageInfo
+	(*EvaluationReuse)(nil),       // 16: sakuga.generation.v1.EvaluationReuse
+	(*ImageMetadata)(nil),         // 17: sakuga.generation.v1.ImageMetadata
+	(*AppliedControl)(nil),        // 18: sakuga.generation.v1.AppliedControl
+	(*AppliedAdapter)(nil),        // 19: sakuga.generation.v1.AppliedAdapter
+	(*Timings)(nil),               // 20: sakuga.generation.v1.Timings
+	(*Cancelled)(nil),             // 21: sakuga.generation.v1.Cancelled
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*v1.GpuStats)(nil),           // 23: sakuga.system.v1.GpuStats
+	(*status.Status)(nil),         // 24: google.rpc.Status
+	(*v11.Diagnostic)(nil),        // 25: sakuga.prompt.v1.Diagnostic
+	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
+	(*GenerateRequest)(nil),       // 27: sakuga.generation.v1.GenerateRequest
+	(PreviewMethod)(0),            // 28: sakuga.generation.v1.PreviewMethod
+	(ImageFormat)(0),              // 29: sakuga.generation.v1.ImageFormat
 }
 var file_sakuga_generation_v1_event_proto_depIdxs = []int32{
-	19, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
+	22, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
 	4,  // 1: sakuga.generation.v1.GenerateEvent.accepted:type_name -> sakuga.generation.v1.Accepted
 	5,  // 2: sakuga.generation.v1.GenerateEvent.queued:type_name -> sakuga.generation.v1.Queued
 	6,  // 3: sakuga.generation.v1.GenerateEvent.started:type_name -> sakuga.generation.v1.Started
-	7,  // 4: sakuga.generation.v1.GenerateEvent.stage:type_name -> sakuga.generation.v1.StageBegun
-	8,  // 5: sakuga.generation.v1.GenerateEvent.step:type_name -> sakuga.generation.v1.Step
-	9,  // 6: sakuga.generation.v1.GenerateEvent.preview:type_name -> sakuga.generation.v1.Preview
-	20, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
-	12, // 8: sakuga.generation.v1.GenerateEvent.image_chunk:type_name -> sakuga.generation.v1.ImageChunk
-	13, // 9: sakuga.generation.v1.GenerateEvent.completed:type_name -> sakuga.generation.v1.Completed
-	21, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
-	18, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
+	8,  // 4: sakuga.generation.v1.GenerateEvent.stage:type_name -> sakuga.generation.v1.StageBegun
+	9,  // 5: sakuga.generation.v1.GenerateEvent.step:type_name -> sakuga.generation.v1.Step
+	10, // 6: sakuga.generation.v1.GenerateEvent.preview:type_name -> sakuga.generation.v1.Preview
+	23, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
+	13, // 8: sakuga.generation.v1.GenerateEvent.image_chunk:type_name -> sakuga.generation.v1.ImageChunk
+	14, // 9: sakuga.generation.v1.GenerateEvent.completed:type_name -> sakuga.generation.v1.Completed
+	24, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
+	21, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
 	3,  // 12: sakuga.generation.v1.GenerateEvent.requeued:type_name -> sakuga.generation.v1.Requeued
-	10, // 13: sakuga.generation.v1.GenerateEvent.profile:type_name -> sakuga.generation.v1.Profile
-	22, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
-	23, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
-	24, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
-	0,  // 17: sakuga.generation.v1.StageBegun.stage:type_name -> sakuga.generation.v1.Stage
-	23, // 18: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
-	25, // 19: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
-	26, // 20: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
-	0,  // 21: sakuga.generation.v1.Profile.stage:type_name -> sakuga.generation.v1.Stage
-	11, // 22: sakuga.generation.v1.Profile.spans:type_name -> sakuga.generation.v1.ProfileSpan
-	26, // 23: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
-	14, // 24: sakuga.generation.v1.Completed.images:type_name -> sakuga.generation.v1.ImageInfo
-	17, // 25: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
-	15, // 26: sakuga.generation.v1.ImageInfo.metadata:type_name -> sakuga.generation.v1.ImageMetadata
-	24, // 27: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
-	16, // 28: sakuga.generation.v1.ImageMetadata.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
-	23, // 29: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
-	23, // 30: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
-	23, // 31: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
-	23, // 32: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
-	23, // 33: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
-	23, // 34: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
-	23, // 35: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
-	23, // 36: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
-	1,  // 37: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	11, // 13: sakuga.generation.v1.GenerateEvent.profile:type_name -> sakuga.generation.v1.Profile
+	25, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
+	26, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
+	27, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
+	7,  // 17: sakuga.generation.v1.Started.quality:type_name -> sakuga.generation.v1.QualityPromise
+	0,  // 18: sakuga.generation.v1.StageBegun.stage:type_name -> sakuga.generation.v1.Stage
+	26, // 19: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
+	28, // 20: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
+	29, // 21: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
+	0,  // 22: sakuga.generation.v1.Profile.stage:type_name -> sakuga.generation.v1.Stage
+	12, // 23: sakuga.generation.v1.Profile.spans:type_name -> sakuga.generation.v1.ProfileSpan
+	29, // 24: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
+	15, // 25: sakuga.generation.v1.Completed.images:type_name -> sakuga.generation.v1.ImageInfo
+	20, // 26: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
+	17, // 27: sakuga.generation.v1.ImageInfo.metadata:type_name -> sakuga.generation.v1.ImageMetadata
+	16, // 28: sakuga.generation.v1.ImageInfo.reuse:type_name -> sakuga.generation.v1.EvaluationReuse
+	27, // 29: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
+	19, // 30: sakuga.generation.v1.ImageMetadata.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
+	7,  // 31: sakuga.generation.v1.ImageMetadata.quality:type_name -> sakuga.generation.v1.QualityPromise
+	18, // 32: sakuga.generation.v1.ImageMetadata.controls:type_name -> sakuga.generation.v1.AppliedControl
+	26, // 33: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
+	26, // 34: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
+	26, // 35: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
+	26, // 36: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
+	26, // 37: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
+	26, // 38: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
+	26, // 39: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
+	26, // 40: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
+	1,  // 41: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_event_proto_init() }
@@ -2014,15 +2343,16 @@ func file_sakuga_generation_v1_event_proto_init() {
 		(*GenerateEvent_Requeued)(nil),
 		(*GenerateEvent_Profile)(nil),
 	}
-	file_sakuga_generation_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
+	file_sakuga_generation_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	file_sakuga_generation_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
+	file_sakuga_generation_v1_event_proto_msgTypes[10].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_event_proto_rawDesc), len(file_sakuga_generation_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

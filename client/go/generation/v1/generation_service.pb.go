@@ -346,7 +346,7 @@ type Estimate struct {
 	MemoryAvailableBytes *uint64 `protobuf:"varint,12,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3,oneof" json:"memory_available_bytes,omitempty"`
 	// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
 	EnergyJoules *float64 `protobuf:"fixed64,13,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
-	// Jobs that would be before it, the running one included.
+	// Jobs that would be before it, the running ones included; 0: a device is free for it.
 	QueuePosition uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
 	// Time until it would start. Absent: a job before it is of a model that was not measured yet.
 	Eta *durationpb.Duration `protobuf:"bytes,15,opt,name=eta,proto3" json:"eta,omitempty"`

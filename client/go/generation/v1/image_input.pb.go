@@ -78,6 +78,55 @@ func (ResizeMode) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{0}
 }
 
+// What is done to a control image before its network reads it.
+type Preprocessor int32
+
+const (
+	// Nothing: the image is what the network was trained with.
+	Preprocessor_PREPROCESSOR_UNSPECIFIED Preprocessor = 0
+	// White edges on black, as OpenCV's `Canny` draws them.
+	Preprocessor_PREPROCESSOR_CANNY Preprocessor = 1
+)
+
+// Enum value maps for Preprocessor.
+var (
+	Preprocessor_name = map[int32]string{
+		0: "PREPROCESSOR_UNSPECIFIED",
+		1: "PREPROCESSOR_CANNY",
+	}
+	Preprocessor_value = map[string]int32{
+		"PREPROCESSOR_UNSPECIFIED": 0,
+		"PREPROCESSOR_CANNY":       1,
+	}
+)
+
+func (x Preprocessor) Enum() *Preprocessor {
+	p := new(Preprocessor)
+	*p = x
+	return p
+}
+
+func (x Preprocessor) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Preprocessor) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_generation_v1_image_input_proto_enumTypes[1].Descriptor()
+}
+
+func (Preprocessor) Type() protoreflect.EnumType {
+	return &file_sakuga_generation_v1_image_input_proto_enumTypes[1]
+}
+
+func (x Preprocessor) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Preprocessor.Descriptor instead.
+func (Preprocessor) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{1}
+}
+
 // How pictures are enlarged between two passes.
 type Upscaler int32
 
@@ -115,11 +164,11 @@ func (x Upscaler) String() string {
 }
 
 func (Upscaler) Descriptor() protoreflect.EnumDescriptor {
-	return file_sakuga_generation_v1_image_input_proto_enumTypes[1].Descriptor()
+	return file_sakuga_generation_v1_image_input_proto_enumTypes[2].Descriptor()
 }
 
 func (Upscaler) Type() protoreflect.EnumType {
-	return &file_sakuga_generation_v1_image_input_proto_enumTypes[1]
+	return &file_sakuga_generation_v1_image_input_proto_enumTypes[2]
 }
 
 func (x Upscaler) Number() protoreflect.EnumNumber {
@@ -128,7 +177,7 @@ func (x Upscaler) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Upscaler.Descriptor instead.
 func (Upscaler) EnumDescriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{2}
 }
 
 // A file with an image: PNG, JPEG or WebP, of at most 4096 x 4096 pixels. Its EXIF orientation is applied, its colours are
@@ -550,6 +599,126 @@ func (x *MaskedOnly) GetPadding() uint32 {
 	return 0
 }
 
+// An image that steers the pictures through a control network (Zhang et al. 2023, arXiv:2302.05543), such as lines, depth or a pose.
+type Control struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The control network, as `Model.control_networks` names it. Required.
+	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
+	// The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded.
+	Image *ImageSource `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
+	// What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
+	// poses, are not part of the server: give their result as the image.
+	Preprocessor Preprocessor `protobuf:"varint,3,opt,name=preprocessor,proto3,enum=sakuga.generation.v1.Preprocessor" json:"preprocessor,omitempty"`
+	// Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+	Scale *float32 `protobuf:"fixed32,4,opt,name=scale,proto3,oneof" json:"scale,omitempty"`
+	// The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+	Start *float32 `protobuf:"fixed32,5,opt,name=start,proto3,oneof" json:"start,omitempty"`
+	// The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+	End *float32 `protobuf:"fixed32,6,opt,name=end,proto3,oneof" json:"end,omitempty"`
+	// How the image gets the size of the picture. Needed if it has another size.
+	Resize ResizeMode `protobuf:"varint,7,opt,name=resize,proto3,enum=sakuga.generation.v1.ResizeMode" json:"resize,omitempty"`
+	// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
+	// 100.
+	CannyLow *uint32 `protobuf:"varint,8,opt,name=canny_low,json=cannyLow,proto3,oneof" json:"canny_low,omitempty"`
+	// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+	CannyHigh     *uint32 `protobuf:"varint,9,opt,name=canny_high,json=cannyHigh,proto3,oneof" json:"canny_high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Control) Reset() {
+	*x = Control{}
+	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Control) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Control) ProtoMessage() {}
+
+func (x *Control) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Control.ProtoReflect.Descriptor instead.
+func (*Control) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Control) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *Control) GetImage() *ImageSource {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+func (x *Control) GetPreprocessor() Preprocessor {
+	if x != nil {
+		return x.Preprocessor
+	}
+	return Preprocessor_PREPROCESSOR_UNSPECIFIED
+}
+
+func (x *Control) GetScale() float32 {
+	if x != nil && x.Scale != nil {
+		return *x.Scale
+	}
+	return 0
+}
+
+func (x *Control) GetStart() float32 {
+	if x != nil && x.Start != nil {
+		return *x.Start
+	}
+	return 0
+}
+
+func (x *Control) GetEnd() float32 {
+	if x != nil && x.End != nil {
+		return *x.End
+	}
+	return 0
+}
+
+func (x *Control) GetResize() ResizeMode {
+	if x != nil {
+		return x.Resize
+	}
+	return ResizeMode_RESIZE_MODE_UNSPECIFIED
+}
+
+func (x *Control) GetCannyLow() uint32 {
+	if x != nil && x.CannyLow != nil {
+		return *x.CannyLow
+	}
+	return 0
+}
+
+func (x *Control) GetCannyHigh() uint32 {
+	if x != nil && x.CannyHigh != nil {
+		return *x.CannyHigh
+	}
+	return 0
+}
+
 // A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
 // with its own noise under the same seed. Not together with a mask.
 type SecondPass struct {
@@ -568,7 +737,7 @@ type SecondPass struct {
 
 func (x *SecondPass) Reset() {
 	*x = SecondPass{}
-	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -580,7 +749,7 @@ func (x *SecondPass) String() string {
 func (*SecondPass) ProtoMessage() {}
 
 func (x *SecondPass) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_image_input_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -593,7 +762,7 @@ func (x *SecondPass) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecondPass.ProtoReflect.Descriptor instead.
 func (*SecondPass) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SecondPass) GetFactor() float32 {
@@ -659,7 +828,24 @@ const file_sakuga_generation_v1_image_input_proto_rawDesc = "" +
 	"MaskedOnly\x12\x1d\n" +
 	"\apadding\x18\x01 \x01(\rH\x00R\apadding\x88\x01\x01B\n" +
 	"\n" +
-	"\b_padding\"\xb4\x01\n" +
+	"\b_padding\"\xaa\x03\n" +
+	"\aControl\x12\x18\n" +
+	"\anetwork\x18\x01 \x01(\tR\anetwork\x127\n" +
+	"\x05image\x18\x02 \x01(\v2!.sakuga.generation.v1.ImageSourceR\x05image\x12F\n" +
+	"\fpreprocessor\x18\x03 \x01(\x0e2\".sakuga.generation.v1.PreprocessorR\fpreprocessor\x12\x19\n" +
+	"\x05scale\x18\x04 \x01(\x02H\x00R\x05scale\x88\x01\x01\x12\x19\n" +
+	"\x05start\x18\x05 \x01(\x02H\x01R\x05start\x88\x01\x01\x12\x15\n" +
+	"\x03end\x18\x06 \x01(\x02H\x02R\x03end\x88\x01\x01\x128\n" +
+	"\x06resize\x18\a \x01(\x0e2 .sakuga.generation.v1.ResizeModeR\x06resize\x12 \n" +
+	"\tcanny_low\x18\b \x01(\rH\x03R\bcannyLow\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"canny_high\x18\t \x01(\rH\x04R\tcannyHigh\x88\x01\x01B\b\n" +
+	"\x06_scaleB\b\n" +
+	"\x06_startB\x06\n" +
+	"\x04_endB\f\n" +
+	"\n" +
+	"_canny_lowB\r\n" +
+	"\v_canny_high\"\xb4\x01\n" +
 	"\n" +
 	"SecondPass\x12\x1b\n" +
 	"\x06factor\x18\x01 \x01(\x02H\x00R\x06factor\x88\x01\x01\x12:\n" +
@@ -673,7 +859,10 @@ const file_sakuga_generation_v1_image_input_proto_rawDesc = "" +
 	"\x17RESIZE_MODE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10RESIZE_MODE_CROP\x10\x01\x12\x13\n" +
 	"\x0fRESIZE_MODE_PAD\x10\x02\x12\x17\n" +
-	"\x13RESIZE_MODE_STRETCH\x10\x03*X\n" +
+	"\x13RESIZE_MODE_STRETCH\x10\x03*D\n" +
+	"\fPreprocessor\x12\x1c\n" +
+	"\x18PREPROCESSOR_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12PREPROCESSOR_CANNY\x10\x01*X\n" +
 	"\bUpscaler\x12\x18\n" +
 	"\x14UPSCALER_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10UPSCALER_LANCZOS\x10\x01\x12\x1c\n" +
@@ -692,32 +881,37 @@ func file_sakuga_generation_v1_image_input_proto_rawDescGZIP() []byte {
 	return file_sakuga_generation_v1_image_input_proto_rawDescData
 }
 
-var file_sakuga_generation_v1_image_input_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sakuga_generation_v1_image_input_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sakuga_generation_v1_image_input_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_sakuga_generation_v1_image_input_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_sakuga_generation_v1_image_input_proto_goTypes = []any{
 	(ResizeMode)(0),     // 0: sakuga.generation.v1.ResizeMode
-	(Upscaler)(0),       // 1: sakuga.generation.v1.Upscaler
-	(*ImageSource)(nil), // 2: sakuga.generation.v1.ImageSource
-	(*InitImage)(nil),   // 3: sakuga.generation.v1.InitImage
-	(*Canvas)(nil),      // 4: sakuga.generation.v1.Canvas
-	(*Mask)(nil),        // 5: sakuga.generation.v1.Mask
-	(*Box)(nil),         // 6: sakuga.generation.v1.Box
-	(*MaskedOnly)(nil),  // 7: sakuga.generation.v1.MaskedOnly
-	(*SecondPass)(nil),  // 8: sakuga.generation.v1.SecondPass
+	(Preprocessor)(0),   // 1: sakuga.generation.v1.Preprocessor
+	(Upscaler)(0),       // 2: sakuga.generation.v1.Upscaler
+	(*ImageSource)(nil), // 3: sakuga.generation.v1.ImageSource
+	(*InitImage)(nil),   // 4: sakuga.generation.v1.InitImage
+	(*Canvas)(nil),      // 5: sakuga.generation.v1.Canvas
+	(*Mask)(nil),        // 6: sakuga.generation.v1.Mask
+	(*Box)(nil),         // 7: sakuga.generation.v1.Box
+	(*MaskedOnly)(nil),  // 8: sakuga.generation.v1.MaskedOnly
+	(*Control)(nil),     // 9: sakuga.generation.v1.Control
+	(*SecondPass)(nil),  // 10: sakuga.generation.v1.SecondPass
 }
 var file_sakuga_generation_v1_image_input_proto_depIdxs = []int32{
-	2, // 0: sakuga.generation.v1.InitImage.image:type_name -> sakuga.generation.v1.ImageSource
-	0, // 1: sakuga.generation.v1.InitImage.resize:type_name -> sakuga.generation.v1.ResizeMode
-	4, // 2: sakuga.generation.v1.InitImage.canvas:type_name -> sakuga.generation.v1.Canvas
-	2, // 3: sakuga.generation.v1.Mask.image:type_name -> sakuga.generation.v1.ImageSource
-	6, // 4: sakuga.generation.v1.Mask.boxes:type_name -> sakuga.generation.v1.Box
-	7, // 5: sakuga.generation.v1.Mask.masked_only:type_name -> sakuga.generation.v1.MaskedOnly
-	1, // 6: sakuga.generation.v1.SecondPass.upscaler:type_name -> sakuga.generation.v1.Upscaler
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	3,  // 0: sakuga.generation.v1.InitImage.image:type_name -> sakuga.generation.v1.ImageSource
+	0,  // 1: sakuga.generation.v1.InitImage.resize:type_name -> sakuga.generation.v1.ResizeMode
+	5,  // 2: sakuga.generation.v1.InitImage.canvas:type_name -> sakuga.generation.v1.Canvas
+	3,  // 3: sakuga.generation.v1.Mask.image:type_name -> sakuga.generation.v1.ImageSource
+	7,  // 4: sakuga.generation.v1.Mask.boxes:type_name -> sakuga.generation.v1.Box
+	8,  // 5: sakuga.generation.v1.Mask.masked_only:type_name -> sakuga.generation.v1.MaskedOnly
+	3,  // 6: sakuga.generation.v1.Control.image:type_name -> sakuga.generation.v1.ImageSource
+	1,  // 7: sakuga.generation.v1.Control.preprocessor:type_name -> sakuga.generation.v1.Preprocessor
+	0,  // 8: sakuga.generation.v1.Control.resize:type_name -> sakuga.generation.v1.ResizeMode
+	2,  // 9: sakuga.generation.v1.SecondPass.upscaler:type_name -> sakuga.generation.v1.Upscaler
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_image_input_proto_init() }
@@ -733,13 +927,14 @@ func file_sakuga_generation_v1_image_input_proto_init() {
 	file_sakuga_generation_v1_image_input_proto_msgTypes[2].OneofWrappers = []any{}
 	file_sakuga_generation_v1_image_input_proto_msgTypes[5].OneofWrappers = []any{}
 	file_sakuga_generation_v1_image_input_proto_msgTypes[6].OneofWrappers = []any{}
+	file_sakuga_generation_v1_image_input_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_image_input_proto_rawDesc), len(file_sakuga_generation_v1_image_input_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   7,
+			NumEnums:      3,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

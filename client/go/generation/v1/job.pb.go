@@ -176,7 +176,7 @@ type Job struct {
 	OldestSequence uint64 `protobuf:"varint,12,opt,name=oldest_sequence,json=oldestSequence,proto3" json:"oldest_sequence,omitempty"`
 	// The number that the next event will have; of an ended job, one more than its terminal event's.
 	NextSequence uint64 `protobuf:"varint,13,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
-	// Jobs before this one, the running one included. Absent unless the job waits.
+	// Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits.
 	QueuePosition *uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3,oneof" json:"queue_position,omitempty"`
 	// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
 	// measured.
@@ -197,7 +197,9 @@ type Job struct {
 	// Absent: no job of its model had been measured.
 	EstimatedTime *durationpb.Duration `protobuf:"bytes,22,opt,name=estimated_time,json=estimatedTime,proto3" json:"estimated_time,omitempty"`
 	// How long it took from its start to its pictures. Absent unless it is completed.
-	ActualTime    *durationpb.Duration `protobuf:"bytes,23,opt,name=actual_time,json=actualTime,proto3" json:"actual_time,omitempty"`
+	ActualTime *durationpb.Duration `protobuf:"bytes,23,opt,name=actual_time,json=actualTime,proto3" json:"actual_time,omitempty"`
+	// The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
+	Device        string `protobuf:"bytes,24,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -393,6 +395,13 @@ func (x *Job) GetActualTime() *durationpb.Duration {
 	return nil
 }
 
+func (x *Job) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
 // Priority and time limits of a job, and what happens to it without watchers.
 type JobOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -470,7 +479,7 @@ var File_sakuga_generation_v1_job_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xd3\b\n" +
+	"\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xeb\b\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
@@ -500,7 +509,8 @@ const file_sakuga_generation_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x15 \x03(\tR\x06labels\x12@\n" +
 	"\x0eestimated_time\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\restimatedTime\x12:\n" +
 	"\vactual_time\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"actualTimeB\x11\n" +
+	"actualTime\x12\x16\n" +
+	"\x06device\x18\x18 \x01(\tR\x06deviceB\x11\n" +
 	"\x0f_queue_positionB\a\n" +
 	"\x05_stepB\r\n" +
 	"\v_step_total\"\xf5\x01\n" +

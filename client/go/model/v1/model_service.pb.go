@@ -131,9 +131,9 @@ type ListModelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the order of the configuration; the first is the default.
 	Models []*ModelStatus `protobuf:"bytes,1,rep,name=models,proto3" json:"models,omitempty"`
-	// Bytes that the weights of the models on the device may take together. Absent: no limit.
+	// Bytes that the weights of the models on each device may take together. Absent: no limit.
 	MemoryBudgetBytes *uint64 `protobuf:"varint,2,opt,name=memory_budget_bytes,json=memoryBudgetBytes,proto3,oneof" json:"memory_budget_bytes,omitempty"`
-	// Bytes that the copies of weights in host memory may take together.
+	// Bytes that the copies of weights in host memory may take together, those of each device counted.
 	HostMemoryBudgetBytes uint64 `protobuf:"varint,3,opt,name=host_memory_budget_bytes,json=hostMemoryBudgetBytes,proto3" json:"host_memory_budget_bytes,omitempty"`
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
@@ -197,7 +197,7 @@ type ModelStatus struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it draws requests that name no model.
 	IsDefault bool `protobuf:"varint,2,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
-	// Where its weights are.
+	// Where its weights are: on the device where a job of it can begin soonest.
 	State ModelState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.model.v1.ModelState" json:"state,omitempty"`
 	// Why it could not be loaded. Only with `MODEL_STATE_FAILED`.
 	Failure string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
@@ -214,7 +214,9 @@ type ModelStatus struct {
 	// Median time of its latest steps. Absent until a step was measured.
 	StepTime *durationpb.Duration `protobuf:"bytes,10,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
 	// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
-	LearnedJobs   uint32 `protobuf:"varint,11,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
+	LearnedJobs uint32 `protobuf:"varint,11,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
+	// The names of the devices that it is loaded on, such as `cuda:0`.
+	Devices       []string `protobuf:"bytes,12,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -324,6 +326,13 @@ func (x *ModelStatus) GetLearnedJobs() uint32 {
 		return x.LearnedJobs
 	}
 	return 0
+}
+
+func (x *ModelStatus) GetDevices() []string {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
 }
 
 // Puts a model on the device.
@@ -886,7 +895,7 @@ const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"\x06models\x18\x01 \x03(\v2\x1c.sakuga.model.v1.ModelStatusR\x06models\x123\n" +
 	"\x13memory_budget_bytes\x18\x02 \x01(\x04H\x00R\x11memoryBudgetBytes\x88\x01\x01\x127\n" +
 	"\x18host_memory_budget_bytes\x18\x03 \x01(\x04R\x15hostMemoryBudgetBytesB\x16\n" +
-	"\x14_memory_budget_bytes\"\xb6\x03\n" +
+	"\x14_memory_budget_bytes\"\xd0\x03\n" +
 	"\vModelStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -901,7 +910,8 @@ const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"\vinformation\x18\t \x01(\v2\x17.sakuga.system.v1.ModelR\vinformation\x126\n" +
 	"\tstep_time\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\bstepTime\x12!\n" +
-	"\flearned_jobs\x18\v \x01(\rR\vlearnedJobs\"&\n" +
+	"\flearned_jobs\x18\v \x01(\rR\vlearnedJobs\x12\x18\n" +
+	"\adevices\x18\f \x03(\tR\adevices\"&\n" +
 	"\x10LoadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"G\n" +
 	"\x11LoadModelResponse\x122\n" +

@@ -33,11 +33,11 @@ const (
 type ModelServiceClient interface {
 	// All models and where their weights are.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+	// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
 	// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
 	// again.
 	LoadModel(ctx context.Context, in *LoadModelRequest, opts ...grpc.CallOption) (*LoadModelResponse, error)
-	// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+	// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
 	// model loads it again.
 	UnloadModel(ctx context.Context, in *UnloadModelRequest, opts ...grpc.CallOption) (*UnloadModelResponse, error)
 	// The adapters that requests may use, and which models they fit.
@@ -100,11 +100,11 @@ func (c *modelServiceClient) ListAdapters(ctx context.Context, in *ListAdaptersR
 type ModelServiceServer interface {
 	// All models and where their weights are.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+	// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
 	// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
 	// again.
 	LoadModel(context.Context, *LoadModelRequest) (*LoadModelResponse, error)
-	// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+	// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
 	// model loads it again.
 	UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error)
 	// The adapters that requests may use, and which models they fit.

@@ -23,7 +23,73 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What the server is doing, and who holds the device's memory, at one moment.
+// Whether a device takes jobs.
+type DeviceState int32
+
+const (
+	// Never sent.
+	DeviceState_DEVICE_STATE_UNSPECIFIED DeviceState = 0
+	// It takes jobs.
+	DeviceState_DEVICE_STATE_SERVING DeviceState = 1
+	// It was taken out of service and finishes its last job.
+	DeviceState_DEVICE_STATE_DRAINING DeviceState = 2
+	// It takes no jobs; its models are in its memory.
+	DeviceState_DEVICE_STATE_DRAINED DeviceState = 3
+	// It takes no jobs, and no model is in its memory.
+	DeviceState_DEVICE_STATE_DISABLED DeviceState = 4
+	// It failed. The server tries every 10 s to open it again.
+	DeviceState_DEVICE_STATE_LOST DeviceState = 5
+)
+
+// Enum value maps for DeviceState.
+var (
+	DeviceState_name = map[int32]string{
+		0: "DEVICE_STATE_UNSPECIFIED",
+		1: "DEVICE_STATE_SERVING",
+		2: "DEVICE_STATE_DRAINING",
+		3: "DEVICE_STATE_DRAINED",
+		4: "DEVICE_STATE_DISABLED",
+		5: "DEVICE_STATE_LOST",
+	}
+	DeviceState_value = map[string]int32{
+		"DEVICE_STATE_UNSPECIFIED": 0,
+		"DEVICE_STATE_SERVING":     1,
+		"DEVICE_STATE_DRAINING":    2,
+		"DEVICE_STATE_DRAINED":     3,
+		"DEVICE_STATE_DISABLED":    4,
+		"DEVICE_STATE_LOST":        5,
+	}
+)
+
+func (x DeviceState) Enum() *DeviceState {
+	p := new(DeviceState)
+	*p = x
+	return p
+}
+
+func (x DeviceState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeviceState) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_system_v1_activity_proto_enumTypes[0].Descriptor()
+}
+
+func (DeviceState) Type() protoreflect.EnumType {
+	return &file_sakuga_system_v1_activity_proto_enumTypes[0]
+}
+
+func (x DeviceState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeviceState.Descriptor instead.
+func (DeviceState) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{0}
+}
+
+// What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
+// `devices`.
 type Activity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it was measured.
@@ -42,7 +108,9 @@ type Activity struct {
 	// Steps of it that are done.
 	Step uint32 `protobuf:"varint,7,opt,name=step,proto3" json:"step,omitempty"`
 	// Steps that it has.
-	Steps         uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
+	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
+	// The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+	Devices       []*DeviceActivity `protobuf:"bytes,9,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -133,6 +201,122 @@ func (x *Activity) GetSteps() uint32 {
 	return 0
 }
 
+func (x *Activity) GetDevices() []*DeviceActivity {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+// What one device is doing at one moment.
+type DeviceActivity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device, such as `cuda:0`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether it takes jobs.
+	State DeviceState `protobuf:"varint,2,opt,name=state,proto3,enum=sakuga.system.v1.DeviceState" json:"state,omitempty"`
+	// Its memory as the engine manages it. Empty: the engine does not know.
+	Pools []*MemoryPool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
+	// Its memory by process. Empty if the driver does not report it.
+	Processes []*ProcessMemory `protobuf:"bytes,4,rep,name=processes,proto3" json:"processes,omitempty"`
+	// The job that has it. Empty: none, or one of another owner.
+	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+	Stage string `protobuf:"bytes,6,opt,name=stage,proto3" json:"stage,omitempty"`
+	// Steps of it that are done.
+	Step uint32 `protobuf:"varint,7,opt,name=step,proto3" json:"step,omitempty"`
+	// Steps that it has.
+	Steps         uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceActivity) Reset() {
+	*x = DeviceActivity{}
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceActivity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceActivity) ProtoMessage() {}
+
+func (x *DeviceActivity) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceActivity.ProtoReflect.Descriptor instead.
+func (*DeviceActivity) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DeviceActivity) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeviceActivity) GetState() DeviceState {
+	if x != nil {
+		return x.State
+	}
+	return DeviceState_DEVICE_STATE_UNSPECIFIED
+}
+
+func (x *DeviceActivity) GetPools() []*MemoryPool {
+	if x != nil {
+		return x.Pools
+	}
+	return nil
+}
+
+func (x *DeviceActivity) GetProcesses() []*ProcessMemory {
+	if x != nil {
+		return x.Processes
+	}
+	return nil
+}
+
+func (x *DeviceActivity) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *DeviceActivity) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *DeviceActivity) GetStep() uint32 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
+func (x *DeviceActivity) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
 // Memory of the device that the engine has taken for one purpose.
 type MemoryPool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -148,7 +332,7 @@ type MemoryPool struct {
 
 func (x *MemoryPool) Reset() {
 	*x = MemoryPool{}
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[1]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -160,7 +344,7 @@ func (x *MemoryPool) String() string {
 func (*MemoryPool) ProtoMessage() {}
 
 func (x *MemoryPool) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[1]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -173,7 +357,7 @@ func (x *MemoryPool) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemoryPool.ProtoReflect.Descriptor instead.
 func (*MemoryPool) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *MemoryPool) GetName() string {
@@ -212,7 +396,7 @@ type ProcessMemory struct {
 
 func (x *ProcessMemory) Reset() {
 	*x = ProcessMemory{}
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[2]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -224,7 +408,7 @@ func (x *ProcessMemory) String() string {
 func (*ProcessMemory) ProtoMessage() {}
 
 func (x *ProcessMemory) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[2]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -237,7 +421,7 @@ func (x *ProcessMemory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProcessMemory.ProtoReflect.Descriptor instead.
 func (*ProcessMemory) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{2}
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ProcessMemory) GetPid() uint32 {
@@ -278,7 +462,7 @@ type LoadingPhase struct {
 
 func (x *LoadingPhase) Reset() {
 	*x = LoadingPhase{}
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[3]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +474,7 @@ func (x *LoadingPhase) String() string {
 func (*LoadingPhase) ProtoMessage() {}
 
 func (x *LoadingPhase) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[3]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +487,7 @@ func (x *LoadingPhase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LoadingPhase.ProtoReflect.Descriptor instead.
 func (*LoadingPhase) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{3}
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LoadingPhase) GetName() string {
@@ -349,7 +533,7 @@ type ComputePath struct {
 
 func (x *ComputePath) Reset() {
 	*x = ComputePath{}
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[4]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +545,7 @@ func (x *ComputePath) String() string {
 func (*ComputePath) ProtoMessage() {}
 
 func (x *ComputePath) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_activity_proto_msgTypes[4]
+	mi := &file_sakuga_system_v1_activity_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +558,7 @@ func (x *ComputePath) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputePath.ProtoReflect.Descriptor instead.
 func (*ComputePath) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{4}
+	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ComputePath) GetOperation() string {
@@ -402,12 +586,22 @@ var File_sakuga_system_v1_activity_proto protoreflect.FileDescriptor
 
 const file_sakuga_system_v1_activity_proto_rawDesc = "" +
 	"\n" +
-	"\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9c\x02\n" +
+	"\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd8\x02\n" +
 	"\bActivity\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x122\n" +
 	"\x05pools\x18\x02 \x03(\v2\x1c.sakuga.system.v1.MemoryPoolR\x05pools\x12=\n" +
 	"\tprocesses\x18\x03 \x03(\v2\x1f.sakuga.system.v1.ProcessMemoryR\tprocesses\x12\x16\n" +
 	"\x06queued\x18\x04 \x01(\rR\x06queued\x12\x15\n" +
+	"\x06job_id\x18\x05 \x01(\tR\x05jobId\x12\x14\n" +
+	"\x05stage\x18\x06 \x01(\tR\x05stage\x12\x12\n" +
+	"\x04step\x18\a \x01(\rR\x04step\x12\x14\n" +
+	"\x05steps\x18\b \x01(\rR\x05steps\x12:\n" +
+	"\adevices\x18\t \x03(\v2 .sakuga.system.v1.DeviceActivityR\adevices\"\xa3\x02\n" +
+	"\x0eDeviceActivity\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x123\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1d.sakuga.system.v1.DeviceStateR\x05state\x122\n" +
+	"\x05pools\x18\x03 \x03(\v2\x1c.sakuga.system.v1.MemoryPoolR\x05pools\x12=\n" +
+	"\tprocesses\x18\x04 \x03(\v2\x1f.sakuga.system.v1.ProcessMemoryR\tprocesses\x12\x15\n" +
 	"\x06job_id\x18\x05 \x01(\tR\x05jobId\x12\x14\n" +
 	"\x05stage\x18\x06 \x01(\tR\x05stage\x12\x12\n" +
 	"\x04step\x18\a \x01(\rR\x04step\x12\x14\n" +
@@ -431,7 +625,14 @@ const file_sakuga_system_v1_activity_proto_rawDesc = "" +
 	"\vComputePath\x12\x1c\n" +
 	"\toperation\x18\x01 \x01(\tR\toperation\x12&\n" +
 	"\x0eimplementation\x18\x02 \x01(\tR\x0eimplementation\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reasonB\x90\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason*\xac\x01\n" +
+	"\vDeviceState\x12\x1c\n" +
+	"\x18DEVICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14DEVICE_STATE_SERVING\x10\x01\x12\x19\n" +
+	"\x15DEVICE_STATE_DRAINING\x10\x02\x12\x18\n" +
+	"\x14DEVICE_STATE_DRAINED\x10\x03\x12\x19\n" +
+	"\x15DEVICE_STATE_DISABLED\x10\x04\x12\x15\n" +
+	"\x11DEVICE_STATE_LOST\x10\x05B\x90\x01\n" +
 	"\x14dev.sakuga.system.v1B\rActivityProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3"
 
 var (
@@ -446,27 +647,34 @@ func file_sakuga_system_v1_activity_proto_rawDescGZIP() []byte {
 	return file_sakuga_system_v1_activity_proto_rawDescData
 }
 
-var file_sakuga_system_v1_activity_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_sakuga_system_v1_activity_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_sakuga_system_v1_activity_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_sakuga_system_v1_activity_proto_goTypes = []any{
-	(*Activity)(nil),              // 0: sakuga.system.v1.Activity
-	(*MemoryPool)(nil),            // 1: sakuga.system.v1.MemoryPool
-	(*ProcessMemory)(nil),         // 2: sakuga.system.v1.ProcessMemory
-	(*LoadingPhase)(nil),          // 3: sakuga.system.v1.LoadingPhase
-	(*ComputePath)(nil),           // 4: sakuga.system.v1.ComputePath
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(DeviceState)(0),              // 0: sakuga.system.v1.DeviceState
+	(*Activity)(nil),              // 1: sakuga.system.v1.Activity
+	(*DeviceActivity)(nil),        // 2: sakuga.system.v1.DeviceActivity
+	(*MemoryPool)(nil),            // 3: sakuga.system.v1.MemoryPool
+	(*ProcessMemory)(nil),         // 4: sakuga.system.v1.ProcessMemory
+	(*LoadingPhase)(nil),          // 5: sakuga.system.v1.LoadingPhase
+	(*ComputePath)(nil),           // 6: sakuga.system.v1.ComputePath
+	(*timestamppb.Timestamp)(nil), // 7: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 8: google.protobuf.Duration
 }
 var file_sakuga_system_v1_activity_proto_depIdxs = []int32{
-	5, // 0: sakuga.system.v1.Activity.time:type_name -> google.protobuf.Timestamp
-	1, // 1: sakuga.system.v1.Activity.pools:type_name -> sakuga.system.v1.MemoryPool
-	2, // 2: sakuga.system.v1.Activity.processes:type_name -> sakuga.system.v1.ProcessMemory
-	6, // 3: sakuga.system.v1.LoadingPhase.begin:type_name -> google.protobuf.Duration
-	6, // 4: sakuga.system.v1.LoadingPhase.duration:type_name -> google.protobuf.Duration
-	5, // [5:5] is the sub-list for method output_type
-	5, // [5:5] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 0: sakuga.system.v1.Activity.time:type_name -> google.protobuf.Timestamp
+	3, // 1: sakuga.system.v1.Activity.pools:type_name -> sakuga.system.v1.MemoryPool
+	4, // 2: sakuga.system.v1.Activity.processes:type_name -> sakuga.system.v1.ProcessMemory
+	2, // 3: sakuga.system.v1.Activity.devices:type_name -> sakuga.system.v1.DeviceActivity
+	0, // 4: sakuga.system.v1.DeviceActivity.state:type_name -> sakuga.system.v1.DeviceState
+	3, // 5: sakuga.system.v1.DeviceActivity.pools:type_name -> sakuga.system.v1.MemoryPool
+	4, // 6: sakuga.system.v1.DeviceActivity.processes:type_name -> sakuga.system.v1.ProcessMemory
+	8, // 7: sakuga.system.v1.LoadingPhase.begin:type_name -> google.protobuf.Duration
+	8, // 8: sakuga.system.v1.LoadingPhase.duration:type_name -> google.protobuf.Duration
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_system_v1_activity_proto_init() }
@@ -479,13 +687,14 @@ func file_sakuga_system_v1_activity_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_system_v1_activity_proto_rawDesc), len(file_sakuga_system_v1_activity_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   5,
+			NumEnums:      1,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_sakuga_system_v1_activity_proto_goTypes,
 		DependencyIndexes: file_sakuga_system_v1_activity_proto_depIdxs,
+		EnumInfos:         file_sakuga_system_v1_activity_proto_enumTypes,
 		MessageInfos:      file_sakuga_system_v1_activity_proto_msgTypes,
 	}.Build()
 	File_sakuga_system_v1_activity_proto = out.File

@@ -112,8 +112,10 @@ type GpuStats struct {
 	PcieReceiveBytesPerSecond *uint64 `protobuf:"varint,16,opt,name=pcie_receive_bytes_per_second,json=pcieReceiveBytesPerSecond,proto3,oneof" json:"pcie_receive_bytes_per_second,omitempty"`
 	// Current rate that the device sends over PCIe, in bytes a second.
 	PcieSendBytesPerSecond *uint64 `protobuf:"varint,17,opt,name=pcie_send_bytes_per_second,json=pcieSendBytesPerSecond,proto3,oneof" json:"pcie_send_bytes_per_second,omitempty"`
-	unknownFields          protoimpl.UnknownFields
-	sizeCache              protoimpl.SizeCache
+	// The server's name of the device, such as `cuda:0`. Empty: the server does not use it, or is too old to say.
+	Device        string `protobuf:"bytes,18,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GpuStats) Reset() {
@@ -265,11 +267,18 @@ func (x *GpuStats) GetPcieSendBytesPerSecond() uint64 {
 	return 0
 }
 
+func (x *GpuStats) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
 var File_sakuga_system_v1_gpu_stats_proto protoreflect.FileDescriptor
 
 const file_sakuga_system_v1_gpu_stats_proto_rawDesc = "" +
 	"\n" +
-	" sakuga/system/v1/gpu_stats.proto\x12\x10sakuga.system.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\b\n" +
+	" sakuga/system/v1/gpu_stats.proto\x12\x10sakuga.system.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\t\n" +
 	"\bGpuStats\x12.\n" +
 	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x125\n" +
 	"\x06source\x18\x02 \x01(\x0e2\x1d.sakuga.system.v1.StatsSourceR\x06source\x12!\n" +
@@ -291,7 +300,8 @@ const file_sakuga_system_v1_gpu_stats_proto_rawDesc = "" +
 	"\renergy_joules\x18\x0f \x01(\x01H\tR\fenergyJoules\x88\x01\x01\x12E\n" +
 	"\x1dpcie_receive_bytes_per_second\x18\x10 \x01(\x04H\n" +
 	"R\x19pcieReceiveBytesPerSecond\x88\x01\x01\x12?\n" +
-	"\x1apcie_send_bytes_per_second\x18\x11 \x01(\x04H\vR\x16pcieSendBytesPerSecond\x88\x01\x01B\x16\n" +
+	"\x1apcie_send_bytes_per_second\x18\x11 \x01(\x04H\vR\x16pcieSendBytesPerSecond\x88\x01\x01\x12\x16\n" +
+	"\x06device\x18\x12 \x01(\tR\x06deviceB\x16\n" +
 	"\x14_utilization_percentB\x1d\n" +
 	"\x1b_memory_utilization_percentB\x14\n" +
 	"\x12_memory_used_bytesB\x15\n" +

@@ -118,7 +118,7 @@ type GetServerInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of the program.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
-	// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
+	// The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all.
 	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
 	// How tensors are computed: `bf16`, `f32` or `fp8`.
 	Precision string `protobuf:"bytes,3,opt,name=precision,proto3" json:"precision,omitempty"`
@@ -457,9 +457,19 @@ type Model struct {
 	// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
 	Schedules []string `protobuf:"bytes,18,rep,name=schedules,proto3" json:"schedules,omitempty"`
 	// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
-	Vocabulary    *ModelVocabulary `protobuf:"bytes,19,opt,name=vocabulary,proto3" json:"vocabulary,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Vocabulary *ModelVocabulary `protobuf:"bytes,19,opt,name=vocabulary,proto3" json:"vocabulary,omitempty"`
+	// Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
+	Refiner string `protobuf:"bytes,20,opt,name=refiner,proto3" json:"refiner,omitempty"`
+	// Blocks of its denoiser that a step cache (`sakuga.generation.v1.StepCache`) splits. 0: it has no step cache, and every request
+	// is exact.
+	StepCacheBlocks uint32 `protobuf:"varint,21,opt,name=step_cache_blocks,json=stepCacheBlocks,proto3" json:"step_cache_blocks,omitempty"`
+	// Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+	// nothing.
+	HasQualityProfile bool `protobuf:"varint,22,opt,name=has_quality_profile,json=hasQualityProfile,proto3" json:"has_quality_profile,omitempty"`
+	// What was found in the folder of control networks, by name.
+	ControlNetworks []*ControlNetwork `protobuf:"bytes,23,rep,name=control_networks,json=controlNetworks,proto3" json:"control_networks,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
@@ -625,6 +635,107 @@ func (x *Model) GetVocabulary() *ModelVocabulary {
 	return nil
 }
 
+func (x *Model) GetRefiner() string {
+	if x != nil {
+		return x.Refiner
+	}
+	return ""
+}
+
+func (x *Model) GetStepCacheBlocks() uint32 {
+	if x != nil {
+		return x.StepCacheBlocks
+	}
+	return 0
+}
+
+func (x *Model) GetHasQualityProfile() bool {
+	if x != nil {
+		return x.HasQualityProfile
+	}
+	return false
+}
+
+func (x *Model) GetControlNetworks() []*ControlNetwork {
+	if x != nil {
+		return x.ControlNetworks
+	}
+	return nil
+}
+
+// A control network of a model.
+type ControlNetwork struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What `Control.network` names: the name of its file without the extension, or of its folder.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used.
+	Fingerprint string `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// Bytes of device memory that it takes while a request has it.
+	DeviceBytes uint64 `protobuf:"varint,3,opt,name=device_bytes,json=deviceBytes,proto3" json:"device_bytes,omitempty"`
+	// Why the model cannot use it. Empty: it can.
+	Problem       string `protobuf:"bytes,4,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ControlNetwork) Reset() {
+	*x = ControlNetwork{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ControlNetwork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ControlNetwork) ProtoMessage() {}
+
+func (x *ControlNetwork) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ControlNetwork.ProtoReflect.Descriptor instead.
+func (*ControlNetwork) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ControlNetwork) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ControlNetwork) GetFingerprint() string {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return ""
+}
+
+func (x *ControlNetwork) GetDeviceBytes() uint64 {
+	if x != nil {
+		return x.DeviceBytes
+	}
+	return 0
+}
+
+func (x *ControlNetwork) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 // What a model was trained with. It ignores other tags, and other sizes are drawn badly.
 type ModelVocabulary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -640,7 +751,7 @@ type ModelVocabulary struct {
 
 func (x *ModelVocabulary) Reset() {
 	*x = ModelVocabulary{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +763,7 @@ func (x *ModelVocabulary) String() string {
 func (*ModelVocabulary) ProtoMessage() {}
 
 func (x *ModelVocabulary) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +776,7 @@ func (x *ModelVocabulary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelVocabulary.ProtoReflect.Descriptor instead.
 func (*ModelVocabulary) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ModelVocabulary) GetElements() []*ElementTags {
@@ -702,7 +813,7 @@ type ElementTags struct {
 
 func (x *ElementTags) Reset() {
 	*x = ElementTags{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +825,7 @@ func (x *ElementTags) String() string {
 func (*ElementTags) ProtoMessage() {}
 
 func (x *ElementTags) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +838,7 @@ func (x *ElementTags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ElementTags.ProtoReflect.Descriptor instead.
 func (*ElementTags) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ElementTags) GetElement() string {
@@ -757,7 +868,7 @@ type TrainedSize struct {
 
 func (x *TrainedSize) Reset() {
 	*x = TrainedSize{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -769,7 +880,7 @@ func (x *TrainedSize) String() string {
 func (*TrainedSize) ProtoMessage() {}
 
 func (x *TrainedSize) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -782,7 +893,7 @@ func (x *TrainedSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrainedSize.ProtoReflect.Descriptor instead.
 func (*TrainedSize) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TrainedSize) GetWidth() uint32 {
@@ -812,7 +923,7 @@ type TextEncoder struct {
 
 func (x *TextEncoder) Reset() {
 	*x = TextEncoder{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +935,7 @@ func (x *TextEncoder) String() string {
 func (*TextEncoder) ProtoMessage() {}
 
 func (x *TextEncoder) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +948,7 @@ func (x *TextEncoder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextEncoder.ProtoReflect.Descriptor instead.
 func (*TextEncoder) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TextEncoder) GetName() string {
@@ -881,7 +992,7 @@ type SamplingDefaults struct {
 
 func (x *SamplingDefaults) Reset() {
 	*x = SamplingDefaults{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +1004,7 @@ func (x *SamplingDefaults) String() string {
 func (*SamplingDefaults) ProtoMessage() {}
 
 func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1017,7 @@ func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplingDefaults.ProtoReflect.Descriptor instead.
 func (*SamplingDefaults) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SamplingDefaults) GetSolver() string {
@@ -977,7 +1088,7 @@ type WatchGpuStatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Least time between two samples, in milliseconds, at least 100. 0: 500.
 	IntervalMs uint32 `protobuf:"varint,1,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
-	// Also the other devices of the machine, each with its own message.
+	// Also the server's other devices and then those of the machine that it does not use, each with its own message.
 	AllDevices    bool `protobuf:"varint,2,opt,name=all_devices,json=allDevices,proto3" json:"all_devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -985,7 +1096,7 @@ type WatchGpuStatsRequest struct {
 
 func (x *WatchGpuStatsRequest) Reset() {
 	*x = WatchGpuStatsRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -997,7 +1108,7 @@ func (x *WatchGpuStatsRequest) String() string {
 func (*WatchGpuStatsRequest) ProtoMessage() {}
 
 func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1010,7 +1121,7 @@ func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsRequest.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{11}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchGpuStatsRequest) GetIntervalMs() uint32 {
@@ -1038,7 +1149,7 @@ type WatchGpuStatsResponse struct {
 
 func (x *WatchGpuStatsResponse) Reset() {
 	*x = WatchGpuStatsResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1161,7 @@ func (x *WatchGpuStatsResponse) String() string {
 func (*WatchGpuStatsResponse) ProtoMessage() {}
 
 func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1174,7 @@ func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsResponse.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{12}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchGpuStatsResponse) GetStats() *GpuStats {
@@ -1084,7 +1195,7 @@ type WatchActivityRequest struct {
 
 func (x *WatchActivityRequest) Reset() {
 	*x = WatchActivityRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1207,7 @@ func (x *WatchActivityRequest) String() string {
 func (*WatchActivityRequest) ProtoMessage() {}
 
 func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1220,7 @@ func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityRequest.ProtoReflect.Descriptor instead.
 func (*WatchActivityRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{13}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchActivityRequest) GetIntervalMs() uint32 {
@@ -1130,7 +1241,7 @@ type WatchActivityResponse struct {
 
 func (x *WatchActivityResponse) Reset() {
 	*x = WatchActivityResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1253,7 @@ func (x *WatchActivityResponse) String() string {
 func (*WatchActivityResponse) ProtoMessage() {}
 
 func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,12 +1266,480 @@ func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityResponse.ProtoReflect.Descriptor instead.
 func (*WatchActivityResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{14}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchActivityResponse) GetActivity() *Activity {
 	if x != nil {
 		return x.Activity
+	}
+	return nil
+}
+
+// Asks for the devices.
+type ListDevicesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesRequest) Reset() {
+	*x = ListDevicesRequest{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesRequest) ProtoMessage() {}
+
+func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
+func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{16}
+}
+
+// The devices.
+type ListDevicesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the configuration.
+	Devices       []*Device `protobuf:"bytes,1,rep,name=devices,proto3" json:"devices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesResponse) Reset() {
+	*x = ListDevicesResponse{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesResponse) ProtoMessage() {}
+
+func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
+func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListDevicesResponse) GetDevices() []*Device {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+// A device of the server. One engine draws on it, one job at a time.
+type Device struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it in calls, such as `cuda:0`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+	FullName string `protobuf:"bytes,2,opt,name=full_name,json=fullName,proto3" json:"full_name,omitempty"`
+	// Whether it takes jobs.
+	State DeviceState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.system.v1.DeviceState" json:"state,omitempty"`
+	// Why it is lost. Only with `DEVICE_STATE_LOST`.
+	Failure string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	// The models that are loaded on it, the one that was used last at the end.
+	Models []string `protobuf:"bytes,5,rep,name=models,proto3" json:"models,omitempty"`
+	// The job that has it. Empty: none, or one of another owner.
+	JobId string `protobuf:"bytes,6,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Jobs that it has taken since the start of the server.
+	Jobs uint64 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
+	// How often it was lost, by an error of the device or because its engine hung, since the start of the server.
+	Losses        uint64 `protobuf:"varint,8,opt,name=losses,proto3" json:"losses,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Device) Reset() {
+	*x = Device{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Device) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Device) ProtoMessage() {}
+
+func (x *Device) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Device.ProtoReflect.Descriptor instead.
+func (*Device) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Device) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Device) GetFullName() string {
+	if x != nil {
+		return x.FullName
+	}
+	return ""
+}
+
+func (x *Device) GetState() DeviceState {
+	if x != nil {
+		return x.State
+	}
+	return DeviceState_DEVICE_STATE_UNSPECIFIED
+}
+
+func (x *Device) GetFailure() string {
+	if x != nil {
+		return x.Failure
+	}
+	return ""
+}
+
+func (x *Device) GetModels() []string {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+func (x *Device) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *Device) GetJobs() uint64 {
+	if x != nil {
+		return x.Jobs
+	}
+	return 0
+}
+
+func (x *Device) GetLosses() uint64 {
+	if x != nil {
+		return x.Losses
+	}
+	return 0
+}
+
+// Drains a device.
+type DrainDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's name. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainDeviceRequest) Reset() {
+	*x = DrainDeviceRequest{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainDeviceRequest) ProtoMessage() {}
+
+func (x *DrainDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainDeviceRequest.ProtoReflect.Descriptor instead.
+func (*DrainDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DrainDeviceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// The device is drained.
+type DrainDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device as it is now.
+	Device        *Device `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainDeviceResponse) Reset() {
+	*x = DrainDeviceResponse{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainDeviceResponse) ProtoMessage() {}
+
+func (x *DrainDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainDeviceResponse.ProtoReflect.Descriptor instead.
+func (*DrainDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *DrainDeviceResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+// Drains a device and frees its memory.
+type DisableDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's name. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableDeviceRequest) Reset() {
+	*x = DisableDeviceRequest{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableDeviceRequest) ProtoMessage() {}
+
+func (x *DisableDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableDeviceRequest.ProtoReflect.Descriptor instead.
+func (*DisableDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DisableDeviceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// The device is disabled.
+type DisableDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device as it is now.
+	Device        *Device `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableDeviceResponse) Reset() {
+	*x = DisableDeviceResponse{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableDeviceResponse) ProtoMessage() {}
+
+func (x *DisableDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableDeviceResponse.ProtoReflect.Descriptor instead.
+func (*DisableDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DisableDeviceResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+// Puts a device into service.
+type EnableDeviceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device's name. Required.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableDeviceRequest) Reset() {
+	*x = EnableDeviceRequest{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableDeviceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableDeviceRequest) ProtoMessage() {}
+
+func (x *EnableDeviceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableDeviceRequest.ProtoReflect.Descriptor instead.
+func (*EnableDeviceRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *EnableDeviceRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// The device takes jobs.
+type EnableDeviceResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The device as it is now.
+	Device        *Device `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnableDeviceResponse) Reset() {
+	*x = EnableDeviceResponse{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnableDeviceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnableDeviceResponse) ProtoMessage() {}
+
+func (x *EnableDeviceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnableDeviceResponse.ProtoReflect.Descriptor instead.
+func (*EnableDeviceResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EnableDeviceResponse) GetDevice() *Device {
+	if x != nil {
+		return x.Device
 	}
 	return nil
 }
@@ -1195,7 +1774,7 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\rsize_multiple\x18\x06 \x01(\rR\fsizeMultiple\"\x13\n" +
 	"\x11ListModelsRequest\"E\n" +
 	"\x12ListModelsResponse\x12/\n" +
-	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xec\x06\n" +
+	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xaf\b\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\n" +
@@ -1222,10 +1801,19 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\tschedules\x18\x12 \x03(\tR\tschedules\x12A\n" +
 	"\n" +
 	"vocabulary\x18\x13 \x01(\v2!.sakuga.system.v1.ModelVocabularyR\n" +
-	"vocabulary\x1a=\n" +
+	"vocabulary\x12\x18\n" +
+	"\arefiner\x18\x14 \x01(\tR\arefiner\x12*\n" +
+	"\x11step_cache_blocks\x18\x15 \x01(\rR\x0fstepCacheBlocks\x12.\n" +
+	"\x13has_quality_profile\x18\x16 \x01(\bR\x11hasQualityProfile\x12K\n" +
+	"\x10control_networks\x18\x17 \x03(\v2 .sakuga.system.v1.ControlNetworkR\x0fcontrolNetworks\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xa8\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x83\x01\n" +
+	"\x0eControlNetwork\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\x12!\n" +
+	"\fdevice_bytes\x18\x03 \x01(\x04R\vdeviceBytes\x12\x18\n" +
+	"\aproblem\x18\x04 \x01(\tR\aproblem\"\xa8\x01\n" +
 	"\x0fModelVocabulary\x129\n" +
 	"\belements\x18\x01 \x03(\v2\x1d.sakuga.system.v1.ElementTagsR\belements\x123\n" +
 	"\x05sizes\x18\x02 \x03(\v2\x1d.sakuga.system.v1.TrainedSizeR\x05sizes\x12%\n" +
@@ -1261,18 +1849,46 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\vinterval_ms\x18\x01 \x01(\rR\n" +
 	"intervalMs\"O\n" +
 	"\x15WatchActivityResponse\x126\n" +
-	"\bactivity\x18\x01 \x01(\v2\x1a.sakuga.system.v1.ActivityR\bactivity*W\n" +
+	"\bactivity\x18\x01 \x01(\v2\x1a.sakuga.system.v1.ActivityR\bactivity\"\x14\n" +
+	"\x12ListDevicesRequest\"I\n" +
+	"\x13ListDevicesResponse\x122\n" +
+	"\adevices\x18\x01 \x03(\v2\x18.sakuga.system.v1.DeviceR\adevices\"\xe3\x01\n" +
+	"\x06Device\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tfull_name\x18\x02 \x01(\tR\bfullName\x123\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x1d.sakuga.system.v1.DeviceStateR\x05state\x12\x18\n" +
+	"\afailure\x18\x04 \x01(\tR\afailure\x12\x16\n" +
+	"\x06models\x18\x05 \x03(\tR\x06models\x12\x15\n" +
+	"\x06job_id\x18\x06 \x01(\tR\x05jobId\x12\x12\n" +
+	"\x04jobs\x18\a \x01(\x04R\x04jobs\x12\x16\n" +
+	"\x06losses\x18\b \x01(\x04R\x06losses\"(\n" +
+	"\x12DrainDeviceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"G\n" +
+	"\x13DrainDeviceResponse\x120\n" +
+	"\x06device\x18\x01 \x01(\v2\x18.sakuga.system.v1.DeviceR\x06device\"*\n" +
+	"\x14DisableDeviceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
+	"\x15DisableDeviceResponse\x120\n" +
+	"\x06device\x18\x01 \x01(\v2\x18.sakuga.system.v1.DeviceR\x06device\")\n" +
+	"\x13EnableDeviceRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"H\n" +
+	"\x14EnableDeviceResponse\x120\n" +
+	"\x06device\x18\x01 \x01(\v2\x18.sakuga.system.v1.DeviceR\x06device*W\n" +
 	"\n" +
 	"PromptText\x12\x1b\n" +
 	"\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n" +
-	"\x10PROMPT_TEXT_TAGS\x10\x022\x92\x03\n" +
+	"\x10PROMPT_TEXT_TAGS\x10\x022\x8b\x06\n" +
 	"\rSystemService\x12`\n" +
 	"\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a'.sakuga.system.v1.GetServerInfoResponse\x12W\n" +
 	"\n" +
 	"ListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12b\n" +
 	"\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12b\n" +
-	"\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a'.sakuga.system.v1.WatchActivityResponse0\x01B\x95\x01\n" +
+	"\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a'.sakuga.system.v1.WatchActivityResponse0\x01\x12Z\n" +
+	"\vListDevices\x12$.sakuga.system.v1.ListDevicesRequest\x1a%.sakuga.system.v1.ListDevicesResponse\x12Z\n" +
+	"\vDrainDevice\x12$.sakuga.system.v1.DrainDeviceRequest\x1a%.sakuga.system.v1.DrainDeviceResponse\x12`\n" +
+	"\rDisableDevice\x12&.sakuga.system.v1.DisableDeviceRequest\x1a'.sakuga.system.v1.DisableDeviceResponse\x12]\n" +
+	"\fEnableDevice\x12%.sakuga.system.v1.EnableDeviceRequest\x1a&.sakuga.system.v1.EnableDeviceResponseB\x95\x01\n" +
 	"\x14dev.sakuga.system.v1B\x12SystemServiceProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3"
 
 var (
@@ -1288,7 +1904,7 @@ func file_sakuga_system_v1_system_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_system_v1_system_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_sakuga_system_v1_system_service_proto_goTypes = []any{
 	(PromptText)(0),               // 0: sakuga.system.v1.PromptText
 	(*GetServerInfoRequest)(nil),  // 1: sakuga.system.v1.GetServerInfoRequest
@@ -1297,52 +1913,77 @@ var file_sakuga_system_v1_system_service_proto_goTypes = []any{
 	(*ListModelsRequest)(nil),     // 4: sakuga.system.v1.ListModelsRequest
 	(*ListModelsResponse)(nil),    // 5: sakuga.system.v1.ListModelsResponse
 	(*Model)(nil),                 // 6: sakuga.system.v1.Model
-	(*ModelVocabulary)(nil),       // 7: sakuga.system.v1.ModelVocabulary
-	(*ElementTags)(nil),           // 8: sakuga.system.v1.ElementTags
-	(*TrainedSize)(nil),           // 9: sakuga.system.v1.TrainedSize
-	(*TextEncoder)(nil),           // 10: sakuga.system.v1.TextEncoder
-	(*SamplingDefaults)(nil),      // 11: sakuga.system.v1.SamplingDefaults
-	(*WatchGpuStatsRequest)(nil),  // 12: sakuga.system.v1.WatchGpuStatsRequest
-	(*WatchGpuStatsResponse)(nil), // 13: sakuga.system.v1.WatchGpuStatsResponse
-	(*WatchActivityRequest)(nil),  // 14: sakuga.system.v1.WatchActivityRequest
-	(*WatchActivityResponse)(nil), // 15: sakuga.system.v1.WatchActivityResponse
-	nil,                           // 16: sakuga.system.v1.Model.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*LoadingPhase)(nil),          // 19: sakuga.system.v1.LoadingPhase
-	(*ComputePath)(nil),           // 20: sakuga.system.v1.ComputePath
-	(*GpuStats)(nil),              // 21: sakuga.system.v1.GpuStats
-	(*Activity)(nil),              // 22: sakuga.system.v1.Activity
+	(*ControlNetwork)(nil),        // 7: sakuga.system.v1.ControlNetwork
+	(*ModelVocabulary)(nil),       // 8: sakuga.system.v1.ModelVocabulary
+	(*ElementTags)(nil),           // 9: sakuga.system.v1.ElementTags
+	(*TrainedSize)(nil),           // 10: sakuga.system.v1.TrainedSize
+	(*TextEncoder)(nil),           // 11: sakuga.system.v1.TextEncoder
+	(*SamplingDefaults)(nil),      // 12: sakuga.system.v1.SamplingDefaults
+	(*WatchGpuStatsRequest)(nil),  // 13: sakuga.system.v1.WatchGpuStatsRequest
+	(*WatchGpuStatsResponse)(nil), // 14: sakuga.system.v1.WatchGpuStatsResponse
+	(*WatchActivityRequest)(nil),  // 15: sakuga.system.v1.WatchActivityRequest
+	(*WatchActivityResponse)(nil), // 16: sakuga.system.v1.WatchActivityResponse
+	(*ListDevicesRequest)(nil),    // 17: sakuga.system.v1.ListDevicesRequest
+	(*ListDevicesResponse)(nil),   // 18: sakuga.system.v1.ListDevicesResponse
+	(*Device)(nil),                // 19: sakuga.system.v1.Device
+	(*DrainDeviceRequest)(nil),    // 20: sakuga.system.v1.DrainDeviceRequest
+	(*DrainDeviceResponse)(nil),   // 21: sakuga.system.v1.DrainDeviceResponse
+	(*DisableDeviceRequest)(nil),  // 22: sakuga.system.v1.DisableDeviceRequest
+	(*DisableDeviceResponse)(nil), // 23: sakuga.system.v1.DisableDeviceResponse
+	(*EnableDeviceRequest)(nil),   // 24: sakuga.system.v1.EnableDeviceRequest
+	(*EnableDeviceResponse)(nil),  // 25: sakuga.system.v1.EnableDeviceResponse
+	nil,                           // 26: sakuga.system.v1.Model.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 27: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
+	(*LoadingPhase)(nil),          // 29: sakuga.system.v1.LoadingPhase
+	(*ComputePath)(nil),           // 30: sakuga.system.v1.ComputePath
+	(*GpuStats)(nil),              // 31: sakuga.system.v1.GpuStats
+	(*Activity)(nil),              // 32: sakuga.system.v1.Activity
+	(DeviceState)(0),              // 33: sakuga.system.v1.DeviceState
 }
 var file_sakuga_system_v1_system_service_proto_depIdxs = []int32{
-	17, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	27, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
 	3,  // 1: sakuga.system.v1.GetServerInfoResponse.limits:type_name -> sakuga.system.v1.Limits
-	18, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
-	19, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
-	20, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
+	28, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
+	29, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
+	30, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
 	6,  // 5: sakuga.system.v1.ListModelsResponse.models:type_name -> sakuga.system.v1.Model
-	16, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
-	11, // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
-	10, // 8: sakuga.system.v1.Model.text_encoders:type_name -> sakuga.system.v1.TextEncoder
+	26, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
+	12, // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
+	11, // 8: sakuga.system.v1.Model.text_encoders:type_name -> sakuga.system.v1.TextEncoder
 	0,  // 9: sakuga.system.v1.Model.prompt_text:type_name -> sakuga.system.v1.PromptText
-	7,  // 10: sakuga.system.v1.Model.vocabulary:type_name -> sakuga.system.v1.ModelVocabulary
-	8,  // 11: sakuga.system.v1.ModelVocabulary.elements:type_name -> sakuga.system.v1.ElementTags
-	9,  // 12: sakuga.system.v1.ModelVocabulary.sizes:type_name -> sakuga.system.v1.TrainedSize
-	21, // 13: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
-	22, // 14: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
-	1,  // 15: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
-	4,  // 16: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
-	12, // 17: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
-	14, // 18: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
-	2,  // 19: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
-	5,  // 20: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
-	13, // 21: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
-	15, // 22: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	8,  // 10: sakuga.system.v1.Model.vocabulary:type_name -> sakuga.system.v1.ModelVocabulary
+	7,  // 11: sakuga.system.v1.Model.control_networks:type_name -> sakuga.system.v1.ControlNetwork
+	9,  // 12: sakuga.system.v1.ModelVocabulary.elements:type_name -> sakuga.system.v1.ElementTags
+	10, // 13: sakuga.system.v1.ModelVocabulary.sizes:type_name -> sakuga.system.v1.TrainedSize
+	31, // 14: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
+	32, // 15: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
+	19, // 16: sakuga.system.v1.ListDevicesResponse.devices:type_name -> sakuga.system.v1.Device
+	33, // 17: sakuga.system.v1.Device.state:type_name -> sakuga.system.v1.DeviceState
+	19, // 18: sakuga.system.v1.DrainDeviceResponse.device:type_name -> sakuga.system.v1.Device
+	19, // 19: sakuga.system.v1.DisableDeviceResponse.device:type_name -> sakuga.system.v1.Device
+	19, // 20: sakuga.system.v1.EnableDeviceResponse.device:type_name -> sakuga.system.v1.Device
+	1,  // 21: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
+	4,  // 22: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
+	13, // 23: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
+	15, // 24: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
+	17, // 25: sakuga.system.v1.SystemService.ListDevices:input_type -> sakuga.system.v1.ListDevicesRequest
+	20, // 26: sakuga.system.v1.SystemService.DrainDevice:input_type -> sakuga.system.v1.DrainDeviceRequest
+	22, // 27: sakuga.system.v1.SystemService.DisableDevice:input_type -> sakuga.system.v1.DisableDeviceRequest
+	24, // 28: sakuga.system.v1.SystemService.EnableDevice:input_type -> sakuga.system.v1.EnableDeviceRequest
+	2,  // 29: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
+	5,  // 30: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
+	14, // 31: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
+	16, // 32: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
+	18, // 33: sakuga.system.v1.SystemService.ListDevices:output_type -> sakuga.system.v1.ListDevicesResponse
+	21, // 34: sakuga.system.v1.SystemService.DrainDevice:output_type -> sakuga.system.v1.DrainDeviceResponse
+	23, // 35: sakuga.system.v1.SystemService.DisableDevice:output_type -> sakuga.system.v1.DisableDeviceResponse
+	25, // 36: sakuga.system.v1.SystemService.EnableDevice:output_type -> sakuga.system.v1.EnableDeviceResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_system_v1_system_service_proto_init() }
@@ -1358,7 +1999,7 @@ func file_sakuga_system_v1_system_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_system_v1_system_service_proto_rawDesc), len(file_sakuga_system_v1_system_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,22 +23,36 @@ const (
 	SystemService_ListModels_FullMethodName    = "/sakuga.system.v1.SystemService/ListModels"
 	SystemService_WatchGpuStats_FullMethodName = "/sakuga.system.v1.SystemService/WatchGpuStats"
 	SystemService_WatchActivity_FullMethodName = "/sakuga.system.v1.SystemService/WatchActivity"
+	SystemService_ListDevices_FullMethodName   = "/sakuga.system.v1.SystemService/ListDevices"
+	SystemService_DrainDevice_FullMethodName   = "/sakuga.system.v1.SystemService/DrainDevice"
+	SystemService_DisableDevice_FullMethodName = "/sakuga.system.v1.SystemService/DisableDevice"
+	SystemService_EnableDevice_FullMethodName  = "/sakuga.system.v1.SystemService/EnableDevice"
 )
 
 // SystemServiceClient is the client API for SystemService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Describes the server, its models and its device.
+// Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+// `admin`.
 type SystemServiceClient interface {
-	// Version, device, limits and queue.
+	// Version, first device, limits and queue.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Samples of the device until the caller hangs up. A slow reader gets the newest.
+	// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
 	WatchGpuStats(ctx context.Context, in *WatchGpuStatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGpuStatsResponse], error)
-	// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+	// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
 	WatchActivity(ctx context.Context, in *WatchActivityRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchActivityResponse], error)
+	// The devices of the server, whether each takes jobs, and what it has done.
+	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
+	// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+	// the other devices; without one they keep waiting, and new ones are refused.
+	DrainDevice(ctx context.Context, in *DrainDeviceRequest, opts ...grpc.CallOption) (*DrainDeviceResponse, error)
+	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+	DisableDevice(ctx context.Context, in *DisableDeviceRequest, opts ...grpc.CallOption) (*DisableDeviceResponse, error)
+	// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+	EnableDevice(ctx context.Context, in *EnableDeviceRequest, opts ...grpc.CallOption) (*EnableDeviceResponse, error)
 }
 
 type systemServiceClient struct {
@@ -107,20 +121,70 @@ func (c *systemServiceClient) WatchActivity(ctx context.Context, in *WatchActivi
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SystemService_WatchActivityClient = grpc.ServerStreamingClient[WatchActivityResponse]
 
+func (c *systemServiceClient) ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDevicesResponse)
+	err := c.cc.Invoke(ctx, SystemService_ListDevices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *systemServiceClient) DrainDevice(ctx context.Context, in *DrainDeviceRequest, opts ...grpc.CallOption) (*DrainDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainDeviceResponse)
+	err := c.cc.Invoke(ctx, SystemService_DrainDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *systemServiceClient) DisableDevice(ctx context.Context, in *DisableDeviceRequest, opts ...grpc.CallOption) (*DisableDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableDeviceResponse)
+	err := c.cc.Invoke(ctx, SystemService_DisableDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *systemServiceClient) EnableDevice(ctx context.Context, in *EnableDeviceRequest, opts ...grpc.CallOption) (*EnableDeviceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnableDeviceResponse)
+	err := c.cc.Invoke(ctx, SystemService_EnableDevice_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // SystemServiceServer is the server API for SystemService service.
 // All implementations must embed UnimplementedSystemServiceServer
 // for forward compatibility.
 //
-// Describes the server, its models and its device.
+// Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+// `admin`.
 type SystemServiceServer interface {
-	// Version, device, limits and queue.
+	// Version, first device, limits and queue.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Samples of the device until the caller hangs up. A slow reader gets the newest.
+	// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
 	WatchGpuStats(*WatchGpuStatsRequest, grpc.ServerStreamingServer[WatchGpuStatsResponse]) error
-	// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+	// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
 	WatchActivity(*WatchActivityRequest, grpc.ServerStreamingServer[WatchActivityResponse]) error
+	// The devices of the server, whether each takes jobs, and what it has done.
+	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
+	// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+	// the other devices; without one they keep waiting, and new ones are refused.
+	DrainDevice(context.Context, *DrainDeviceRequest) (*DrainDeviceResponse, error)
+	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+	DisableDevice(context.Context, *DisableDeviceRequest) (*DisableDeviceResponse, error)
+	// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+	EnableDevice(context.Context, *EnableDeviceRequest) (*EnableDeviceResponse, error)
 	mustEmbedUnimplementedSystemServiceServer()
 }
 
@@ -142,6 +206,18 @@ func (UnimplementedSystemServiceServer) WatchGpuStats(*WatchGpuStatsRequest, grp
 }
 func (UnimplementedSystemServiceServer) WatchActivity(*WatchActivityRequest, grpc.ServerStreamingServer[WatchActivityResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchActivity not implemented")
+}
+func (UnimplementedSystemServiceServer) ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDevices not implemented")
+}
+func (UnimplementedSystemServiceServer) DrainDevice(context.Context, *DrainDeviceRequest) (*DrainDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DrainDevice not implemented")
+}
+func (UnimplementedSystemServiceServer) DisableDevice(context.Context, *DisableDeviceRequest) (*DisableDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableDevice not implemented")
+}
+func (UnimplementedSystemServiceServer) EnableDevice(context.Context, *EnableDeviceRequest) (*EnableDeviceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnableDevice not implemented")
 }
 func (UnimplementedSystemServiceServer) mustEmbedUnimplementedSystemServiceServer() {}
 func (UnimplementedSystemServiceServer) testEmbeddedByValue()                       {}
@@ -222,6 +298,78 @@ func _SystemService_WatchActivity_Handler(srv interface{}, stream grpc.ServerStr
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SystemService_WatchActivityServer = grpc.ServerStreamingServer[WatchActivityResponse]
 
+func _SystemService_ListDevices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDevicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SystemServiceServer).ListDevices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SystemService_ListDevices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SystemServiceServer).ListDevices(ctx, req.(*ListDevicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SystemService_DrainDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SystemServiceServer).DrainDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SystemService_DrainDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SystemServiceServer).DrainDevice(ctx, req.(*DrainDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SystemService_DisableDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SystemServiceServer).DisableDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SystemService_DisableDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SystemServiceServer).DisableDevice(ctx, req.(*DisableDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SystemService_EnableDevice_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnableDeviceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SystemServiceServer).EnableDevice(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SystemService_EnableDevice_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SystemServiceServer).EnableDevice(ctx, req.(*EnableDeviceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // SystemService_ServiceDesc is the grpc.ServiceDesc for SystemService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -236,6 +384,22 @@ var SystemService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListModels",
 			Handler:    _SystemService_ListModels_Handler,
+		},
+		{
+			MethodName: "ListDevices",
+			Handler:    _SystemService_ListDevices_Handler,
+		},
+		{
+			MethodName: "DrainDevice",
+			Handler:    _SystemService_DrainDevice_Handler,
+		},
+		{
+			MethodName: "DisableDevice",
+			Handler:    _SystemService_DisableDevice_Handler,
+		},
+		{
+			MethodName: "EnableDevice",
+			Handler:    _SystemService_EnableDevice_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -288,7 +288,7 @@ class Queued(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     ETA_FIELD_NUMBER: _builtins.int
     position: _builtins.int
-    """Jobs before this one, the running one included."""
+    """Jobs before this one, the running ones included; 0: a device is free for it."""
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
         """When it will probably start, from measured times. Absent until something was measured."""
@@ -317,6 +317,7 @@ class Started(_message.Message):
     SEEDS_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     MODEL_NOTICE_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     device: _builtins.str
     """The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`."""
     model_notice: _builtins.str
@@ -329,6 +330,10 @@ class Started(_message.Message):
     def seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """The seed of each picture's noise, in the order of `completed.images`."""
 
+    @_builtins.property
+    def quality(self) -> Global___QualityPromise:
+        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
+
     def __init__(
         self,
         *,
@@ -336,14 +341,78 @@ class Started(_message.Message):
         seeds: _abc.Iterable[_builtins.int] | None = ...,
         device: _builtins.str = ...,
         model_notice: _builtins.str = ...,
+        quality: Global___QualityPromise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["resolved", b"resolved"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality", "resolved", b"resolved"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "model_notice", b"model_notice", "resolved", b"resolved", "seeds", b"seeds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "model_notice", b"model_notice", "quality", b"quality", "resolved", b"resolved", "seeds", b"seeds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Started: _TypeAlias = Started  # noqa: Y015
+
+@_typing.final
+class QualityPromise(_message.Message):
+    """How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
+    holds for prompts, sizes and steps like those that were measured.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITIONS_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
+    PSNR_DB_FIELD_NUMBER: _builtins.int
+    MIN_PSNR_DB_FIELD_NUMBER: _builtins.int
+    MS_SSIM_FIELD_NUMBER: _builtins.int
+    FLIP_FIELD_NUMBER: _builtins.int
+    EXACT_BINDING_PERCENT_FIELD_NUMBER: _builtins.int
+    BINDING_PERCENT_FIELD_NUMBER: _builtins.int
+    COMPUTED_SHARE_FIELD_NUMBER: _builtins.int
+    conditions: _builtins.str
+    """How it was measured: prompts, sampling, size, device and precision."""
+    pictures: _builtins.int
+    """Pictures that were compared with their exact ones."""
+    psnr_db: _builtins.float
+    """Mean PSNR in decibels."""
+    min_psnr_db: _builtins.float
+    """The smallest PSNR of any picture in decibels."""
+    ms_ssim: _builtins.float
+    """Mean multi-scale structural similarity, 1 for equal pictures."""
+    flip: _builtins.float
+    """Mean FLIP, 0 for equal pictures."""
+    exact_binding_percent: _builtins.float
+    """Attributes that were right in the exact pictures, in percent. Absent: not measured."""
+    binding_percent: _builtins.float
+    """Attributes that were right in the pictures of the quality, in percent. Absent: not measured."""
+    computed_share: _builtins.float
+    """Share of the evaluations of the blocks in the middle that were computed, 0 to 1."""
+    def __init__(
+        self,
+        *,
+        conditions: _builtins.str = ...,
+        pictures: _builtins.int = ...,
+        psnr_db: _builtins.float = ...,
+        min_psnr_db: _builtins.float = ...,
+        ms_ssim: _builtins.float = ...,
+        flip: _builtins.float = ...,
+        exact_binding_percent: _builtins.float | None = ...,
+        binding_percent: _builtins.float | None = ...,
+        computed_share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_binding_percent", b"_binding_percent", "_exact_binding_percent", b"_exact_binding_percent", "binding_percent", b"binding_percent", "exact_binding_percent", b"exact_binding_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_binding_percent", b"_binding_percent", "_exact_binding_percent", b"_exact_binding_percent", "binding_percent", b"binding_percent", "computed_share", b"computed_share", "conditions", b"conditions", "exact_binding_percent", b"exact_binding_percent", "flip", b"flip", "min_psnr_db", b"min_psnr_db", "ms_ssim", b"ms_ssim", "pictures", b"pictures", "psnr_db", b"psnr_db"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__binding_percent: _TypeAlias = _typing.Literal["binding_percent"]  # noqa: Y015
+    _WhichOneofArgType__binding_percent: _TypeAlias = _typing.Literal["_binding_percent", b"_binding_percent"]  # noqa: Y015
+    _WhichOneofReturnType__exact_binding_percent: _TypeAlias = _typing.Literal["exact_binding_percent"]  # noqa: Y015
+    _WhichOneofArgType__exact_binding_percent: _TypeAlias = _typing.Literal["_exact_binding_percent", b"_exact_binding_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__binding_percent) -> _WhichOneofReturnType__binding_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exact_binding_percent) -> _WhichOneofReturnType__exact_binding_percent | None: ...
+
+Global___QualityPromise: _TypeAlias = QualityPromise  # noqa: Y015
 
 @_typing.final
 class StageBegun(_message.Message):
@@ -386,6 +455,7 @@ class Step(_message.Message):
     GUIDANCE_ACTIVE_FIELD_NUMBER: _builtins.int
     EVALUATIONS_FIELD_NUMBER: _builtins.int
     PASS_NUMBER_FIELD_NUMBER: _builtins.int
+    REUSED_SHARE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """From 1 to `total`."""
     total: _builtins.int
@@ -402,6 +472,10 @@ class Step(_message.Message):
     """Evaluations of the network so far; a guided one computes both halves and counts once."""
     pass_number: _builtins.int
     """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    reused_share: _builtins.float
+    """Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
+    denoiser, 0 to 1. 0: everything was computed.
+    """
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
         """Time left until the pictures, from the steps measured so far."""
@@ -418,10 +492,11 @@ class Step(_message.Message):
         guidance_active: _builtins.bool = ...,
         evaluations: _builtins.int = ...,
         pass_number: _builtins.int = ...,
+        reused_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta", "evaluations", b"evaluations", "guidance_active", b"guidance_active", "index", b"index", "pass_number", b"pass_number", "sigma", b"sigma", "step_ms", b"step_ms", "t", b"t", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta", "evaluations", b"evaluations", "guidance_active", b"guidance_active", "index", b"index", "pass_number", b"pass_number", "reused_share", b"reused_share", "sigma", b"sigma", "step_ms", b"step_ms", "t", b"t", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -656,6 +731,7 @@ class ImageInfo(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     SIZE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    REUSE_FIELD_NUMBER: _builtins.int
     sha256: _builtins.str
     """SHA-256 of the PNG file, in lower-case hexadecimal."""
     pixels_sha256: _builtins.str
@@ -670,6 +746,10 @@ class ImageInfo(_message.Message):
     def metadata(self) -> Global___ImageMetadata:
         """The metadata in the file."""
 
+    @_builtins.property
+    def reuse(self) -> Global___EvaluationReuse:
+        """What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing."""
+
     def __init__(
         self,
         *,
@@ -679,14 +759,51 @@ class ImageInfo(_message.Message):
         height: _builtins.int = ...,
         size: _builtins.int = ...,
         metadata: Global___ImageMetadata | None = ...,
+        reuse: Global___EvaluationReuse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata", "reuse", b"reuse"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "metadata", b"metadata", "pixels_sha256", b"pixels_sha256", "sha256", b"sha256", "size", b"size", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "metadata", b"metadata", "pixels_sha256", b"pixels_sha256", "reuse", b"reuse", "sha256", b"sha256", "size", b"size", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageInfo: _TypeAlias = ImageInfo  # noqa: Y015
+
+@_typing.final
+class EvaluationReuse(_message.Message):
+    """The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
+    others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_FIELD_NUMBER: _builtins.int
+    UNCONDITIONAL_FIELD_NUMBER: _builtins.int
+    evaluations: _builtins.int
+    """Evaluations of the picture."""
+    @_builtins.property
+    def conditional(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those that reused in the conditional half."""
+
+    @_builtins.property
+    def unconditional(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Those that reused in the unconditional half."""
+
+    def __init__(
+        self,
+        *,
+        evaluations: _builtins.int = ...,
+        conditional: _abc.Iterable[_builtins.int] | None = ...,
+        unconditional: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conditional", b"conditional", "evaluations", b"evaluations", "unconditional", b"unconditional"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationReuse: _TypeAlias = EvaluationReuse  # noqa: Y015
 
 @_typing.final
 class ImageMetadata(_message.Message):
@@ -703,6 +820,9 @@ class ImageMetadata(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_TEXT_FIELD_NUMBER: _builtins.int
     ADAPTERS_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    REFINER_FIELD_NUMBER: _builtins.int
+    CONTROLS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of this record: 1."""
     software: _builtins.str
@@ -717,6 +837,8 @@ class ImageMetadata(_message.Message):
     """The model's name and fingerprint, `name@fingerprint`, as ListModels gives them."""
     model_text: _builtins.str
     """The prompt as the text encoders read it."""
+    refiner: _builtins.str
+    """The refiner of the request, `name@fingerprint`. Empty: it has none."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
@@ -726,6 +848,14 @@ class ImageMetadata(_message.Message):
     @_builtins.property
     def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedAdapter]:
         """The adapters of the request, by name and content."""
+
+    @_builtins.property
+    def quality(self) -> Global___QualityPromise:
+        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
+
+    @_builtins.property
+    def controls(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedControl]:
+        """The control networks of the request, in its order."""
 
     def __init__(
         self,
@@ -739,14 +869,43 @@ class ImageMetadata(_message.Message):
         model: _builtins.str = ...,
         model_text: _builtins.str = ...,
         adapters: _abc.Iterable[Global___AppliedAdapter] | None = ...,
+        quality: Global___QualityPromise | None = ...,
+        refiner: _builtins.str = ...,
+        controls: _abc.Iterable[Global___AppliedControl] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality", "request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "request", b"request", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "controls", b"controls", "device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "quality", b"quality", "refiner", b"refiner", "request", b"request", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageMetadata: _TypeAlias = ImageMetadata  # noqa: Y015
+
+@_typing.final
+class AppliedControl(_message.Message):
+    """A control network with which a picture was drawn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """Its name at the time."""
+    fingerprint: _builtins.str
+    """SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fingerprint", b"fingerprint", "network", b"network"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedControl: _TypeAlias = AppliedControl  # noqa: Y015
 
 @_typing.final
 class AppliedAdapter(_message.Message):

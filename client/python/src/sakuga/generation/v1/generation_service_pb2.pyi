@@ -236,7 +236,7 @@ class Estimate(_message.Message):
     energy_joules: _builtins.float
     """Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet."""
     queue_position: _builtins.int
-    """Jobs that would be before it, the running one included."""
+    """Jobs that would be before it, the running ones included; 0: a device is free for it."""
     fits: _builtins.bool
     """Whether CreateJob would accept it now."""
     @_builtins.property

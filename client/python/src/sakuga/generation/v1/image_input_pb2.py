@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sakuga/generation/v1/image_input.proto\x12\x14sakuga.generation.v1\":\n\x0bImageSource\x12\x10\n\x06inline\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x61sset\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"\xc1\x01\n\tInitImage\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sakuga.generation.v1.ImageSource\x12\x15\n\x08strength\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x06resize\x18\x03 \x01(\x0e\x32 .sakuga.generation.v1.ResizeMode\x12,\n\x06\x63\x61nvas\x18\x04 \x01(\x0b\x32\x1c.sakuga.generation.v1.CanvasB\x0b\n\t_strength\">\n\x06\x43\x61nvas\x12\x11\n\x04left\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03top\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05_leftB\x06\n\x04_top\"\xaa\x01\n\x04Mask\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sakuga.generation.v1.ImageSource\x12(\n\x05\x62oxes\x18\x02 \x03(\x0b\x32\x19.sakuga.generation.v1.Box\x12\x0f\n\x07\x66\x65\x61ther\x18\x03 \x01(\r\x12\x35\n\x0bmasked_only\x18\x04 \x01(\x0b\x32 .sakuga.generation.v1.MaskedOnly\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\r\x12\x0b\n\x03top\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\".\n\nMaskedOnly\x12\x14\n\x07padding\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_padding\"\x91\x01\n\nSecondPass\x12\x13\n\x06\x66\x61\x63tor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x08upscaler\x18\x02 \x01(\x0e\x32\x1e.sakuga.generation.v1.Upscaler\x12\x15\n\x08strength\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05steps\x18\x04 \x01(\rB\t\n\x07_factorB\x0b\n\t_strength*m\n\nResizeMode\x12\x1b\n\x17RESIZE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10RESIZE_MODE_CROP\x10\x01\x12\x13\n\x0fRESIZE_MODE_PAD\x10\x02\x12\x17\n\x13RESIZE_MODE_STRETCH\x10\x03*X\n\x08Upscaler\x12\x18\n\x14UPSCALER_UNSPECIFIED\x10\x00\x12\x14\n\x10UPSCALER_LANCZOS\x10\x01\x12\x1c\n\x18UPSCALER_LATENT_BILINEAR\x10\x02\x42\xaa\x01\n\x18\x64\x65v.sakuga.generation.v1B\x0fImageInputProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sakuga/generation/v1/image_input.proto\x12\x14sakuga.generation.v1\":\n\x0bImageSource\x12\x10\n\x06inline\x18\x01 \x01(\x0cH\x00\x12\x0f\n\x05\x61sset\x18\x02 \x01(\tH\x00\x42\x08\n\x06source\"\xc1\x01\n\tInitImage\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sakuga.generation.v1.ImageSource\x12\x15\n\x08strength\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x06resize\x18\x03 \x01(\x0e\x32 .sakuga.generation.v1.ResizeMode\x12,\n\x06\x63\x61nvas\x18\x04 \x01(\x0b\x32\x1c.sakuga.generation.v1.CanvasB\x0b\n\t_strength\">\n\x06\x43\x61nvas\x12\x11\n\x04left\x18\x01 \x01(\rH\x00\x88\x01\x01\x12\x10\n\x03top\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x07\n\x05_leftB\x06\n\x04_top\"\xaa\x01\n\x04Mask\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sakuga.generation.v1.ImageSource\x12(\n\x05\x62oxes\x18\x02 \x03(\x0b\x32\x19.sakuga.generation.v1.Box\x12\x0f\n\x07\x66\x65\x61ther\x18\x03 \x01(\r\x12\x35\n\x0bmasked_only\x18\x04 \x01(\x0b\x32 .sakuga.generation.v1.MaskedOnly\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\r\x12\x0b\n\x03top\x18\x02 \x01(\r\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\".\n\nMaskedOnly\x12\x14\n\x07padding\x18\x01 \x01(\rH\x00\x88\x01\x01\x42\n\n\x08_padding\"\xdc\x02\n\x07\x43ontrol\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x30\n\x05image\x18\x02 \x01(\x0b\x32!.sakuga.generation.v1.ImageSource\x12\x38\n\x0cpreprocessor\x18\x03 \x01(\x0e\x32\".sakuga.generation.v1.Preprocessor\x12\x12\n\x05scale\x18\x04 \x01(\x02H\x00\x88\x01\x01\x12\x12\n\x05start\x18\x05 \x01(\x02H\x01\x88\x01\x01\x12\x10\n\x03\x65nd\x18\x06 \x01(\x02H\x02\x88\x01\x01\x12\x30\n\x06resize\x18\x07 \x01(\x0e\x32 .sakuga.generation.v1.ResizeMode\x12\x16\n\tcanny_low\x18\x08 \x01(\rH\x03\x88\x01\x01\x12\x17\n\ncanny_high\x18\t \x01(\rH\x04\x88\x01\x01\x42\x08\n\x06_scaleB\x08\n\x06_startB\x06\n\x04_endB\x0c\n\n_canny_lowB\r\n\x0b_canny_high\"\x91\x01\n\nSecondPass\x12\x13\n\x06\x66\x61\x63tor\x18\x01 \x01(\x02H\x00\x88\x01\x01\x12\x30\n\x08upscaler\x18\x02 \x01(\x0e\x32\x1e.sakuga.generation.v1.Upscaler\x12\x15\n\x08strength\x18\x03 \x01(\x02H\x01\x88\x01\x01\x12\r\n\x05steps\x18\x04 \x01(\rB\t\n\x07_factorB\x0b\n\t_strength*m\n\nResizeMode\x12\x1b\n\x17RESIZE_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10RESIZE_MODE_CROP\x10\x01\x12\x13\n\x0fRESIZE_MODE_PAD\x10\x02\x12\x17\n\x13RESIZE_MODE_STRETCH\x10\x03*D\n\x0cPreprocessor\x12\x1c\n\x18PREPROCESSOR_UNSPECIFIED\x10\x00\x12\x16\n\x12PREPROCESSOR_CANNY\x10\x01*X\n\x08Upscaler\x12\x18\n\x14UPSCALER_UNSPECIFIED\x10\x00\x12\x14\n\x10UPSCALER_LANCZOS\x10\x01\x12\x1c\n\x18UPSCALER_LATENT_BILINEAR\x10\x02\x42\xaa\x01\n\x18\x64\x65v.sakuga.generation.v1B\x0fImageInputProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,10 +23,12 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.image_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.sakuga.generation.v1B\017ImageInputProtoP\001Z(sakuga.dev/go/generation/v1;generationv1\242\002\003SKG\252\002\024Sakuga.Generation.V1\272\002\003SKG\312\002\024Sakuga\\Generation\\V1\352\002\026Sakuga::Generation::V1'
-  _globals['_RESIZEMODE']._serialized_start=818
-  _globals['_RESIZEMODE']._serialized_end=927
-  _globals['_UPSCALER']._serialized_start=929
-  _globals['_UPSCALER']._serialized_end=1017
+  _globals['_RESIZEMODE']._serialized_start=1169
+  _globals['_RESIZEMODE']._serialized_end=1278
+  _globals['_PREPROCESSOR']._serialized_start=1280
+  _globals['_PREPROCESSOR']._serialized_end=1348
+  _globals['_UPSCALER']._serialized_start=1350
+  _globals['_UPSCALER']._serialized_end=1438
   _globals['_IMAGESOURCE']._serialized_start=64
   _globals['_IMAGESOURCE']._serialized_end=122
   _globals['_INITIMAGE']._serialized_start=125
@@ -39,6 +41,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOX']._serialized_end=620
   _globals['_MASKEDONLY']._serialized_start=622
   _globals['_MASKEDONLY']._serialized_end=668
-  _globals['_SECONDPASS']._serialized_start=671
-  _globals['_SECONDPASS']._serialized_end=816
+  _globals['_CONTROL']._serialized_start=671
+  _globals['_CONTROL']._serialized_end=1019
+  _globals['_SECONDPASS']._serialized_start=1022
+  _globals['_SECONDPASS']._serialized_end=1167
 # @@protoc_insertion_point(module_scope)

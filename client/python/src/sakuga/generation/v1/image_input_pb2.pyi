@@ -47,6 +47,26 @@ RESIZE_MODE_STRETCH: ResizeMode.ValueType  # 3
 """It is scaled to width and height, whatever its shape."""
 Global___ResizeMode: _TypeAlias = ResizeMode  # noqa: Y015
 
+class _Preprocessor:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PreprocessorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Preprocessor.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PREPROCESSOR_UNSPECIFIED: _Preprocessor.ValueType  # 0
+    """Nothing: the image is what the network was trained with."""
+    PREPROCESSOR_CANNY: _Preprocessor.ValueType  # 1
+    """White edges on black, as OpenCV's `Canny` draws them."""
+
+class Preprocessor(_Preprocessor, metaclass=_PreprocessorEnumTypeWrapper):
+    """What is done to a control image before its network reads it."""
+
+PREPROCESSOR_UNSPECIFIED: Preprocessor.ValueType  # 0
+"""Nothing: the image is what the network was trained with."""
+PREPROCESSOR_CANNY: Preprocessor.ValueType  # 1
+"""White edges on black, as OpenCV's `Canny` draws them."""
+Global___Preprocessor: _TypeAlias = Preprocessor  # noqa: Y015
+
 class _Upscaler:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -288,6 +308,85 @@ class MaskedOnly(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__padding) -> _WhichOneofReturnType__padding | None: ...
 
 Global___MaskedOnly: _TypeAlias = MaskedOnly  # noqa: Y015
+
+@_typing.final
+class Control(_message.Message):
+    """An image that steers the pictures through a control network (Zhang et al. 2023, arXiv:2302.05543), such as lines, depth or a pose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
+    PREPROCESSOR_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    RESIZE_FIELD_NUMBER: _builtins.int
+    CANNY_LOW_FIELD_NUMBER: _builtins.int
+    CANNY_HIGH_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """The control network, as `Model.control_networks` names it. Required."""
+    preprocessor: Global___Preprocessor.ValueType
+    """What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
+    poses, are not part of the server: give their result as the image.
+    """
+    scale: _builtins.float
+    """Factor on what the network adds, 0 to 2. Absent: 1, as trained."""
+    start: _builtins.float
+    """The share of the computed steps at which it begins to act, 0 to 1. Absent: 0."""
+    end: _builtins.float
+    """The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1."""
+    resize: Global___ResizeMode.ValueType
+    """How the image gets the size of the picture. Needed if it has another size."""
+    canny_low: _builtins.int
+    """Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
+    100.
+    """
+    canny_high: _builtins.int
+    """Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200."""
+    @_builtins.property
+    def image(self) -> Global___ImageSource:
+        """The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded."""
+
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        image: Global___ImageSource | None = ...,
+        preprocessor: Global___Preprocessor.ValueType = ...,
+        scale: _builtins.float | None = ...,
+        start: _builtins.float | None = ...,
+        end: _builtins.float | None = ...,
+        resize: Global___ResizeMode.ValueType = ...,
+        canny_low: _builtins.int | None = ...,
+        canny_high: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_canny_high", b"_canny_high", "_canny_low", b"_canny_low", "_end", b"_end", "_scale", b"_scale", "_start", b"_start", "canny_high", b"canny_high", "canny_low", b"canny_low", "end", b"end", "image", b"image", "scale", b"scale", "start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_canny_high", b"_canny_high", "_canny_low", b"_canny_low", "_end", b"_end", "_scale", b"_scale", "_start", b"_start", "canny_high", b"canny_high", "canny_low", b"canny_low", "end", b"end", "image", b"image", "network", b"network", "preprocessor", b"preprocessor", "resize", b"resize", "scale", b"scale", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__canny_high: _TypeAlias = _typing.Literal["canny_high"]  # noqa: Y015
+    _WhichOneofArgType__canny_high: _TypeAlias = _typing.Literal["_canny_high", b"_canny_high"]  # noqa: Y015
+    _WhichOneofReturnType__canny_low: _TypeAlias = _typing.Literal["canny_low"]  # noqa: Y015
+    _WhichOneofArgType__canny_low: _TypeAlias = _typing.Literal["_canny_low", b"_canny_low"]  # noqa: Y015
+    _WhichOneofReturnType__end: _TypeAlias = _typing.Literal["end"]  # noqa: Y015
+    _WhichOneofArgType__end: _TypeAlias = _typing.Literal["_end", b"_end"]  # noqa: Y015
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    _WhichOneofReturnType__start: _TypeAlias = _typing.Literal["start"]  # noqa: Y015
+    _WhichOneofArgType__start: _TypeAlias = _typing.Literal["_start", b"_start"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__canny_high) -> _WhichOneofReturnType__canny_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__canny_low) -> _WhichOneofReturnType__canny_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__end) -> _WhichOneofReturnType__end | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start) -> _WhichOneofReturnType__start | None: ...
+
+Global___Control: _TypeAlias = Control  # noqa: Y015
 
 @_typing.final
 class SecondPass(_message.Message):

@@ -119,6 +119,7 @@ class Job(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     ESTIMATED_TIME_FIELD_NUMBER: _builtins.int
     ACTUAL_TIME_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Identifies the job: a UUID of version 7, so ids sort by creation time."""
     request_id: _builtins.str
@@ -134,11 +135,13 @@ class Job(_message.Message):
     next_sequence: _builtins.int
     """The number that the next event will have; of an ended job, one more than its terminal event's."""
     queue_position: _builtins.int
-    """Jobs before this one, the running one included. Absent unless the job waits."""
+    """Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits."""
     step: _builtins.int
     """Steps that are done. Absent unless the job has the device."""
     step_total: _builtins.int
     """All steps. Absent unless the job has the device."""
+    device: _builtins.str
+    """The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in."""
@@ -221,10 +224,11 @@ class Job(_message.Message):
         labels: _abc.Iterable[_builtins.str] | None = ...,
         estimated_time: _duration_pb2.Duration | None = ...,
         actual_time: _duration_pb2.Duration | None = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "actual_time", b"actual_time", "cancelled", b"cancelled", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "estimated_time", b"estimated_time", "eta", b"eta", "options", b"options", "queue_position", b"queue_position", "request", b"request", "start_time", b"start_time", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "actual_time", b"actual_time", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "estimated_time", b"estimated_time", "eta", b"eta", "images", b"images", "job_id", b"job_id", "labels", b"labels", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "actual_time", b"actual_time", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "device", b"device", "end_time", b"end_time", "error", b"error", "estimated_time", b"estimated_time", "eta", b"eta", "images", b"images", "job_id", b"job_id", "labels", b"labels", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015

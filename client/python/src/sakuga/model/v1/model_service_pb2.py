@@ -18,7 +18,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sakuga.system.v1 import system_service_pb2 as sakuga_dot_system_dot_v1_dot_system__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sakuga/model/v1/model_service.proto\x12\x0fsakuga.model.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%sakuga/system/v1/system_service.proto\"\x13\n\x11ListModelsRequest\"\x9e\x01\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\x12 \n\x13memory_budget_bytes\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12 \n\x18host_memory_budget_bytes\x18\x03 \x01(\x04\x42\x16\n\x14_memory_budget_bytes\"\xc7\x02\n\x0bModelStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nis_default\x18\x02 \x01(\x08\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.sakuga.model.v1.ModelState\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x14\n\x0cweight_bytes\x18\x05 \x01(\x04\x12\x12\n\nhost_bytes\x18\x06 \x01(\x04\x12-\n\tlast_used\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66\x61mily\x18\x08 \x01(\t\x12,\n\x0binformation\x18\t \x01(\x0b\x32\x17.sakuga.system.v1.Model\x12,\n\tstep_time\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0clearned_jobs\x18\x0b \x01(\r\" \n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x11LoadModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x13UnloadModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\"\x15\n\x13ListAdaptersRequest\"|\n\x14ListAdaptersResponse\x12\x30\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x1e.sakuga.model.v1.AdapterStatus\x12\x32\n\x08unusable\x18\x02 \x03(\x0b\x32 .sakuga.model.v1.UnusableAdapter\"\xb2\x01\n\rAdapterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x0c\n\x04rank\x18\x05 \x01(\r\x12\x12\n\nbase_model\x18\x06 \x01(\t\x12\x15\n\rtrigger_words\x18\x07 \x03(\t\x12)\n\x04\x66its\x18\x08 \x03(\x0b\x32\x1b.sakuga.model.v1.AdapterFit\"\xa9\x01\n\nAdapterFit\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tis_usable\x18\x02 \x01(\x08\x12\x0f\n\x07modules\x18\x03 \x01(\r\x12\x14\n\x0ctext_modules\x18\x04 \x01(\r\x12\x11\n\tunmatched\x18\x05 \x01(\r\x12\x10\n\x08problems\x18\x06 \x03(\t\x12\x15\n\rtext_problems\x18\x07 \x03(\t\x12\x16\n\x0enearest_layout\x18\x08 \x01(\t\"/\n\x0fUnusableAdapter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*\xa5\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x01\x12\x17\n\x13MODEL_STATE_ON_HOST\x10\x02\x12\x17\n\x13MODEL_STATE_LOADING\x10\x03\x12\x16\n\x12MODEL_STATE_LOADED\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xf0\x02\n\x0cModelService\x12U\n\nListModels\x12\".sakuga.model.v1.ListModelsRequest\x1a#.sakuga.model.v1.ListModelsResponse\x12R\n\tLoadModel\x12!.sakuga.model.v1.LoadModelRequest\x1a\".sakuga.model.v1.LoadModelResponse\x12X\n\x0bUnloadModel\x12#.sakuga.model.v1.UnloadModelRequest\x1a$.sakuga.model.v1.UnloadModelResponse\x12[\n\x0cListAdapters\x12$.sakuga.model.v1.ListAdaptersRequest\x1a%.sakuga.model.v1.ListAdaptersResponseB\x8e\x01\n\x13\x64\x65v.sakuga.model.v1B\x11ModelServiceProtoP\x01Z\x1esakuga.dev/go/model/v1;modelv1\xa2\x02\x03SKM\xaa\x02\x0fSakuga.Model.V1\xba\x02\x03SKM\xca\x02\x0fSakuga\\Model\\V1\xea\x02\x11Sakuga::Model::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sakuga/model/v1/model_service.proto\x12\x0fsakuga.model.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%sakuga/system/v1/system_service.proto\"\x13\n\x11ListModelsRequest\"\x9e\x01\n\x12ListModelsResponse\x12,\n\x06models\x18\x01 \x03(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\x12 \n\x13memory_budget_bytes\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12 \n\x18host_memory_budget_bytes\x18\x03 \x01(\x04\x42\x16\n\x14_memory_budget_bytes\"\xd8\x02\n\x0bModelStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nis_default\x18\x02 \x01(\x08\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.sakuga.model.v1.ModelState\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x14\n\x0cweight_bytes\x18\x05 \x01(\x04\x12\x12\n\nhost_bytes\x18\x06 \x01(\x04\x12-\n\tlast_used\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66\x61mily\x18\x08 \x01(\t\x12,\n\x0binformation\x18\t \x01(\x0b\x32\x17.sakuga.system.v1.Model\x12,\n\tstep_time\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0clearned_jobs\x18\x0b \x01(\r\x12\x0f\n\x07\x64\x65vices\x18\x0c \x03(\t\" \n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x11LoadModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x13UnloadModelResponse\x12+\n\x05model\x18\x01 \x01(\x0b\x32\x1c.sakuga.model.v1.ModelStatus\"\x15\n\x13ListAdaptersRequest\"|\n\x14ListAdaptersResponse\x12\x30\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x1e.sakuga.model.v1.AdapterStatus\x12\x32\n\x08unusable\x18\x02 \x03(\x0b\x32 .sakuga.model.v1.UnusableAdapter\"\xb2\x01\n\rAdapterStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x11\n\talgorithm\x18\x04 \x01(\t\x12\x0c\n\x04rank\x18\x05 \x01(\r\x12\x12\n\nbase_model\x18\x06 \x01(\t\x12\x15\n\rtrigger_words\x18\x07 \x03(\t\x12)\n\x04\x66its\x18\x08 \x03(\x0b\x32\x1b.sakuga.model.v1.AdapterFit\"\xa9\x01\n\nAdapterFit\x12\r\n\x05model\x18\x01 \x01(\t\x12\x11\n\tis_usable\x18\x02 \x01(\x08\x12\x0f\n\x07modules\x18\x03 \x01(\r\x12\x14\n\x0ctext_modules\x18\x04 \x01(\r\x12\x11\n\tunmatched\x18\x05 \x01(\r\x12\x10\n\x08problems\x18\x06 \x03(\t\x12\x15\n\rtext_problems\x18\x07 \x03(\t\x12\x16\n\x0enearest_layout\x18\x08 \x01(\t\"/\n\x0fUnusableAdapter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t*\xa5\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x01\x12\x17\n\x13MODEL_STATE_ON_HOST\x10\x02\x12\x17\n\x13MODEL_STATE_LOADING\x10\x03\x12\x16\n\x12MODEL_STATE_LOADED\x10\x04\x12\x16\n\x12MODEL_STATE_FAILED\x10\x05\x32\xf0\x02\n\x0cModelService\x12U\n\nListModels\x12\".sakuga.model.v1.ListModelsRequest\x1a#.sakuga.model.v1.ListModelsResponse\x12R\n\tLoadModel\x12!.sakuga.model.v1.LoadModelRequest\x1a\".sakuga.model.v1.LoadModelResponse\x12X\n\x0bUnloadModel\x12#.sakuga.model.v1.UnloadModelRequest\x1a$.sakuga.model.v1.UnloadModelResponse\x12[\n\x0cListAdapters\x12$.sakuga.model.v1.ListAdaptersRequest\x1a%.sakuga.model.v1.ListAdaptersResponseB\x8e\x01\n\x13\x64\x65v.sakuga.model.v1B\x11ModelServiceProtoP\x01Z\x1esakuga.dev/go/model/v1;modelv1\xa2\x02\x03SKM\xaa\x02\x0fSakuga.Model.V1\xba\x02\x03SKM\xca\x02\x0fSakuga\\Model\\V1\xea\x02\x11Sakuga::Model::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,32 +26,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.model.v1.model_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023dev.sakuga.model.v1B\021ModelServiceProtoP\001Z\036sakuga.dev/go/model/v1;modelv1\242\002\003SKM\252\002\017Sakuga.Model.V1\272\002\003SKM\312\002\017Sakuga\\Model\\V1\352\002\021Sakuga::Model::V1'
-  _globals['_MODELSTATE']._serialized_start=1428
-  _globals['_MODELSTATE']._serialized_end=1593
+  _globals['_MODELSTATE']._serialized_start=1445
+  _globals['_MODELSTATE']._serialized_end=1610
   _globals['_LISTMODELSREQUEST']._serialized_start=160
   _globals['_LISTMODELSREQUEST']._serialized_end=179
   _globals['_LISTMODELSRESPONSE']._serialized_start=182
   _globals['_LISTMODELSRESPONSE']._serialized_end=340
   _globals['_MODELSTATUS']._serialized_start=343
-  _globals['_MODELSTATUS']._serialized_end=670
-  _globals['_LOADMODELREQUEST']._serialized_start=672
-  _globals['_LOADMODELREQUEST']._serialized_end=704
-  _globals['_LOADMODELRESPONSE']._serialized_start=706
-  _globals['_LOADMODELRESPONSE']._serialized_end=770
-  _globals['_UNLOADMODELREQUEST']._serialized_start=772
-  _globals['_UNLOADMODELREQUEST']._serialized_end=806
-  _globals['_UNLOADMODELRESPONSE']._serialized_start=808
-  _globals['_UNLOADMODELRESPONSE']._serialized_end=874
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=876
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=897
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=899
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1023
-  _globals['_ADAPTERSTATUS']._serialized_start=1026
-  _globals['_ADAPTERSTATUS']._serialized_end=1204
-  _globals['_ADAPTERFIT']._serialized_start=1207
-  _globals['_ADAPTERFIT']._serialized_end=1376
-  _globals['_UNUSABLEADAPTER']._serialized_start=1378
-  _globals['_UNUSABLEADAPTER']._serialized_end=1425
-  _globals['_MODELSERVICE']._serialized_start=1596
-  _globals['_MODELSERVICE']._serialized_end=1964
+  _globals['_MODELSTATUS']._serialized_end=687
+  _globals['_LOADMODELREQUEST']._serialized_start=689
+  _globals['_LOADMODELREQUEST']._serialized_end=721
+  _globals['_LOADMODELRESPONSE']._serialized_start=723
+  _globals['_LOADMODELRESPONSE']._serialized_end=787
+  _globals['_UNLOADMODELREQUEST']._serialized_start=789
+  _globals['_UNLOADMODELREQUEST']._serialized_end=823
+  _globals['_UNLOADMODELRESPONSE']._serialized_start=825
+  _globals['_UNLOADMODELRESPONSE']._serialized_end=891
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=893
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=914
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=916
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1040
+  _globals['_ADAPTERSTATUS']._serialized_start=1043
+  _globals['_ADAPTERSTATUS']._serialized_end=1221
+  _globals['_ADAPTERFIT']._serialized_start=1224
+  _globals['_ADAPTERFIT']._serialized_end=1393
+  _globals['_UNUSABLEADAPTER']._serialized_start=1395
+  _globals['_UNUSABLEADAPTER']._serialized_end=1442
+  _globals['_MODELSERVICE']._serialized_start=1613
+  _globals['_MODELSERVICE']._serialized_end=1981
 # @@protoc_insertion_point(module_scope)

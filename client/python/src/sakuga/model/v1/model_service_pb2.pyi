@@ -85,9 +85,9 @@ class ListModelsResponse(_message.Message):
     MEMORY_BUDGET_BYTES_FIELD_NUMBER: _builtins.int
     HOST_MEMORY_BUDGET_BYTES_FIELD_NUMBER: _builtins.int
     memory_budget_bytes: _builtins.int
-    """Bytes that the weights of the models on the device may take together. Absent: no limit."""
+    """Bytes that the weights of the models on each device may take together. Absent: no limit."""
     host_memory_budget_bytes: _builtins.int
-    """Bytes that the copies of weights in host memory may take together."""
+    """Bytes that the copies of weights in host memory may take together, those of each device counted."""
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelStatus]:
         """In the order of the configuration; the first is the default."""
@@ -126,12 +126,13 @@ class ModelStatus(_message.Message):
     INFORMATION_FIELD_NUMBER: _builtins.int
     STEP_TIME_FIELD_NUMBER: _builtins.int
     LEARNED_JOBS_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What `GenerateRequest.model` names."""
     is_default: _builtins.bool
     """Whether it draws requests that name no model."""
     state: Global___ModelState.ValueType
-    """Where its weights are."""
+    """Where its weights are: on the device where a job of it can begin soonest."""
     failure: _builtins.str
     """Why it could not be loaded. Only with `MODEL_STATE_FAILED`."""
     weight_bytes: _builtins.int
@@ -154,6 +155,10 @@ class ModelStatus(_message.Message):
     def step_time(self) -> _duration_pb2.Duration:
         """Median time of its latest steps. Absent until a step was measured."""
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The names of the devices that it is loaded on, such as `cuda:0`."""
+
     def __init__(
         self,
         *,
@@ -168,10 +173,11 @@ class ModelStatus(_message.Message):
         information: _system_service_pb2.Model | None = ...,
         step_time: _duration_pb2.Duration | None = ...,
         learned_jobs: _builtins.int = ...,
+        devices: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["information", b"information", "last_used", b"last_used", "step_time", b"step_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "family", b"family", "host_bytes", b"host_bytes", "information", b"information", "is_default", b"is_default", "last_used", b"last_used", "learned_jobs", b"learned_jobs", "name", b"name", "state", b"state", "step_time", b"step_time", "weight_bytes", b"weight_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "failure", b"failure", "family", b"family", "host_bytes", b"host_bytes", "information", b"information", "is_default", b"is_default", "last_used", b"last_used", "learned_jobs", b"learned_jobs", "name", b"name", "state", b"state", "step_time", b"step_time", "weight_bytes", b"weight_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -53,7 +53,7 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoadModel(self, request, context):
-        """Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+        """Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
         used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
         again.
         """
@@ -62,7 +62,7 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UnloadModel(self, request, context):
-        """Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+        """Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
         model loads it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -17,7 +17,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x08\x41\x63tivity\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05pools\x18\x02 \x03(\x0b\x32\x1c.sakuga.system.v1.MemoryPool\x12\x32\n\tprocesses\x18\x03 \x03(\x0b\x32\x1f.sakuga.system.v1.ProcessMemory\x12\x0e\n\x06queued\x18\x04 \x01(\r\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\"B\n\nMemoryPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nused_bytes\x18\x02 \x01(\x04\x12\x12\n\nheld_bytes\x18\x03 \x01(\x04\">\n\rProcessMemory\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x11\n\tis_server\x18\x03 \x01(\x08\"\x82\x01\n\x0cLoadingPhase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"H\n\x0b\x43omputePath\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x90\x01\n\x14\x64\x65v.sakuga.system.v1B\rActivityProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x94\x02\n\x08\x41\x63tivity\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05pools\x18\x02 \x03(\x0b\x32\x1c.sakuga.system.v1.MemoryPool\x12\x32\n\tprocesses\x18\x03 \x03(\x0b\x32\x1f.sakuga.system.v1.ProcessMemory\x12\x0e\n\x06queued\x18\x04 \x01(\r\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\x12\x31\n\x07\x64\x65vices\x18\t \x03(\x0b\x32 .sakuga.system.v1.DeviceActivity\"\xe9\x01\n\x0e\x44\x65viceActivity\x12\x0c\n\x04name\x18\x01 \x01(\t\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.sakuga.system.v1.DeviceState\x12+\n\x05pools\x18\x03 \x03(\x0b\x32\x1c.sakuga.system.v1.MemoryPool\x12\x32\n\tprocesses\x18\x04 \x03(\x0b\x32\x1f.sakuga.system.v1.ProcessMemory\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\"B\n\nMemoryPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nused_bytes\x18\x02 \x01(\x04\x12\x12\n\nheld_bytes\x18\x03 \x01(\x04\">\n\rProcessMemory\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x11\n\tis_server\x18\x03 \x01(\x08\"\x82\x01\n\x0cLoadingPhase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"H\n\x0b\x43omputePath\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xac\x01\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45VICE_STATE_SERVING\x10\x01\x12\x19\n\x15\x44\x45VICE_STATE_DRAINING\x10\x02\x12\x18\n\x14\x44\x45VICE_STATE_DRAINED\x10\x03\x12\x19\n\x15\x44\x45VICE_STATE_DISABLED\x10\x04\x12\x15\n\x11\x44\x45VICE_STATE_LOST\x10\x05\x42\x90\x01\n\x14\x64\x65v.sakuga.system.v1B\rActivityProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,14 +25,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.system.v1.activity_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.system.v1B\rActivityProtoP\001Z sakuga.dev/go/system/v1;systemv1\242\002\003SKS\252\002\020Sakuga.System.V1\272\002\003SKS\312\002\020Sakuga\\System\\V1\352\002\022Sakuga::System::V1'
+  _globals['_DEVICESTATE']._serialized_start=973
+  _globals['_DEVICESTATE']._serialized_end=1145
   _globals['_ACTIVITY']._serialized_start=119
-  _globals['_ACTIVITY']._serialized_end=344
-  _globals['_MEMORYPOOL']._serialized_start=346
-  _globals['_MEMORYPOOL']._serialized_end=412
-  _globals['_PROCESSMEMORY']._serialized_start=414
-  _globals['_PROCESSMEMORY']._serialized_end=476
-  _globals['_LOADINGPHASE']._serialized_start=479
-  _globals['_LOADINGPHASE']._serialized_end=609
-  _globals['_COMPUTEPATH']._serialized_start=611
-  _globals['_COMPUTEPATH']._serialized_end=683
+  _globals['_ACTIVITY']._serialized_end=395
+  _globals['_DEVICEACTIVITY']._serialized_start=398
+  _globals['_DEVICEACTIVITY']._serialized_end=631
+  _globals['_MEMORYPOOL']._serialized_start=633
+  _globals['_MEMORYPOOL']._serialized_end=699
+  _globals['_PROCESSMEMORY']._serialized_start=701
+  _globals['_PROCESSMEMORY']._serialized_end=763
+  _globals['_LOADINGPHASE']._serialized_start=766
+  _globals['_LOADINGPHASE']._serialized_end=896
+  _globals['_COMPUTEPATH']._serialized_start=898
+  _globals['_COMPUTEPATH']._serialized_end=970
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,9 +21,47 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DeviceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeviceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeviceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEVICE_STATE_UNSPECIFIED: _DeviceState.ValueType  # 0
+    """Never sent."""
+    DEVICE_STATE_SERVING: _DeviceState.ValueType  # 1
+    """It takes jobs."""
+    DEVICE_STATE_DRAINING: _DeviceState.ValueType  # 2
+    """It was taken out of service and finishes its last job."""
+    DEVICE_STATE_DRAINED: _DeviceState.ValueType  # 3
+    """It takes no jobs; its models are in its memory."""
+    DEVICE_STATE_DISABLED: _DeviceState.ValueType  # 4
+    """It takes no jobs, and no model is in its memory."""
+    DEVICE_STATE_LOST: _DeviceState.ValueType  # 5
+    """It failed. The server tries every 10 s to open it again."""
+
+class DeviceState(_DeviceState, metaclass=_DeviceStateEnumTypeWrapper):
+    """Whether a device takes jobs."""
+
+DEVICE_STATE_UNSPECIFIED: DeviceState.ValueType  # 0
+"""Never sent."""
+DEVICE_STATE_SERVING: DeviceState.ValueType  # 1
+"""It takes jobs."""
+DEVICE_STATE_DRAINING: DeviceState.ValueType  # 2
+"""It was taken out of service and finishes its last job."""
+DEVICE_STATE_DRAINED: DeviceState.ValueType  # 3
+"""It takes no jobs; its models are in its memory."""
+DEVICE_STATE_DISABLED: DeviceState.ValueType  # 4
+"""It takes no jobs, and no model is in its memory."""
+DEVICE_STATE_LOST: DeviceState.ValueType  # 5
+"""It failed. The server tries every 10 s to open it again."""
+Global___DeviceState: _TypeAlias = DeviceState  # noqa: Y015
+
 @_typing.final
 class Activity(_message.Message):
-    """What the server is doing, and who holds the device's memory, at one moment."""
+    """What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
+    `devices`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,6 +73,7 @@ class Activity(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     STEP_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    DEVICES_FIELD_NUMBER: _builtins.int
     queued: _builtins.int
     """Jobs that wait."""
     job_id: _builtins.str
@@ -58,6 +98,10 @@ class Activity(_message.Message):
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProcessMemory]:
         """The device's memory by process. Empty if the driver does not report it."""
 
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceActivity]:
+        """The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job."""
+
     def __init__(
         self,
         *,
@@ -69,14 +113,69 @@ class Activity(_message.Message):
         stage: _builtins.str = ...,
         step: _builtins.int = ...,
         steps: _builtins.int = ...,
+        devices: _abc.Iterable[Global___DeviceActivity] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "pools", b"pools", "processes", b"processes", "queued", b"queued", "stage", b"stage", "step", b"step", "steps", b"steps", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices", "job_id", b"job_id", "pools", b"pools", "processes", b"processes", "queued", b"queued", "stage", b"stage", "step", b"step", "steps", b"steps", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Activity: _TypeAlias = Activity  # noqa: Y015
+
+@_typing.final
+class DeviceActivity(_message.Message):
+    """What one device is doing at one moment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    POOLS_FIELD_NUMBER: _builtins.int
+    PROCESSES_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The device, such as `cuda:0`."""
+    state: Global___DeviceState.ValueType
+    """Whether it takes jobs."""
+    job_id: _builtins.str
+    """The job that has it. Empty: none, or one of another owner."""
+    stage: _builtins.str
+    """The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none."""
+    step: _builtins.int
+    """Steps of it that are done."""
+    steps: _builtins.int
+    """Steps that it has."""
+    @_builtins.property
+    def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPool]:
+        """Its memory as the engine manages it. Empty: the engine does not know."""
+
+    @_builtins.property
+    def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProcessMemory]:
+        """Its memory by process. Empty if the driver does not report it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___DeviceState.ValueType = ...,
+        pools: _abc.Iterable[Global___MemoryPool] | None = ...,
+        processes: _abc.Iterable[Global___ProcessMemory] | None = ...,
+        job_id: _builtins.str = ...,
+        stage: _builtins.str = ...,
+        step: _builtins.int = ...,
+        steps: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id", "name", b"name", "pools", b"pools", "processes", b"processes", "stage", b"stage", "state", b"state", "step", b"step", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeviceActivity: _TypeAlias = DeviceActivity  # noqa: Y015
 
 @_typing.final
 class MemoryPool(_message.Message):

@@ -67,6 +67,7 @@ class GpuStats(_message.Message):
     ENERGY_JOULES_FIELD_NUMBER: _builtins.int
     PCIE_RECEIVE_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     PCIE_SEND_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
     source: Global___StatsSource.ValueType
     """Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's."""
     device_index: _builtins.int
@@ -97,6 +98,8 @@ class GpuStats(_message.Message):
     """Current rate that the device receives over PCIe, in bytes a second."""
     pcie_send_bytes_per_second: _builtins.int
     """Current rate that the device sends over PCIe, in bytes a second."""
+    device: _builtins.str
+    """The server's name of the device, such as `cuda:0`. Empty: the server does not use it, or is too old to say."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was taken."""
@@ -125,10 +128,11 @@ class GpuStats(_message.Message):
         energy_joules: _builtins.float | None = ...,
         pcie_receive_bytes_per_second: _builtins.int | None = ...,
         pcie_send_bytes_per_second: _builtins.int | None = ...,
+        device: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second", "_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "energy_joules", b"energy_joules", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "pcie_receive_bytes_per_second", b"pcie_receive_bytes_per_second", "pcie_send_bytes_per_second", b"pcie_send_bytes_per_second", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "temperature_celsius", b"temperature_celsius", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second", "_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "device_index", b"device_index", "energy_joules", b"energy_joules", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "name", b"name", "pcie_receive_bytes_per_second", b"pcie_receive_bytes_per_second", "pcie_send_bytes_per_second", b"pcie_send_bytes_per_second", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "source", b"source", "temperature_celsius", b"temperature_celsius", "throttle_reasons", b"throttle_reasons", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second", "_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "device", b"device", "device_index", b"device_index", "energy_joules", b"energy_joules", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "name", b"name", "pcie_receive_bytes_per_second", b"pcie_receive_bytes_per_second", "pcie_send_bytes_per_second", b"pcie_send_bytes_per_second", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "source", b"source", "temperature_celsius", b"temperature_celsius", "throttle_reasons", b"throttle_reasons", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__energy_joules: _TypeAlias = _typing.Literal["energy_joules"]  # noqa: Y015
     _WhichOneofArgType__energy_joules: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules"]  # noqa: Y015

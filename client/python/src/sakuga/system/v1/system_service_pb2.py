@@ -19,7 +19,7 @@ from sakuga.system.v1 import activity_pb2 as sakuga_dot_system_dot_v1_dot_activi
 from sakuga.system.v1 import gpu_stats_pb2 as sakuga_dot_system_dot_v1_dot_gpu__stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xd5\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07loading\x18\t \x03(\x0b\x32\x1e.sakuga.system.v1.LoadingPhase\x12\x34\n\rcompute_paths\x18\n \x03(\x0b\x32\x1d.sakuga.system.v1.ComputePath\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xf6\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x12\x34\n\rtext_encoders\x18\t \x03(\x0b\x32\x1d.sakuga.system.v1.TextEncoder\x12\x0e\n\x06stages\x18\n \x03(\t\x12\x0f\n\x07solvers\x18\x0b \x03(\t\x12\x11\n\thas_shift\x18\x0c \x01(\x08\x12\x15\n\rsize_multiple\x18\r \x01(\r\x12\x10\n\x08max_edge\x18\x0e \x01(\r\x12\x12\n\nmax_pixels\x18\x0f \x01(\x04\x12\x31\n\x0bprompt_text\x18\x10 \x01(\x0e\x32\x1c.sakuga.system.v1.PromptText\x12\x16\n\x0e\x65ncodes_images\x18\x11 \x01(\x08\x12\x11\n\tschedules\x18\x12 \x03(\t\x12\x35\n\nvocabulary\x18\x13 \x01(\x0b\x32!.sakuga.system.v1.ModelVocabulary\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x88\x01\n\x0fModelVocabulary\x12/\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x1d.sakuga.system.v1.ElementTags\x12,\n\x05sizes\x18\x02 \x03(\x0b\x32\x1d.sakuga.system.v1.TrainedSize\x12\x16\n\x0emax_characters\x18\x03 \x01(\r\",\n\x0b\x45lementTags\x12\x0f\n\x07\x65lement\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\",\n\x0bTrainedSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"/\n\x0bTextEncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\"\xcc\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\x12\x15\n\rguidance_from\x18\x07 \x01(\x02\x12\x10\n\x08schedule\x18\x08 \x01(\t\x12\x18\n\x10guidance_rescale\x18\t \x01(\x02\"@\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x61ll_devices\x18\x02 \x01(\x08\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"+\n\x14WatchActivityRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"E\n\x15WatchActivityResponse\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.Activity*W\n\nPromptText\x12\x1b\n\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n\x10PROMPT_TEXT_TAGS\x10\x02\x32\x92\x03\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12\x62\n\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a\'.sakuga.system.v1.WatchActivityResponse0\x01\x42\x95\x01\n\x14\x64\x65v.sakuga.system.v1B\x12SystemServiceProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xd5\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07loading\x18\t \x03(\x0b\x32\x1e.sakuga.system.v1.LoadingPhase\x12\x34\n\rcompute_paths\x18\n \x03(\x0b\x32\x1d.sakuga.system.v1.ComputePath\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xfb\x05\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x12\x34\n\rtext_encoders\x18\t \x03(\x0b\x32\x1d.sakuga.system.v1.TextEncoder\x12\x0e\n\x06stages\x18\n \x03(\t\x12\x0f\n\x07solvers\x18\x0b \x03(\t\x12\x11\n\thas_shift\x18\x0c \x01(\x08\x12\x15\n\rsize_multiple\x18\r \x01(\r\x12\x10\n\x08max_edge\x18\x0e \x01(\r\x12\x12\n\nmax_pixels\x18\x0f \x01(\x04\x12\x31\n\x0bprompt_text\x18\x10 \x01(\x0e\x32\x1c.sakuga.system.v1.PromptText\x12\x16\n\x0e\x65ncodes_images\x18\x11 \x01(\x08\x12\x11\n\tschedules\x18\x12 \x03(\t\x12\x35\n\nvocabulary\x18\x13 \x01(\x0b\x32!.sakuga.system.v1.ModelVocabulary\x12\x0f\n\x07refiner\x18\x14 \x01(\t\x12\x19\n\x11step_cache_blocks\x18\x15 \x01(\r\x12\x1b\n\x13has_quality_profile\x18\x16 \x01(\x08\x12:\n\x10\x63ontrol_networks\x18\x17 \x03(\x0b\x32 .sakuga.system.v1.ControlNetwork\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"Z\n\x0e\x43ontrolNetwork\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x65vice_bytes\x18\x03 \x01(\x04\x12\x0f\n\x07problem\x18\x04 \x01(\t\"\x88\x01\n\x0fModelVocabulary\x12/\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x1d.sakuga.system.v1.ElementTags\x12,\n\x05sizes\x18\x02 \x03(\x0b\x32\x1d.sakuga.system.v1.TrainedSize\x12\x16\n\x0emax_characters\x18\x03 \x01(\r\",\n\x0b\x45lementTags\x12\x0f\n\x07\x65lement\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\",\n\x0bTrainedSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"/\n\x0bTextEncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\"\xcc\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\x12\x15\n\rguidance_from\x18\x07 \x01(\x02\x12\x10\n\x08schedule\x18\x08 \x01(\t\x12\x18\n\x10guidance_rescale\x18\t \x01(\x02\"@\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x61ll_devices\x18\x02 \x01(\x08\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"+\n\x14WatchActivityRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"E\n\x15WatchActivityResponse\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.Activity\"\x14\n\x12ListDevicesRequest\"@\n\x13ListDevicesResponse\x12)\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x18.sakuga.system.v1.Device\"\xa6\x01\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tfull_name\x18\x02 \x01(\t\x12,\n\x05state\x18\x03 \x01(\x0e\x32\x1d.sakuga.system.v1.DeviceState\x12\x0f\n\x07\x66\x61ilure\x18\x04 \x01(\t\x12\x0e\n\x06models\x18\x05 \x03(\t\x12\x0e\n\x06job_id\x18\x06 \x01(\t\x12\x0c\n\x04jobs\x18\x07 \x01(\x04\x12\x0e\n\x06losses\x18\x08 \x01(\x04\"\"\n\x12\x44rainDeviceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"?\n\x13\x44rainDeviceResponse\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.sakuga.system.v1.Device\"$\n\x14\x44isableDeviceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"A\n\x15\x44isableDeviceResponse\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.sakuga.system.v1.Device\"#\n\x13\x45nableDeviceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"@\n\x14\x45nableDeviceResponse\x12(\n\x06\x64\x65vice\x18\x01 \x01(\x0b\x32\x18.sakuga.system.v1.Device*W\n\nPromptText\x12\x1b\n\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n\x10PROMPT_TEXT_TAGS\x10\x02\x32\x8b\x06\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12\x62\n\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a\'.sakuga.system.v1.WatchActivityResponse0\x01\x12Z\n\x0bListDevices\x12$.sakuga.system.v1.ListDevicesRequest\x1a%.sakuga.system.v1.ListDevicesResponse\x12Z\n\x0b\x44rainDevice\x12$.sakuga.system.v1.DrainDeviceRequest\x1a%.sakuga.system.v1.DrainDeviceResponse\x12`\n\rDisableDevice\x12&.sakuga.system.v1.DisableDeviceRequest\x1a\'.sakuga.system.v1.DisableDeviceResponse\x12]\n\x0c\x45nableDevice\x12%.sakuga.system.v1.EnableDeviceRequest\x1a&.sakuga.system.v1.EnableDeviceResponseB\x95\x01\n\x14\x64\x65v.sakuga.system.v1B\x12SystemServiceProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,8 +29,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.system.v1B\022SystemServiceProtoP\001Z sakuga.dev/go/system/v1;systemv1\242\002\003SKS\252\002\020Sakuga.System.V1\272\002\003SKS\312\002\020Sakuga\\System\\V1\352\002\022Sakuga::System::V1'
   _globals['_MODEL_PARAMETERSENTRY']._loaded_options = None
   _globals['_MODEL_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_PROMPTTEXT']._serialized_start=2152
-  _globals['_PROMPTTEXT']._serialized_end=2239
+  _globals['_PROMPTTEXT']._serialized_start=2943
+  _globals['_PROMPTTEXT']._serialized_end=3030
   _globals['_GETSERVERINFOREQUEST']._serialized_start=191
   _globals['_GETSERVERINFOREQUEST']._serialized_end=213
   _globals['_GETSERVERINFORESPONSE']._serialized_start=216
@@ -42,27 +42,47 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSRESPONSE']._serialized_start=719
   _globals['_LISTMODELSRESPONSE']._serialized_end=780
   _globals['_MODEL']._serialized_start=783
-  _globals['_MODEL']._serialized_end=1413
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=1364
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=1413
-  _globals['_MODELVOCABULARY']._serialized_start=1416
-  _globals['_MODELVOCABULARY']._serialized_end=1552
-  _globals['_ELEMENTTAGS']._serialized_start=1554
-  _globals['_ELEMENTTAGS']._serialized_end=1598
-  _globals['_TRAINEDSIZE']._serialized_start=1600
-  _globals['_TRAINEDSIZE']._serialized_end=1644
-  _globals['_TEXTENCODER']._serialized_start=1646
-  _globals['_TEXTENCODER']._serialized_end=1693
-  _globals['_SAMPLINGDEFAULTS']._serialized_start=1696
-  _globals['_SAMPLINGDEFAULTS']._serialized_end=1900
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=1902
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=1966
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=1968
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=2034
-  _globals['_WATCHACTIVITYREQUEST']._serialized_start=2036
-  _globals['_WATCHACTIVITYREQUEST']._serialized_end=2079
-  _globals['_WATCHACTIVITYRESPONSE']._serialized_start=2081
-  _globals['_WATCHACTIVITYRESPONSE']._serialized_end=2150
-  _globals['_SYSTEMSERVICE']._serialized_start=2242
-  _globals['_SYSTEMSERVICE']._serialized_end=2644
+  _globals['_MODEL']._serialized_end=1546
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=1497
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=1546
+  _globals['_CONTROLNETWORK']._serialized_start=1548
+  _globals['_CONTROLNETWORK']._serialized_end=1638
+  _globals['_MODELVOCABULARY']._serialized_start=1641
+  _globals['_MODELVOCABULARY']._serialized_end=1777
+  _globals['_ELEMENTTAGS']._serialized_start=1779
+  _globals['_ELEMENTTAGS']._serialized_end=1823
+  _globals['_TRAINEDSIZE']._serialized_start=1825
+  _globals['_TRAINEDSIZE']._serialized_end=1869
+  _globals['_TEXTENCODER']._serialized_start=1871
+  _globals['_TEXTENCODER']._serialized_end=1918
+  _globals['_SAMPLINGDEFAULTS']._serialized_start=1921
+  _globals['_SAMPLINGDEFAULTS']._serialized_end=2125
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=2127
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=2191
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=2193
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=2259
+  _globals['_WATCHACTIVITYREQUEST']._serialized_start=2261
+  _globals['_WATCHACTIVITYREQUEST']._serialized_end=2304
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_start=2306
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_end=2375
+  _globals['_LISTDEVICESREQUEST']._serialized_start=2377
+  _globals['_LISTDEVICESREQUEST']._serialized_end=2397
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=2399
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=2463
+  _globals['_DEVICE']._serialized_start=2466
+  _globals['_DEVICE']._serialized_end=2632
+  _globals['_DRAINDEVICEREQUEST']._serialized_start=2634
+  _globals['_DRAINDEVICEREQUEST']._serialized_end=2668
+  _globals['_DRAINDEVICERESPONSE']._serialized_start=2670
+  _globals['_DRAINDEVICERESPONSE']._serialized_end=2733
+  _globals['_DISABLEDEVICEREQUEST']._serialized_start=2735
+  _globals['_DISABLEDEVICEREQUEST']._serialized_end=2771
+  _globals['_DISABLEDEVICERESPONSE']._serialized_start=2773
+  _globals['_DISABLEDEVICERESPONSE']._serialized_end=2838
+  _globals['_ENABLEDEVICEREQUEST']._serialized_start=2840
+  _globals['_ENABLEDEVICEREQUEST']._serialized_end=2875
+  _globals['_ENABLEDEVICERESPONSE']._serialized_start=2877
+  _globals['_ENABLEDEVICERESPONSE']._serialized_end=2941
+  _globals['_SYSTEMSERVICE']._serialized_start=3033
+  _globals['_SYSTEMSERVICE']._serialized_end=3812
 # @@protoc_insertion_point(module_scope)

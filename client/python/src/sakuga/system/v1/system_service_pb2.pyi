@@ -83,7 +83,7 @@ class GetServerInfoResponse(_message.Message):
     version: _builtins.str
     """Version of the program."""
     device: _builtins.str
-    """The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`."""
+    """The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all."""
     precision: _builtins.str
     """How tensors are computed: `bf16`, `f32` or `fp8`."""
     engine: _builtins.str
@@ -262,6 +262,10 @@ class Model(_message.Message):
     ENCODES_IMAGES_FIELD_NUMBER: _builtins.int
     SCHEDULES_FIELD_NUMBER: _builtins.int
     VOCABULARY_FIELD_NUMBER: _builtins.int
+    REFINER_FIELD_NUMBER: _builtins.int
+    STEP_CACHE_BLOCKS_FIELD_NUMBER: _builtins.int
+    HAS_QUALITY_PROFILE_FIELD_NUMBER: _builtins.int
+    CONTROL_NETWORKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What GenerateRequest.model names."""
     default_size: _builtins.int
@@ -288,6 +292,16 @@ class Model(_message.Message):
     """How its encoders read a prompt."""
     encodes_images: _builtins.bool
     """Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder."""
+    refiner: _builtins.str
+    """Its refiner, `name@fingerprint`, which requests may use. Empty: it has none."""
+    step_cache_blocks: _builtins.int
+    """Blocks of its denoiser that a step cache (`sakuga.generation.v1.StepCache`) splits. 0: it has no step cache, and every request
+    is exact.
+    """
+    has_quality_profile: _builtins.bool
+    """Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+    nothing.
+    """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model."""
@@ -318,6 +332,10 @@ class Model(_message.Message):
     def vocabulary(self) -> Global___ModelVocabulary:
         """What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none."""
 
+    @_builtins.property
+    def control_networks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControlNetwork]:
+        """What was found in the folder of control networks, by name."""
+
     def __init__(
         self,
         *,
@@ -340,14 +358,52 @@ class Model(_message.Message):
         encodes_images: _builtins.bool = ...,
         schedules: _abc.Iterable[_builtins.str] | None = ...,
         vocabulary: Global___ModelVocabulary | None = ...,
+        refiner: _builtins.str = ...,
+        step_cache_blocks: _builtins.int = ...,
+        has_quality_profile: _builtins.bool = ...,
+        control_networks: _abc.Iterable[Global___ControlNetwork] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "vocabulary", b"vocabulary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "encodes_images", b"encodes_images", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "schedules", b"schedules", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders", "vocabulary", b"vocabulary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["control_networks", b"control_networks", "default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "encodes_images", b"encodes_images", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_quality_profile", b"has_quality_profile", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "refiner", b"refiner", "schedules", b"schedules", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "step_cache_blocks", b"step_cache_blocks", "text_encoders", b"text_encoders", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class ControlNetwork(_message.Message):
+    """A control network of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
+    DEVICE_BYTES_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What `Control.network` names: the name of its file without the extension, or of its folder."""
+    fingerprint: _builtins.str
+    """SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used."""
+    device_bytes: _builtins.int
+    """Bytes of device memory that it takes while a request has it."""
+    problem: _builtins.str
+    """Why the model cannot use it. Empty: it can."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        fingerprint: _builtins.str = ...,
+        device_bytes: _builtins.int = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_bytes", b"device_bytes", "fingerprint", b"fingerprint", "name", b"name", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ControlNetwork: _TypeAlias = ControlNetwork  # noqa: Y015
 
 @_typing.final
 class ModelVocabulary(_message.Message):
@@ -528,7 +584,7 @@ class WatchGpuStatsRequest(_message.Message):
     interval_ms: _builtins.int
     """Least time between two samples, in milliseconds, at least 100. 0: 500."""
     all_devices: _builtins.bool
-    """Also the other devices of the machine, each with its own message."""
+    """Also the server's other devices and then those of the machine that it does not use, each with its own message."""
     def __init__(
         self,
         *,
@@ -612,3 +668,234 @@ class WatchActivityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchActivityResponse: _TypeAlias = WatchActivityResponse  # noqa: Y015
+
+@_typing.final
+class ListDevicesRequest(_message.Message):
+    """Asks for the devices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDevicesRequest: _TypeAlias = ListDevicesRequest  # noqa: Y015
+
+@_typing.final
+class ListDevicesResponse(_message.Message):
+    """The devices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Device]:
+        """In the order of the configuration."""
+
+    def __init__(
+        self,
+        *,
+        devices: _abc.Iterable[Global___Device] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["devices", b"devices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDevicesResponse: _TypeAlias = ListDevicesResponse  # noqa: Y015
+
+@_typing.final
+class Device(_message.Message):
+    """A device of the server. One engine draws on it, one job at a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FULL_NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    JOBS_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Names it in calls, such as `cuda:0`."""
+    full_name: _builtins.str
+    """The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`."""
+    state: _activity_pb2.DeviceState.ValueType
+    """Whether it takes jobs."""
+    failure: _builtins.str
+    """Why it is lost. Only with `DEVICE_STATE_LOST`."""
+    job_id: _builtins.str
+    """The job that has it. Empty: none, or one of another owner."""
+    jobs: _builtins.int
+    """Jobs that it has taken since the start of the server."""
+    losses: _builtins.int
+    """How often it was lost, by an error of the device or because its engine hung, since the start of the server."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models that are loaded on it, the one that was used last at the end."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        full_name: _builtins.str = ...,
+        state: _activity_pb2.DeviceState.ValueType = ...,
+        failure: _builtins.str = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        job_id: _builtins.str = ...,
+        jobs: _builtins.int = ...,
+        losses: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "full_name", b"full_name", "job_id", b"job_id", "jobs", b"jobs", "losses", b"losses", "models", b"models", "name", b"name", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Device: _TypeAlias = Device  # noqa: Y015
+
+@_typing.final
+class DrainDeviceRequest(_message.Message):
+    """Drains a device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The device's name. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainDeviceRequest: _TypeAlias = DrainDeviceRequest  # noqa: Y015
+
+@_typing.final
+class DrainDeviceResponse(_message.Message):
+    """The device is drained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def device(self) -> Global___Device:
+        """The device as it is now."""
+
+    def __init__(
+        self,
+        *,
+        device: Global___Device | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainDeviceResponse: _TypeAlias = DrainDeviceResponse  # noqa: Y015
+
+@_typing.final
+class DisableDeviceRequest(_message.Message):
+    """Drains a device and frees its memory."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The device's name. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableDeviceRequest: _TypeAlias = DisableDeviceRequest  # noqa: Y015
+
+@_typing.final
+class DisableDeviceResponse(_message.Message):
+    """The device is disabled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def device(self) -> Global___Device:
+        """The device as it is now."""
+
+    def __init__(
+        self,
+        *,
+        device: Global___Device | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisableDeviceResponse: _TypeAlias = DisableDeviceResponse  # noqa: Y015
+
+@_typing.final
+class EnableDeviceRequest(_message.Message):
+    """Puts a device into service."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The device's name. Required."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableDeviceRequest: _TypeAlias = EnableDeviceRequest  # noqa: Y015
+
+@_typing.final
+class EnableDeviceResponse(_message.Message):
+    """The device takes jobs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEVICE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def device(self) -> Global___Device:
+        """The device as it is now."""
+
+    def __init__(
+        self,
+        *,
+        device: Global___Device | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnableDeviceResponse: _TypeAlias = EnableDeviceResponse  # noqa: Y015

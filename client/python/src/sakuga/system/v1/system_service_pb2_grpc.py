@@ -10,7 +10,8 @@ GRPC_VERSION = grpc.__version__
 
 
 class SystemServiceStub:
-    """Describes the server, its models and its device.
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
     """
 
     def __init__(self, channel):
@@ -39,14 +40,35 @@ class SystemServiceStub:
                 request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.SerializeToString,
                 response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.FromString,
                 _registered_method=True)
+        self.ListDevices = channel.unary_unary(
+                '/sakuga.system.v1.SystemService/ListDevices',
+                request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesRequest.SerializeToString,
+                response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesResponse.FromString,
+                _registered_method=True)
+        self.DrainDevice = channel.unary_unary(
+                '/sakuga.system.v1.SystemService/DrainDevice',
+                request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceRequest.SerializeToString,
+                response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceResponse.FromString,
+                _registered_method=True)
+        self.DisableDevice = channel.unary_unary(
+                '/sakuga.system.v1.SystemService/DisableDevice',
+                request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceRequest.SerializeToString,
+                response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceResponse.FromString,
+                _registered_method=True)
+        self.EnableDevice = channel.unary_unary(
+                '/sakuga.system.v1.SystemService/EnableDevice',
+                request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceRequest.SerializeToString,
+                response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceResponse.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
-    """Describes the server, its models and its device.
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
     """
 
     def GetServerInfo(self, request, context):
-        """Version, device, limits and queue.
+        """Version, first device, limits and queue.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,14 +82,43 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchGpuStats(self, request, context):
-        """Samples of the device until the caller hangs up. A slow reader gets the newest.
+        """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchActivity(self, request, context):
-        """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDevices(self, request, context):
+        """The devices of the server, whether each takes jobs, and what it has done.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrainDevice(self, request, context):
+        """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+        the other devices; without one they keep waiting, and new ones are refused.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableDevice(self, request, context):
+        """Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableDevice(self, request, context):
+        """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,6 +147,26 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.FromString,
                     response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.SerializeToString,
             ),
+            'ListDevices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDevices,
+                    request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesRequest.FromString,
+                    response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'DrainDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainDevice,
+                    request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceRequest.FromString,
+                    response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceResponse.SerializeToString,
+            ),
+            'DisableDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableDevice,
+                    request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceRequest.FromString,
+                    response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceResponse.SerializeToString,
+            ),
+            'EnableDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableDevice,
+                    request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceRequest.FromString,
+                    response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sakuga.system.v1.SystemService', rpc_method_handlers)
@@ -105,7 +176,8 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Describes the server, its models and its device.
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
     """
 
     @staticmethod
@@ -206,6 +278,114 @@ class SystemService:
             '/sakuga.system.v1.SystemService/WatchActivity',
             sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.SerializeToString,
             sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDevices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.system.v1.SystemService/ListDevices',
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesRequest.SerializeToString,
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.system.v1.SystemService/DrainDevice',
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceRequest.SerializeToString,
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.DrainDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.system.v1.SystemService/DisableDevice',
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceRequest.SerializeToString,
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.DisableDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.system.v1.SystemService/EnableDevice',
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceRequest.SerializeToString,
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.EnableDeviceResponse.FromString,
             options,
             channel_credentials,
             insecure,

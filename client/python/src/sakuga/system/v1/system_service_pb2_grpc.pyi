@@ -27,37 +27,63 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SystemServiceStub:
-    """Describes the server, its models and its device."""
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SystemServiceAsyncStub: ...
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]
-    """Version, device, limits and queue."""
+    """Version, first device, limits and queue."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]
     """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]
-    """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+    """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
     WatchActivity: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]
-    """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
+    """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+    ListDevices: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListDevicesRequest, _system_service_pb2.ListDevicesResponse]
+    """The devices of the server, whether each takes jobs, and what it has done."""
+    DrainDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]
+    """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+    the other devices; without one they keep waiting, and new ones are refused.
+    """
+    DisableDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]
+    """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
+    EnableDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.EnableDeviceRequest, _system_service_pb2.EnableDeviceResponse]
+    """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
-    """Describes the server, its models and its device."""
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
-    """Version, device, limits and queue."""
+    """Version, first device, limits and queue."""
     ListModels: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]  # type: ignore[assignment]
-    """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+    """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
     WatchActivity: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]  # type: ignore[assignment]
-    """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
+    """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+    ListDevices: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListDevicesRequest, _system_service_pb2.ListDevicesResponse]  # type: ignore[assignment]
+    """The devices of the server, whether each takes jobs, and what it has done."""
+    DrainDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]  # type: ignore[assignment]
+    """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+    the other devices; without one they keep waiting, and new ones are refused.
+    """
+    DisableDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]  # type: ignore[assignment]
+    """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
+    EnableDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.EnableDeviceRequest, _system_service_pb2.EnableDeviceResponse]  # type: ignore[assignment]
+    """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Describes the server, its models and its device."""
+    """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+    `admin`.
+    """
 
     @_abc_1.abstractmethod
     def GetServerInfo(
@@ -65,7 +91,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.GetServerInfoResponse, _abc.Awaitable[_system_service_pb2.GetServerInfoResponse]]:
-        """Version, device, limits and queue."""
+        """Version, first device, limits and queue."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -81,7 +107,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.WatchGpuStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchGpuStatsResponse], _abc.AsyncIterator[_system_service_pb2.WatchGpuStatsResponse]]:
-        """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+        """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
 
     @_abc_1.abstractmethod
     def WatchActivity(
@@ -89,6 +115,40 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.WatchActivityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchActivityResponse], _abc.AsyncIterator[_system_service_pb2.WatchActivityResponse]]:
-        """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
+        """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+
+    @_abc_1.abstractmethod
+    def ListDevices(
+        self,
+        request: _system_service_pb2.ListDevicesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.ListDevicesResponse, _abc.Awaitable[_system_service_pb2.ListDevicesResponse]]:
+        """The devices of the server, whether each takes jobs, and what it has done."""
+
+    @_abc_1.abstractmethod
+    def DrainDevice(
+        self,
+        request: _system_service_pb2.DrainDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.DrainDeviceResponse, _abc.Awaitable[_system_service_pb2.DrainDeviceResponse]]:
+        """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+        the other devices; without one they keep waiting, and new ones are refused.
+        """
+
+    @_abc_1.abstractmethod
+    def DisableDevice(
+        self,
+        request: _system_service_pb2.DisableDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.DisableDeviceResponse, _abc.Awaitable[_system_service_pb2.DisableDeviceResponse]]:
+        """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
+
+    @_abc_1.abstractmethod
+    def EnableDevice(
+        self,
+        request: _system_service_pb2.EnableDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_system_service_pb2.EnableDeviceResponse, _abc.Awaitable[_system_service_pb2.EnableDeviceResponse]]:
+        """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/event.proto.
  */
 export const file_sakuga_generation_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiBzYWt1Z2EvZ2VuZXJhdGlvbi92MS9ldmVudC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEi7QUKDUdlbmVyYXRlRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGam9iX2lkGAMgASgJEjIKCGFjY2VwdGVkGAQgASgLMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuQWNjZXB0ZWRIABIuCgZxdWV1ZWQYBSABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWV1ZWRIABIwCgdzdGFydGVkGAYgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhcnRlZEgAEjEKBXN0YWdlGAcgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhZ2VCZWd1bkgAEioKBHN0ZXAYCCABKAsyGi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGVwSAASMAoHcHJldmlldxgJIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdIABIvCglncHVfc3RhdHMYCiABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzSAASNwoLaW1hZ2VfY2h1bmsYCyABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUNodW5rSAASNAoJY29tcGxldGVkGAwgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29tcGxldGVkSAASJAoGZmFpbGVkGA0gASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABI0CgljYW5jZWxsZWQYDiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxsZWRIABIyCghyZXF1ZXVlZBgPIAEoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLlJlcXVldWVkSAASMAoHcHJvZmlsZRgQIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVIAEIHCgVldmVudCIbCghSZXF1ZXVlZBIPCgdhdHRlbXB0GAEgASgNIlEKCEFjY2VwdGVkEhIKCnJlcXVlc3RfaWQYASABKAkSMQoLZGlhZ25vc3RpY3MYAiADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLkRpYWdub3N0aWMiQgoGUXVldWVkEhAKCHBvc2l0aW9uGAEgASgNEiYKA2V0YRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJ3CgdTdGFydGVkEjcKCHJlc29sdmVkGAEgASgLMiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0Eg0KBXNlZWRzGAIgAygEEg4KBmRldmljZRgDIAEoCRIUCgxtb2RlbF9ub3RpY2UYBCABKAkiTQoKU3RhZ2VCZWd1bhIqCgVzdGFnZRgBIAEoDjIbLnNha3VnYS5nZW5lcmF0aW9uLnYxLlN0YWdlEhMKC3Bhc3NfbnVtYmVyGAIgASgNIroBCgRTdGVwEg0KBWluZGV4GAEgASgNEg0KBXRvdGFsGAIgASgNEgkKAXQYAyABKAISDQoFc2lnbWEYBCABKAISDwoHc3RlcF9tcxgFIAEoAhImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPZ3VpZGFuY2VfYWN0aXZlGAcgASgIEhMKC2V2YWx1YXRpb25zGAggASgNEhMKC3Bhc3NfbnVtYmVyGAkgASgNIsEBCgdQcmV2aWV3EhMKC2ltYWdlX2luZGV4GAEgASgNEgwKBHN0ZXAYAiABKA0SMwoGbWV0aG9kGAMgASgOMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld01ldGhvZBIxCgZmb3JtYXQYBCABKA4yIS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUZvcm1hdBINCgV3aWR0aBgFIAEoDRIOCgZoZWlnaHQYBiABKA0SDAoEZGF0YRgHIAEoDCKHAgoHUHJvZmlsZRIqCgVzdGFnZRgBIAEoDjIbLnNha3VnYS5nZW5lcmF0aW9uLnYxLlN0YWdlEjAKBXNwYW5zGAIgAygLMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJvZmlsZVNwYW4SEQoJZGV2aWNlX21zGAMgASgBEg8KB3dhbGxfbXMYBCABKAESIgoVcGVha19mbG9wc19wZXJfc2Vjb25kGAUgASgBSACIAQESIgoVcGVha19ieXRlc19wZXJfc2Vjb25kGAYgASgBSAGIAQFCGAoWX3BlYWtfZmxvcHNfcGVyX3NlY29uZEIYChZfcGVha19ieXRlc19wZXJfc2Vjb25kIoMBCgtQcm9maWxlU3BhbhIPCgduZXR3b3JrGAEgASgJEhIKBWxheWVyGAIgASgNSACIAQESDAoEbmFtZRgDIAEoCRINCgVjb3VudBgEIAEoDRIKCgJtcxgFIAEoARINCgVmbG9wcxgGIAEoARINCgVieXRlcxgHIAEoAUIICgZfbGF5ZXIihgEKCkltYWdlQ2h1bmsSEwoLaW1hZ2VfaW5kZXgYASABKA0SMQoGZm9ybWF0GAIgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSDgoGb2Zmc2V0GAMgASgEEhIKCnRvdGFsX3NpemUYBCABKAQSDAoEZGF0YRgFIAEoDCJsCglDb21wbGV0ZWQSLwoGaW1hZ2VzGAEgAygLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VJbmZvEi4KB3RpbWluZ3MYAiABKAsyHS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5UaW1pbmdzIpYBCglJbWFnZUluZm8SDgoGc2hhMjU2GAEgASgJEhUKDXBpeGVsc19zaGEyNTYYAiABKAkSDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEgwKBHNpemUYBSABKAQSNQoIbWV0YWRhdGEYBiABKAsyIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZU1ldGFkYXRhIvgBCg1JbWFnZU1ldGFkYXRhEg8KB3ZlcnNpb24YASABKA0SEAoIc29mdHdhcmUYAiABKAkSNgoHcmVxdWVzdBgDIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBITCgtpbWFnZV9pbmRleBgEIAEoDRIMCgRzZWVkGAUgASgEEg4KBmRldmljZRgGIAEoCRINCgVtb2RlbBgHIAEoCRISCgptb2RlbF90ZXh0GAggASgJEjYKCGFkYXB0ZXJzGAogAygLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuQXBwbGllZEFkYXB0ZXIiUQoOQXBwbGllZEFkYXB0ZXISDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSDQoFc2NhbGUYAyABKAISEgoKdGV4dF9zY2FsZRgEIAEoAiL0AgoHVGltaW5ncxIpCgZxdWV1ZWQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLgoLdGV4dF9lbmNvZGUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKgoHZGVub2lzZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLwoMZW5jb2RlX2ltYWdlGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi0KCmxvYWRfbW9kZWwYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKdmFlX2VuY29kZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJQCglDYW5jZWxsZWQSDwoHYXRfc3RlcBgBIAEoDRIyCgZyZWFzb24YAiABKA4yIi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxSZWFzb24qtwEKBVN0YWdlEhUKEVNUQUdFX1VOU1BFQ0lGSUVEEAASFQoRU1RBR0VfVEVYVF9FTkNPREUQARIRCg1TVEFHRV9ERU5PSVNFEAISEAoMU1RBR0VfREVDT0RFEAMSFgoSU1RBR0VfRU5DT0RFX0lNQUdFEAQSFAoQU1RBR0VfTE9BRF9NT0RFTBAFEhQKEFNUQUdFX1ZBRV9FTkNPREUQBhIXChNTVEFHRV9MT0FEX0FEQVBURVJTEAcqoQEKDENhbmNlbFJlYXNvbhIdChlDQU5DRUxfUkVBU09OX1VOU1BFQ0lGSUVEEAASHQoZQ0FOQ0VMX1JFQVNPTl9DTElFTlRfR09ORRABEhsKF0NBTkNFTF9SRUFTT05fUkVRVUVTVEVEEAISGgoWQ0FOQ0VMX1JFQVNPTl9ERUFETElORRADEhoKFkNBTkNFTF9SRUFTT05fU0hVVERPV04QBEKlAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQgpFdmVudFByb3RvUAFaKHNha3VnYS5kZXYvZ28vZ2VuZXJhdGlvbi92MTtnZW5lcmF0aW9udjGiAgNTS0eqAhRTYWt1Z2EuR2VuZXJhdGlvbi5WMboCA1NLR8oCFFNha3VnYVxHZW5lcmF0aW9uXFYx6gIWU2FrdWdhOjpHZW5lcmF0aW9uOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_request, file_sakuga_prompt_v1_diagnostic, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiBzYWt1Z2EvZ2VuZXJhdGlvbi92MS9ldmVudC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEi7QUKDUdlbmVyYXRlRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGam9iX2lkGAMgASgJEjIKCGFjY2VwdGVkGAQgASgLMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuQWNjZXB0ZWRIABIuCgZxdWV1ZWQYBSABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWV1ZWRIABIwCgdzdGFydGVkGAYgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhcnRlZEgAEjEKBXN0YWdlGAcgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhZ2VCZWd1bkgAEioKBHN0ZXAYCCABKAsyGi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGVwSAASMAoHcHJldmlldxgJIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdIABIvCglncHVfc3RhdHMYCiABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzSAASNwoLaW1hZ2VfY2h1bmsYCyABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUNodW5rSAASNAoJY29tcGxldGVkGAwgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29tcGxldGVkSAASJAoGZmFpbGVkGA0gASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABI0CgljYW5jZWxsZWQYDiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxsZWRIABIyCghyZXF1ZXVlZBgPIAEoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLlJlcXVldWVkSAASMAoHcHJvZmlsZRgQIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVIAEIHCgVldmVudCIbCghSZXF1ZXVlZBIPCgdhdHRlbXB0GAEgASgNIlEKCEFjY2VwdGVkEhIKCnJlcXVlc3RfaWQYASABKAkSMQoLZGlhZ25vc3RpY3MYAiADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLkRpYWdub3N0aWMiQgoGUXVldWVkEhAKCHBvc2l0aW9uGAEgASgNEiYKA2V0YRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKuAQoHU3RhcnRlZBI3CghyZXNvbHZlZBgBIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBINCgVzZWVkcxgCIAMoBBIOCgZkZXZpY2UYAyABKAkSFAoMbW9kZWxfbm90aWNlGAQgASgJEjUKB3F1YWxpdHkYBSABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZSKDAgoOUXVhbGl0eVByb21pc2USEgoKY29uZGl0aW9ucxgBIAEoCRIQCghwaWN0dXJlcxgCIAEoDRIPCgdwc25yX2RiGAMgASgCEhMKC21pbl9wc25yX2RiGAQgASgCEg8KB21zX3NzaW0YBSABKAISDAoEZmxpcBgGIAEoAhIiChVleGFjdF9iaW5kaW5nX3BlcmNlbnQYByABKAJIAIgBARIcCg9iaW5kaW5nX3BlcmNlbnQYCCABKAJIAYgBARIWCg5jb21wdXRlZF9zaGFyZRgJIAEoAkIYChZfZXhhY3RfYmluZGluZ19wZXJjZW50QhIKEF9iaW5kaW5nX3BlcmNlbnQiTQoKU3RhZ2VCZWd1bhIqCgVzdGFnZRgBIAEoDjIbLnNha3VnYS5nZW5lcmF0aW9uLnYxLlN0YWdlEhMKC3Bhc3NfbnVtYmVyGAIgASgNItABCgRTdGVwEg0KBWluZGV4GAEgASgNEg0KBXRvdGFsGAIgASgNEgkKAXQYAyABKAISDQoFc2lnbWEYBCABKAISDwoHc3RlcF9tcxgFIAEoAhImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPZ3VpZGFuY2VfYWN0aXZlGAcgASgIEhMKC2V2YWx1YXRpb25zGAggASgNEhMKC3Bhc3NfbnVtYmVyGAkgASgNEhQKDHJldXNlZF9zaGFyZRgKIAEoAiLBAQoHUHJldmlldxITCgtpbWFnZV9pbmRleBgBIAEoDRIMCgRzdGVwGAIgASgNEjMKBm1ldGhvZBgDIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAQgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSDQoFd2lkdGgYBSABKA0SDgoGaGVpZ2h0GAYgASgNEgwKBGRhdGEYByABKAwihwIKB1Byb2ZpbGUSKgoFc3RhZ2UYASABKA4yGy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGFnZRIwCgVzcGFucxgCIAMoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVTcGFuEhEKCWRldmljZV9tcxgDIAEoARIPCgd3YWxsX21zGAQgASgBEiIKFXBlYWtfZmxvcHNfcGVyX3NlY29uZBgFIAEoAUgAiAEBEiIKFXBlYWtfYnl0ZXNfcGVyX3NlY29uZBgGIAEoAUgBiAEBQhgKFl9wZWFrX2Zsb3BzX3Blcl9zZWNvbmRCGAoWX3BlYWtfYnl0ZXNfcGVyX3NlY29uZCKDAQoLUHJvZmlsZVNwYW4SDwoHbmV0d29yaxgBIAEoCRISCgVsYXllchgCIAEoDUgAiAEBEgwKBG5hbWUYAyABKAkSDQoFY291bnQYBCABKA0SCgoCbXMYBSABKAESDQoFZmxvcHMYBiABKAESDQoFYnl0ZXMYByABKAFCCAoGX2xheWVyIoYBCgpJbWFnZUNodW5rEhMKC2ltYWdlX2luZGV4GAEgASgNEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0Eg4KBm9mZnNldBgDIAEoBBISCgp0b3RhbF9zaXplGAQgASgEEgwKBGRhdGEYBSABKAwibAoJQ29tcGxldGVkEi8KBmltYWdlcxgBIAMoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlSW5mbxIuCgd0aW1pbmdzGAIgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuVGltaW5ncyLMAQoJSW1hZ2VJbmZvEg4KBnNoYTI1NhgBIAEoCRIVCg1waXhlbHNfc2hhMjU2GAIgASgJEg0KBXdpZHRoGAMgASgNEg4KBmhlaWdodBgEIAEoDRIMCgRzaXplGAUgASgEEjUKCG1ldGFkYXRhGAYgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VNZXRhZGF0YRI0CgVyZXVzZRgHIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV2YWx1YXRpb25SZXVzZSJSCg9FdmFsdWF0aW9uUmV1c2USEwoLZXZhbHVhdGlvbnMYASABKA0SEwoLY29uZGl0aW9uYWwYAiADKA0SFQoNdW5jb25kaXRpb25hbBgDIAMoDSL4AgoNSW1hZ2VNZXRhZGF0YRIPCgd2ZXJzaW9uGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEjYKB3JlcXVlc3QYAyABKAsyJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QSEwoLaW1hZ2VfaW5kZXgYBCABKA0SDAoEc2VlZBgFIAEoBBIOCgZkZXZpY2UYBiABKAkSDQoFbW9kZWwYByABKAkSEgoKbW9kZWxfdGV4dBgIIAEoCRI2CghhZGFwdGVycxgKIAMoCzIkLnNha3VnYS5nZW5lcmF0aW9uLnYxLkFwcGxpZWRBZGFwdGVyEjUKB3F1YWxpdHkYCyABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZRIPCgdyZWZpbmVyGAwgASgJEjYKCGNvbnRyb2xzGA0gAygLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuQXBwbGllZENvbnRyb2wiNgoOQXBwbGllZENvbnRyb2wSDwoHbmV0d29yaxgBIAEoCRITCgtmaW5nZXJwcmludBgCIAEoCSJRCg5BcHBsaWVkQWRhcHRlchIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRINCgVzY2FsZRgDIAEoAhISCgp0ZXh0X3NjYWxlGAQgASgCIvQCCgdUaW1pbmdzEikKBnF1ZXVlZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgt0ZXh0X2VuY29kZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdkZW5vaXNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKBmRlY29kZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxlbmNvZGVfaW1hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKbG9hZF9tb2RlbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp2YWVfZW5jb2RlGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlAKCUNhbmNlbGxlZBIPCgdhdF9zdGVwGAEgASgNEjIKBnJlYXNvbhgCIAEoDjIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbFJlYXNvbiq3AQoFU3RhZ2USFQoRU1RBR0VfVU5TUEVDSUZJRUQQABIVChFTVEFHRV9URVhUX0VOQ09ERRABEhEKDVNUQUdFX0RFTk9JU0UQAhIQCgxTVEFHRV9ERUNPREUQAxIWChJTVEFHRV9FTkNPREVfSU1BR0UQBBIUChBTVEFHRV9MT0FEX01PREVMEAUSFAoQU1RBR0VfVkFFX0VOQ09ERRAGEhcKE1NUQUdFX0xPQURfQURBUFRFUlMQByqhAQoMQ2FuY2VsUmVhc29uEh0KGUNBTkNFTF9SRUFTT05fVU5TUEVDSUZJRUQQABIdChlDQU5DRUxfUkVBU09OX0NMSUVOVF9HT05FEAESGwoXQ0FOQ0VMX1JFQVNPTl9SRVFVRVNURUQQAhIaChZDQU5DRUxfUkVBU09OX0RFQURMSU5FEAMSGgoWQ0FOQ0VMX1JFQVNPTl9TSFVURE9XThAEQqUBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCCkV2ZW50UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_request, file_sakuga_prompt_v1_diagnostic, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * One event of a job. The order is
@@ -234,7 +234,7 @@ export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
  */
 export type Queued = Message<"sakuga.generation.v1.Queued"> & {
   /**
-   * Jobs before this one, the running one included.
+   * Jobs before this one, the running ones included; 0: a device is free for it.
    *
    * @generated from field: uint32 position = 1;
    */
@@ -288,6 +288,13 @@ export type Started = Message<"sakuga.generation.v1.Started"> & {
    * @generated from field: string model_notice = 4;
    */
   modelNotice: string;
+
+  /**
+   * What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+   *
+   * @generated from field: sakuga.generation.v1.QualityPromise quality = 5;
+   */
+  quality?: QualityPromise | undefined;
 };
 
 /**
@@ -296,6 +303,84 @@ export type Started = Message<"sakuga.generation.v1.Started"> & {
  */
 export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 4);
+
+/**
+ * How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
+ * holds for prompts, sizes and steps like those that were measured.
+ *
+ * @generated from message sakuga.generation.v1.QualityPromise
+ */
+export type QualityPromise = Message<"sakuga.generation.v1.QualityPromise"> & {
+  /**
+   * How it was measured: prompts, sampling, size, device and precision.
+   *
+   * @generated from field: string conditions = 1;
+   */
+  conditions: string;
+
+  /**
+   * Pictures that were compared with their exact ones.
+   *
+   * @generated from field: uint32 pictures = 2;
+   */
+  pictures: number;
+
+  /**
+   * Mean PSNR in decibels.
+   *
+   * @generated from field: float psnr_db = 3;
+   */
+  psnrDb: number;
+
+  /**
+   * The smallest PSNR of any picture in decibels.
+   *
+   * @generated from field: float min_psnr_db = 4;
+   */
+  minPsnrDb: number;
+
+  /**
+   * Mean multi-scale structural similarity, 1 for equal pictures.
+   *
+   * @generated from field: float ms_ssim = 5;
+   */
+  msSsim: number;
+
+  /**
+   * Mean FLIP, 0 for equal pictures.
+   *
+   * @generated from field: float flip = 6;
+   */
+  flip: number;
+
+  /**
+   * Attributes that were right in the exact pictures, in percent. Absent: not measured.
+   *
+   * @generated from field: optional float exact_binding_percent = 7;
+   */
+  exactBindingPercent?: number | undefined;
+
+  /**
+   * Attributes that were right in the pictures of the quality, in percent. Absent: not measured.
+   *
+   * @generated from field: optional float binding_percent = 8;
+   */
+  bindingPercent?: number | undefined;
+
+  /**
+   * Share of the evaluations of the blocks in the middle that were computed, 0 to 1.
+   *
+   * @generated from field: float computed_share = 9;
+   */
+  computedShare: number;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.QualityPromise.
+ * Use `create(QualityPromiseSchema)` to create a new message.
+ */
+export const QualityPromiseSchema: GenMessage<QualityPromise> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_event, 5);
 
 /**
  * A part of the pipeline begins.
@@ -323,7 +408,7 @@ export type StageBegun = Message<"sakuga.generation.v1.StageBegun"> & {
  * Use `create(StageBegunSchema)` to create a new message.
  */
 export const StageBegunSchema: GenMessage<StageBegun> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 5);
+  messageDesc(file_sakuga_generation_v1_event, 6);
 
 /**
  * A step is done.
@@ -393,6 +478,14 @@ export type Step = Message<"sakuga.generation.v1.Step"> & {
    * @generated from field: uint32 pass_number = 9;
    */
   passNumber: number;
+
+  /**
+   * Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
+   * denoiser, 0 to 1. 0: everything was computed.
+   *
+   * @generated from field: float reused_share = 10;
+   */
+  reusedShare: number;
 };
 
 /**
@@ -400,7 +493,7 @@ export type Step = Message<"sakuga.generation.v1.Step"> & {
  * Use `create(StepSchema)` to create a new message.
  */
 export const StepSchema: GenMessage<Step> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 6);
+  messageDesc(file_sakuga_generation_v1_event, 7);
 
 /**
  * A preview of the picture while it is drawn: the picture that the current velocity predicts.
@@ -463,7 +556,7 @@ export type Preview = Message<"sakuga.generation.v1.Preview"> & {
  * Use `create(PreviewSchema)` to create a new message.
  */
 export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 7);
+  messageDesc(file_sakuga_generation_v1_event, 8);
 
 /**
  * Where the device's time in one part of the pipeline went. Sent after the part's last step.
@@ -521,7 +614,7 @@ export type Profile = Message<"sakuga.generation.v1.Profile"> & {
  * Use `create(ProfileSchema)` to create a new message.
  */
 export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 8);
+  messageDesc(file_sakuga_generation_v1_event, 9);
 
 /**
  * All operations of one name in one layer.
@@ -584,7 +677,7 @@ export type ProfileSpan = Message<"sakuga.generation.v1.ProfileSpan"> & {
  * Use `create(ProfileSpanSchema)` to create a new message.
  */
 export const ProfileSpanSchema: GenMessage<ProfileSpan> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 9);
+  messageDesc(file_sakuga_generation_v1_event, 10);
 
 /**
  * A piece of a finished picture. Pieces come in order, one picture after the other, at most 1 MiB each.
@@ -633,7 +726,7 @@ export type ImageChunk = Message<"sakuga.generation.v1.ImageChunk"> & {
  * Use `create(ImageChunkSchema)` to create a new message.
  */
 export const ImageChunkSchema: GenMessage<ImageChunk> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 10);
+  messageDesc(file_sakuga_generation_v1_event, 11);
 
 /**
  * Terminal: every picture was sent.
@@ -661,7 +754,7 @@ export type Completed = Message<"sakuga.generation.v1.Completed"> & {
  * Use `create(CompletedSchema)` to create a new message.
  */
 export const CompletedSchema: GenMessage<Completed> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 11);
+  messageDesc(file_sakuga_generation_v1_event, 12);
 
 /**
  * One finished picture.
@@ -710,6 +803,13 @@ export type ImageInfo = Message<"sakuga.generation.v1.ImageInfo"> & {
    * @generated from field: sakuga.generation.v1.ImageMetadata metadata = 6;
    */
   metadata?: ImageMetadata | undefined;
+
+  /**
+   * What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
+   *
+   * @generated from field: sakuga.generation.v1.EvaluationReuse reuse = 7;
+   */
+  reuse?: EvaluationReuse | undefined;
 };
 
 /**
@@ -717,7 +817,43 @@ export type ImageInfo = Message<"sakuga.generation.v1.ImageInfo"> & {
  * Use `create(ImageInfoSchema)` to create a new message.
  */
 export const ImageInfoSchema: GenMessage<ImageInfo> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 12);
+  messageDesc(file_sakuga_generation_v1_event, 13);
+
+/**
+ * The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
+ * others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+ *
+ * @generated from message sakuga.generation.v1.EvaluationReuse
+ */
+export type EvaluationReuse = Message<"sakuga.generation.v1.EvaluationReuse"> & {
+  /**
+   * Evaluations of the picture.
+   *
+   * @generated from field: uint32 evaluations = 1;
+   */
+  evaluations: number;
+
+  /**
+   * Those that reused in the conditional half.
+   *
+   * @generated from field: repeated uint32 conditional = 2;
+   */
+  conditional: number[];
+
+  /**
+   * Those that reused in the unconditional half.
+   *
+   * @generated from field: repeated uint32 unconditional = 3;
+   */
+  unconditional: number[];
+};
+
+/**
+ * Describes the message sakuga.generation.v1.EvaluationReuse.
+ * Use `create(EvaluationReuseSchema)` to create a new message.
+ */
+export const EvaluationReuseSchema: GenMessage<EvaluationReuse> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_event, 14);
 
 /**
  * The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON.
@@ -788,6 +924,27 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
    * @generated from field: repeated sakuga.generation.v1.AppliedAdapter adapters = 10;
    */
   adapters: AppliedAdapter[];
+
+  /**
+   * What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+   *
+   * @generated from field: sakuga.generation.v1.QualityPromise quality = 11;
+   */
+  quality?: QualityPromise | undefined;
+
+  /**
+   * The refiner of the request, `name@fingerprint`. Empty: it has none.
+   *
+   * @generated from field: string refiner = 12;
+   */
+  refiner: string;
+
+  /**
+   * The control networks of the request, in its order.
+   *
+   * @generated from field: repeated sakuga.generation.v1.AppliedControl controls = 13;
+   */
+  controls: AppliedControl[];
 };
 
 /**
@@ -795,7 +952,35 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
  * Use `create(ImageMetadataSchema)` to create a new message.
  */
 export const ImageMetadataSchema: GenMessage<ImageMetadata> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 13);
+  messageDesc(file_sakuga_generation_v1_event, 15);
+
+/**
+ * A control network with which a picture was drawn.
+ *
+ * @generated from message sakuga.generation.v1.AppliedControl
+ */
+export type AppliedControl = Message<"sakuga.generation.v1.AppliedControl"> & {
+  /**
+   * Its name at the time.
+   *
+   * @generated from field: string network = 1;
+   */
+  network: string;
+
+  /**
+   * SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits.
+   *
+   * @generated from field: string fingerprint = 2;
+   */
+  fingerprint: string;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.AppliedControl.
+ * Use `create(AppliedControlSchema)` to create a new message.
+ */
+export const AppliedControlSchema: GenMessage<AppliedControl> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_event, 16);
 
 /**
  * An adapter with which a picture was drawn.
@@ -837,7 +1022,7 @@ export type AppliedAdapter = Message<"sakuga.generation.v1.AppliedAdapter"> & {
  * Use `create(AppliedAdapterSchema)` to create a new message.
  */
 export const AppliedAdapterSchema: GenMessage<AppliedAdapter> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 14);
+  messageDesc(file_sakuga_generation_v1_event, 17);
 
 /**
  * Where the time went.
@@ -907,7 +1092,7 @@ export type Timings = Message<"sakuga.generation.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 15);
+  messageDesc(file_sakuga_generation_v1_event, 18);
 
 /**
  * Terminal: the job was cancelled.
@@ -935,7 +1120,7 @@ export type Cancelled = Message<"sakuga.generation.v1.Cancelled"> & {
  * Use `create(CancelledSchema)` to create a new message.
  */
 export const CancelledSchema: GenMessage<Cancelled> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 16);
+  messageDesc(file_sakuga_generation_v1_event, 19);
 
 /**
  * The parts of the pipeline.

@@ -192,7 +192,7 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   energyJoules?: number | undefined;
 
   /**
-   * Jobs that would be before it, the running one included.
+   * Jobs that would be before it, the running ones included; 0: a device is free for it.
    *
    * @generated from field: uint32 queue_position = 14;
    */

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/image_input.proto.
  */
 export const file_sakuga_generation_v1_image_input: GenFile = /*@__PURE__*/
-  fileDesc("CiZzYWt1Z2EvZ2VuZXJhdGlvbi92MS9pbWFnZV9pbnB1dC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEiOgoLSW1hZ2VTb3VyY2USEAoGaW5saW5lGAEgASgMSAASDwoFYXNzZXQYAiABKAlIAEIICgZzb3VyY2UiwQEKCUluaXRJbWFnZRIwCgVpbWFnZRgBIAEoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlU291cmNlEhUKCHN0cmVuZ3RoGAIgASgCSACIAQESMAoGcmVzaXplGAMgASgOMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuUmVzaXplTW9kZRIsCgZjYW52YXMYBCABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW52YXNCCwoJX3N0cmVuZ3RoIj4KBkNhbnZhcxIRCgRsZWZ0GAEgASgNSACIAQESEAoDdG9wGAIgASgNSAGIAQFCBwoFX2xlZnRCBgoEX3RvcCKqAQoETWFzaxIwCgVpbWFnZRgBIAEoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlU291cmNlEigKBWJveGVzGAIgAygLMhkuc2FrdWdhLmdlbmVyYXRpb24udjEuQm94Eg8KB2ZlYXRoZXIYAyABKA0SNQoLbWFza2VkX29ubHkYBCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5NYXNrZWRPbmx5Ij8KA0JveBIMCgRsZWZ0GAEgASgNEgsKA3RvcBgCIAEoDRINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0iLgoKTWFza2VkT25seRIUCgdwYWRkaW5nGAEgASgNSACIAQFCCgoIX3BhZGRpbmcikQEKClNlY29uZFBhc3MSEwoGZmFjdG9yGAEgASgCSACIAQESMAoIdXBzY2FsZXIYAiABKA4yHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5VcHNjYWxlchIVCghzdHJlbmd0aBgDIAEoAkgBiAEBEg0KBXN0ZXBzGAQgASgNQgkKB19mYWN0b3JCCwoJX3N0cmVuZ3RoKm0KClJlc2l6ZU1vZGUSGwoXUkVTSVpFX01PREVfVU5TUEVDSUZJRUQQABIUChBSRVNJWkVfTU9ERV9DUk9QEAESEwoPUkVTSVpFX01PREVfUEFEEAISFwoTUkVTSVpFX01PREVfU1RSRVRDSBADKlgKCFVwc2NhbGVyEhgKFFVQU0NBTEVSX1VOU1BFQ0lGSUVEEAASFAoQVVBTQ0FMRVJfTEFOQ1pPUxABEhwKGFVQU0NBTEVSX0xBVEVOVF9CSUxJTkVBUhACQqoBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCD0ltYWdlSW5wdXRQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw");
+  fileDesc("CiZzYWt1Z2EvZ2VuZXJhdGlvbi92MS9pbWFnZV9pbnB1dC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEiOgoLSW1hZ2VTb3VyY2USEAoGaW5saW5lGAEgASgMSAASDwoFYXNzZXQYAiABKAlIAEIICgZzb3VyY2UiwQEKCUluaXRJbWFnZRIwCgVpbWFnZRgBIAEoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlU291cmNlEhUKCHN0cmVuZ3RoGAIgASgCSACIAQESMAoGcmVzaXplGAMgASgOMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuUmVzaXplTW9kZRIsCgZjYW52YXMYBCABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW52YXNCCwoJX3N0cmVuZ3RoIj4KBkNhbnZhcxIRCgRsZWZ0GAEgASgNSACIAQESEAoDdG9wGAIgASgNSAGIAQFCBwoFX2xlZnRCBgoEX3RvcCKqAQoETWFzaxIwCgVpbWFnZRgBIAEoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlU291cmNlEigKBWJveGVzGAIgAygLMhkuc2FrdWdhLmdlbmVyYXRpb24udjEuQm94Eg8KB2ZlYXRoZXIYAyABKA0SNQoLbWFza2VkX29ubHkYBCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5NYXNrZWRPbmx5Ij8KA0JveBIMCgRsZWZ0GAEgASgNEgsKA3RvcBgCIAEoDRINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0iLgoKTWFza2VkT25seRIUCgdwYWRkaW5nGAEgASgNSACIAQFCCgoIX3BhZGRpbmci3AIKB0NvbnRyb2wSDwoHbmV0d29yaxgBIAEoCRIwCgVpbWFnZRgCIAEoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlU291cmNlEjgKDHByZXByb2Nlc3NvchgDIAEoDjIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXByb2Nlc3NvchISCgVzY2FsZRgEIAEoAkgAiAEBEhIKBXN0YXJ0GAUgASgCSAGIAQESEAoDZW5kGAYgASgCSAKIAQESMAoGcmVzaXplGAcgASgOMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuUmVzaXplTW9kZRIWCgljYW5ueV9sb3cYCCABKA1IA4gBARIXCgpjYW5ueV9oaWdoGAkgASgNSASIAQFCCAoGX3NjYWxlQggKBl9zdGFydEIGCgRfZW5kQgwKCl9jYW5ueV9sb3dCDQoLX2Nhbm55X2hpZ2gikQEKClNlY29uZFBhc3MSEwoGZmFjdG9yGAEgASgCSACIAQESMAoIdXBzY2FsZXIYAiABKA4yHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5VcHNjYWxlchIVCghzdHJlbmd0aBgDIAEoAkgBiAEBEg0KBXN0ZXBzGAQgASgNQgkKB19mYWN0b3JCCwoJX3N0cmVuZ3RoKm0KClJlc2l6ZU1vZGUSGwoXUkVTSVpFX01PREVfVU5TUEVDSUZJRUQQABIUChBSRVNJWkVfTU9ERV9DUk9QEAESEwoPUkVTSVpFX01PREVfUEFEEAISFwoTUkVTSVpFX01PREVfU1RSRVRDSBADKkQKDFByZXByb2Nlc3NvchIcChhQUkVQUk9DRVNTT1JfVU5TUEVDSUZJRUQQABIWChJQUkVQUk9DRVNTT1JfQ0FOTlkQASpYCghVcHNjYWxlchIYChRVUFNDQUxFUl9VTlNQRUNJRklFRBAAEhQKEFVQU0NBTEVSX0xBTkNaT1MQARIcChhVUFNDQUxFUl9MQVRFTlRfQklMSU5FQVIQAkKqAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQg9JbWFnZUlucHV0UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM");
 
 /**
  * A file with an image: PNG, JPEG or WebP, of at most 4096 x 4096 pixels. Its EXIF orientation is applied, its colours are
@@ -237,6 +237,85 @@ export const MaskedOnlySchema: GenMessage<MaskedOnly> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 5);
 
 /**
+ * An image that steers the pictures through a control network (Zhang et al. 2023, arXiv:2302.05543), such as lines, depth or a pose.
+ *
+ * @generated from message sakuga.generation.v1.Control
+ */
+export type Control = Message<"sakuga.generation.v1.Control"> & {
+  /**
+   * The control network, as `Model.control_networks` names it. Required.
+   *
+   * @generated from field: string network = 1;
+   */
+  network: string;
+
+  /**
+   * The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded.
+   *
+   * @generated from field: sakuga.generation.v1.ImageSource image = 2;
+   */
+  image?: ImageSource | undefined;
+
+  /**
+   * What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
+   * poses, are not part of the server: give their result as the image.
+   *
+   * @generated from field: sakuga.generation.v1.Preprocessor preprocessor = 3;
+   */
+  preprocessor: Preprocessor;
+
+  /**
+   * Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+   *
+   * @generated from field: optional float scale = 4;
+   */
+  scale?: number | undefined;
+
+  /**
+   * The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+   *
+   * @generated from field: optional float start = 5;
+   */
+  start?: number | undefined;
+
+  /**
+   * The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+   *
+   * @generated from field: optional float end = 6;
+   */
+  end?: number | undefined;
+
+  /**
+   * How the image gets the size of the picture. Needed if it has another size.
+   *
+   * @generated from field: sakuga.generation.v1.ResizeMode resize = 7;
+   */
+  resize: ResizeMode;
+
+  /**
+   * Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
+   * 100.
+   *
+   * @generated from field: optional uint32 canny_low = 8;
+   */
+  cannyLow?: number | undefined;
+
+  /**
+   * Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+   *
+   * @generated from field: optional uint32 canny_high = 9;
+   */
+  cannyHigh?: number | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Control.
+ * Use `create(ControlSchema)` to create a new message.
+ */
+export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_image_input, 6);
+
+/**
  * A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
  * with its own noise under the same seed. Not together with a mask.
  *
@@ -277,7 +356,7 @@ export type SecondPass = Message<"sakuga.generation.v1.SecondPass"> & {
  * Use `create(SecondPassSchema)` to create a new message.
  */
 export const SecondPassSchema: GenMessage<SecondPass> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_image_input, 6);
+  messageDesc(file_sakuga_generation_v1_image_input, 7);
 
 /**
  * How an image gets the size of the picture. Images are resampled with Lanczos' kernel.
@@ -321,6 +400,33 @@ export const ResizeModeSchema: GenEnum<ResizeMode> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_image_input, 0);
 
 /**
+ * What is done to a control image before its network reads it.
+ *
+ * @generated from enum sakuga.generation.v1.Preprocessor
+ */
+export enum Preprocessor {
+  /**
+   * Nothing: the image is what the network was trained with.
+   *
+   * @generated from enum value: PREPROCESSOR_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * White edges on black, as OpenCV's `Canny` draws them.
+   *
+   * @generated from enum value: PREPROCESSOR_CANNY = 1;
+   */
+  CANNY = 1,
+}
+
+/**
+ * Describes the enum sakuga.generation.v1.Preprocessor.
+ */
+export const PreprocessorSchema: GenEnum<Preprocessor> = /*@__PURE__*/
+  enumDesc(file_sakuga_generation_v1_image_input, 1);
+
+/**
  * How pictures are enlarged between two passes.
  *
  * @generated from enum sakuga.generation.v1.Upscaler
@@ -352,5 +458,5 @@ export enum Upscaler {
  * Describes the enum sakuga.generation.v1.Upscaler.
  */
 export const UpscalerSchema: GenEnum<Upscaler> = /*@__PURE__*/
-  enumDesc(file_sakuga_generation_v1_image_input, 1);
+  enumDesc(file_sakuga_generation_v1_image_input, 2);
 

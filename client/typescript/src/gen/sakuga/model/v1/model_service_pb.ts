@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/model/v1/model_service.proto.
  */
 export const file_sakuga_model_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNzYWt1Z2EvbW9kZWwvdjEvbW9kZWxfc2VydmljZS5wcm90bxIPc2FrdWdhLm1vZGVsLnYxIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ip4BChJMaXN0TW9kZWxzUmVzcG9uc2USLAoGbW9kZWxzGAEgAygLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzEiAKE21lbW9yeV9idWRnZXRfYnl0ZXMYAiABKARIAIgBARIgChhob3N0X21lbW9yeV9idWRnZXRfYnl0ZXMYAyABKARCFgoUX21lbW9yeV9idWRnZXRfYnl0ZXMixwIKC01vZGVsU3RhdHVzEgwKBG5hbWUYASABKAkSEgoKaXNfZGVmYXVsdBgCIAEoCBIqCgVzdGF0ZRgDIAEoDjIbLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSFAoMd2VpZ2h0X2J5dGVzGAUgASgEEhIKCmhvc3RfYnl0ZXMYBiABKAQSLQoJbGFzdF91c2VkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCCABKAkSLAoLaW5mb3JtYXRpb24YCSABKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsEiwKCXN0ZXBfdGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxsZWFybmVkX2pvYnMYCyABKA0iIAoQTG9hZE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJIkAKEUxvYWRNb2RlbFJlc3BvbnNlEisKBW1vZGVsGAEgASgLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzIiIKElVubG9hZE1vZGVsUmVxdWVzdBIMCgRuYW1lGAEgASgJIkIKE1VubG9hZE1vZGVsUmVzcG9uc2USKwoFbW9kZWwYASABKAsyHC5zYWt1Z2EubW9kZWwudjEuTW9kZWxTdGF0dXMiFQoTTGlzdEFkYXB0ZXJzUmVxdWVzdCJ8ChRMaXN0QWRhcHRlcnNSZXNwb25zZRIwCghhZGFwdGVycxgBIAMoCzIeLnNha3VnYS5tb2RlbC52MS5BZGFwdGVyU3RhdHVzEjIKCHVudXNhYmxlGAIgAygLMiAuc2FrdWdhLm1vZGVsLnYxLlVudXNhYmxlQWRhcHRlciKyAQoNQWRhcHRlclN0YXR1cxIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRIMCgRzaXplGAMgASgEEhEKCWFsZ29yaXRobRgEIAEoCRIMCgRyYW5rGAUgASgNEhIKCmJhc2VfbW9kZWwYBiABKAkSFQoNdHJpZ2dlcl93b3JkcxgHIAMoCRIpCgRmaXRzGAggAygLMhsuc2FrdWdhLm1vZGVsLnYxLkFkYXB0ZXJGaXQiqQEKCkFkYXB0ZXJGaXQSDQoFbW9kZWwYASABKAkSEQoJaXNfdXNhYmxlGAIgASgIEg8KB21vZHVsZXMYAyABKA0SFAoMdGV4dF9tb2R1bGVzGAQgASgNEhEKCXVubWF0Y2hlZBgFIAEoDRIQCghwcm9ibGVtcxgGIAMoCRIVCg10ZXh0X3Byb2JsZW1zGAcgAygJEhYKDm5lYXJlc3RfbGF5b3V0GAggASgJIi8KD1VudXNhYmxlQWRhcHRlchIMCgRuYW1lGAEgASgJEg4KBnJlYXNvbhgCIAEoCSqlAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhgKFE1PREVMX1NUQVRFX1VOTE9BREVEEAESFwoTTU9ERUxfU1RBVEVfT05fSE9TVBACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9MT0FERUQQBBIWChJNT0RFTF9TVEFURV9GQUlMRUQQBTLwAgoMTW9kZWxTZXJ2aWNlElUKCkxpc3RNb2RlbHMSIi5zYWt1Z2EubW9kZWwudjEuTGlzdE1vZGVsc1JlcXVlc3QaIy5zYWt1Z2EubW9kZWwudjEuTGlzdE1vZGVsc1Jlc3BvbnNlElIKCUxvYWRNb2RlbBIhLnNha3VnYS5tb2RlbC52MS5Mb2FkTW9kZWxSZXF1ZXN0GiIuc2FrdWdhLm1vZGVsLnYxLkxvYWRNb2RlbFJlc3BvbnNlElgKC1VubG9hZE1vZGVsEiMuc2FrdWdhLm1vZGVsLnYxLlVubG9hZE1vZGVsUmVxdWVzdBokLnNha3VnYS5tb2RlbC52MS5VbmxvYWRNb2RlbFJlc3BvbnNlElsKDExpc3RBZGFwdGVycxIkLnNha3VnYS5tb2RlbC52MS5MaXN0QWRhcHRlcnNSZXF1ZXN0GiUuc2FrdWdhLm1vZGVsLnYxLkxpc3RBZGFwdGVyc1Jlc3BvbnNlQo4BChNkZXYuc2FrdWdhLm1vZGVsLnYxQhFNb2RlbFNlcnZpY2VQcm90b1ABWh5zYWt1Z2EuZGV2L2dvL21vZGVsL3YxO21vZGVsdjGiAgNTS02qAg9TYWt1Z2EuTW9kZWwuVjG6AgNTS03KAg9TYWt1Z2FcTW9kZWxcVjHqAhFTYWt1Z2E6Ok1vZGVsOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_system_service]);
+  fileDesc("CiNzYWt1Z2EvbW9kZWwvdjEvbW9kZWxfc2VydmljZS5wcm90bxIPc2FrdWdhLm1vZGVsLnYxIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ip4BChJMaXN0TW9kZWxzUmVzcG9uc2USLAoGbW9kZWxzGAEgAygLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzEiAKE21lbW9yeV9idWRnZXRfYnl0ZXMYAiABKARIAIgBARIgChhob3N0X21lbW9yeV9idWRnZXRfYnl0ZXMYAyABKARCFgoUX21lbW9yeV9idWRnZXRfYnl0ZXMi2AIKC01vZGVsU3RhdHVzEgwKBG5hbWUYASABKAkSEgoKaXNfZGVmYXVsdBgCIAEoCBIqCgVzdGF0ZRgDIAEoDjIbLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSFAoMd2VpZ2h0X2J5dGVzGAUgASgEEhIKCmhvc3RfYnl0ZXMYBiABKAQSLQoJbGFzdF91c2VkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCCABKAkSLAoLaW5mb3JtYXRpb24YCSABKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsEiwKCXN0ZXBfdGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxsZWFybmVkX2pvYnMYCyABKA0SDwoHZGV2aWNlcxgMIAMoCSIgChBMb2FkTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiQAoRTG9hZE1vZGVsUmVzcG9uc2USKwoFbW9kZWwYASABKAsyHC5zYWt1Z2EubW9kZWwudjEuTW9kZWxTdGF0dXMiIgoSVW5sb2FkTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiQgoTVW5sb2FkTW9kZWxSZXNwb25zZRIrCgVtb2RlbBgBIAEoCzIcLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXR1cyIVChNMaXN0QWRhcHRlcnNSZXF1ZXN0InwKFExpc3RBZGFwdGVyc1Jlc3BvbnNlEjAKCGFkYXB0ZXJzGAEgAygLMh4uc2FrdWdhLm1vZGVsLnYxLkFkYXB0ZXJTdGF0dXMSMgoIdW51c2FibGUYAiADKAsyIC5zYWt1Z2EubW9kZWwudjEuVW51c2FibGVBZGFwdGVyIrIBCg1BZGFwdGVyU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGc2hhMjU2GAIgASgJEgwKBHNpemUYAyABKAQSEQoJYWxnb3JpdGhtGAQgASgJEgwKBHJhbmsYBSABKA0SEgoKYmFzZV9tb2RlbBgGIAEoCRIVCg10cmlnZ2VyX3dvcmRzGAcgAygJEikKBGZpdHMYCCADKAsyGy5zYWt1Z2EubW9kZWwudjEuQWRhcHRlckZpdCKpAQoKQWRhcHRlckZpdBINCgVtb2RlbBgBIAEoCRIRCglpc191c2FibGUYAiABKAgSDwoHbW9kdWxlcxgDIAEoDRIUCgx0ZXh0X21vZHVsZXMYBCABKA0SEQoJdW5tYXRjaGVkGAUgASgNEhAKCHByb2JsZW1zGAYgAygJEhUKDXRleHRfcHJvYmxlbXMYByADKAkSFgoObmVhcmVzdF9sYXlvdXQYCCABKAkiLwoPVW51c2FibGVBZGFwdGVyEgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJKqUBCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUTU9ERUxfU1RBVEVfVU5MT0FERUQQARIXChNNT0RFTF9TVEFURV9PTl9IT1NUEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0xPQURFRBAEEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAFMvACCgxNb2RlbFNlcnZpY2USVQoKTGlzdE1vZGVscxIiLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVxdWVzdBojLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVzcG9uc2USUgoJTG9hZE1vZGVsEiEuc2FrdWdhLm1vZGVsLnYxLkxvYWRNb2RlbFJlcXVlc3QaIi5zYWt1Z2EubW9kZWwudjEuTG9hZE1vZGVsUmVzcG9uc2USWAoLVW5sb2FkTW9kZWwSIy5zYWt1Z2EubW9kZWwudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GiQuc2FrdWdhLm1vZGVsLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USWwoMTGlzdEFkYXB0ZXJzEiQuc2FrdWdhLm1vZGVsLnYxLkxpc3RBZGFwdGVyc1JlcXVlc3QaJS5zYWt1Z2EubW9kZWwudjEuTGlzdEFkYXB0ZXJzUmVzcG9uc2VCjgEKE2Rldi5zYWt1Z2EubW9kZWwudjFCEU1vZGVsU2VydmljZVByb3RvUAFaHnNha3VnYS5kZXYvZ28vbW9kZWwvdjE7bW9kZWx2MaICA1NLTaoCD1Nha3VnYS5Nb2RlbC5WMboCA1NLTcoCD1Nha3VnYVxNb2RlbFxWMeoCEVNha3VnYTo6TW9kZWw6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_system_service]);
 
 /**
  * Asks for the models.
@@ -45,14 +45,14 @@ export type ListModelsResponse = Message<"sakuga.model.v1.ListModelsResponse"> &
   models: ModelStatus[];
 
   /**
-   * Bytes that the weights of the models on the device may take together. Absent: no limit.
+   * Bytes that the weights of the models on each device may take together. Absent: no limit.
    *
    * @generated from field: optional uint64 memory_budget_bytes = 2;
    */
   memoryBudgetBytes?: bigint | undefined;
 
   /**
-   * Bytes that the copies of weights in host memory may take together.
+   * Bytes that the copies of weights in host memory may take together, those of each device counted.
    *
    * @generated from field: uint64 host_memory_budget_bytes = 3;
    */
@@ -87,7 +87,7 @@ export type ModelStatus = Message<"sakuga.model.v1.ModelStatus"> & {
   isDefault: boolean;
 
   /**
-   * Where its weights are.
+   * Where its weights are: on the device where a job of it can begin soonest.
    *
    * @generated from field: sakuga.model.v1.ModelState state = 3;
    */
@@ -148,6 +148,13 @@ export type ModelStatus = Message<"sakuga.model.v1.ModelStatus"> & {
    * @generated from field: uint32 learned_jobs = 11;
    */
   learnedJobs: number;
+
+  /**
+   * The names of the devices that it is loaded on, such as `cuda:0`.
+   *
+   * @generated from field: repeated string devices = 12;
+   */
+  devices: string[];
 };
 
 /**
@@ -525,7 +532,7 @@ export const ModelService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Puts a model on the device and returns when it is there. The running job is finished first. Models that have not been
+   * Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
    * used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
    * again.
    *
@@ -537,7 +544,7 @@ export const ModelService: GenService<{
     output: typeof LoadModelResponseSchema;
   },
   /**
-   * Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
+   * Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
    * model loads it again.
    *
    * @generated from rpc sakuga.model.v1.ModelService.UnloadModel

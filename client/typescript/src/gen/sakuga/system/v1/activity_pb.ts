@@ -2,8 +2,8 @@
 // @generated from file sakuga/system/v1/activity.proto (package sakuga.system.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
@@ -12,10 +12,11 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/system/v1/activity.proto.
  */
 export const file_sakuga_system_v1_activity: GenFile = /*@__PURE__*/
-  fileDesc("Ch9zYWt1Z2Evc3lzdGVtL3YxL2FjdGl2aXR5LnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIuEBCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgVwb29scxgCIAMoCzIcLnNha3VnYS5zeXN0ZW0udjEuTWVtb3J5UG9vbBIyCglwcm9jZXNzZXMYAyADKAsyHy5zYWt1Z2Euc3lzdGVtLnYxLlByb2Nlc3NNZW1vcnkSDgoGcXVldWVkGAQgASgNEg4KBmpvYl9pZBgFIAEoCRINCgVzdGFnZRgGIAEoCRIMCgRzdGVwGAcgASgNEg0KBXN0ZXBzGAggASgNIkIKCk1lbW9yeVBvb2wSDAoEbmFtZRgBIAEoCRISCgp1c2VkX2J5dGVzGAIgASgEEhIKCmhlbGRfYnl0ZXMYAyABKAQiPgoNUHJvY2Vzc01lbW9yeRILCgNwaWQYASABKA0SDQoFYnl0ZXMYAiABKAQSEQoJaXNfc2VydmVyGAMgASgIIoIBCgxMb2FkaW5nUGhhc2USDAoEbmFtZRgBIAEoCRIoCgViZWdpbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIrCghkdXJhdGlvbhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVieXRlcxgEIAEoBCJICgtDb21wdXRlUGF0aBIRCglvcGVyYXRpb24YASABKAkSFgoOaW1wbGVtZW50YXRpb24YAiABKAkSDgoGcmVhc29uGAMgASgJQpABChRkZXYuc2FrdWdhLnN5c3RlbS52MUINQWN0aXZpdHlQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch9zYWt1Z2Evc3lzdGVtL3YxL2FjdGl2aXR5LnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIpQCCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgVwb29scxgCIAMoCzIcLnNha3VnYS5zeXN0ZW0udjEuTWVtb3J5UG9vbBIyCglwcm9jZXNzZXMYAyADKAsyHy5zYWt1Z2Euc3lzdGVtLnYxLlByb2Nlc3NNZW1vcnkSDgoGcXVldWVkGAQgASgNEg4KBmpvYl9pZBgFIAEoCRINCgVzdGFnZRgGIAEoCRIMCgRzdGVwGAcgASgNEg0KBXN0ZXBzGAggASgNEjEKB2RldmljZXMYCSADKAsyIC5zYWt1Z2Euc3lzdGVtLnYxLkRldmljZUFjdGl2aXR5IukBCg5EZXZpY2VBY3Rpdml0eRIMCgRuYW1lGAEgASgJEiwKBXN0YXRlGAIgASgOMh0uc2FrdWdhLnN5c3RlbS52MS5EZXZpY2VTdGF0ZRIrCgVwb29scxgDIAMoCzIcLnNha3VnYS5zeXN0ZW0udjEuTWVtb3J5UG9vbBIyCglwcm9jZXNzZXMYBCADKAsyHy5zYWt1Z2Euc3lzdGVtLnYxLlByb2Nlc3NNZW1vcnkSDgoGam9iX2lkGAUgASgJEg0KBXN0YWdlGAYgASgJEgwKBHN0ZXAYByABKA0SDQoFc3RlcHMYCCABKA0iQgoKTWVtb3J5UG9vbBIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSEgoKaGVsZF9ieXRlcxgDIAEoBCI+Cg1Qcm9jZXNzTWVtb3J5EgsKA3BpZBgBIAEoDRINCgVieXRlcxgCIAEoBBIRCglpc19zZXJ2ZXIYAyABKAgiggEKDExvYWRpbmdQaGFzZRIMCgRuYW1lGAEgASgJEigKBWJlZ2luGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBWJ5dGVzGAQgASgEIkgKC0NvbXB1dGVQYXRoEhEKCW9wZXJhdGlvbhgBIAEoCRIWCg5pbXBsZW1lbnRhdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkqrAEKC0RldmljZVN0YXRlEhwKGERFVklDRV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFERFVklDRV9TVEFURV9TRVJWSU5HEAESGQoVREVWSUNFX1NUQVRFX0RSQUlOSU5HEAISGAoUREVWSUNFX1NUQVRFX0RSQUlORUQQAxIZChVERVZJQ0VfU1RBVEVfRElTQUJMRUQQBBIVChFERVZJQ0VfU1RBVEVfTE9TVBAFQpABChRkZXYuc2FrdWdhLnN5c3RlbS52MUINQWN0aXZpdHlQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * What the server is doing, and who holds the device's memory, at one moment.
+ * What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
+ * `devices`.
  *
  * @generated from message sakuga.system.v1.Activity
  */
@@ -76,6 +77,13 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
    * @generated from field: uint32 steps = 8;
    */
   steps: number;
+
+  /**
+   * The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+   *
+   * @generated from field: repeated sakuga.system.v1.DeviceActivity devices = 9;
+   */
+  devices: DeviceActivity[];
 };
 
 /**
@@ -84,6 +92,76 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
  */
 export const ActivitySchema: GenMessage<Activity> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_activity, 0);
+
+/**
+ * What one device is doing at one moment.
+ *
+ * @generated from message sakuga.system.v1.DeviceActivity
+ */
+export type DeviceActivity = Message<"sakuga.system.v1.DeviceActivity"> & {
+  /**
+   * The device, such as `cuda:0`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Whether it takes jobs.
+   *
+   * @generated from field: sakuga.system.v1.DeviceState state = 2;
+   */
+  state: DeviceState;
+
+  /**
+   * Its memory as the engine manages it. Empty: the engine does not know.
+   *
+   * @generated from field: repeated sakuga.system.v1.MemoryPool pools = 3;
+   */
+  pools: MemoryPool[];
+
+  /**
+   * Its memory by process. Empty if the driver does not report it.
+   *
+   * @generated from field: repeated sakuga.system.v1.ProcessMemory processes = 4;
+   */
+  processes: ProcessMemory[];
+
+  /**
+   * The job that has it. Empty: none, or one of another owner.
+   *
+   * @generated from field: string job_id = 5;
+   */
+  jobId: string;
+
+  /**
+   * The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+   *
+   * @generated from field: string stage = 6;
+   */
+  stage: string;
+
+  /**
+   * Steps of it that are done.
+   *
+   * @generated from field: uint32 step = 7;
+   */
+  step: number;
+
+  /**
+   * Steps that it has.
+   *
+   * @generated from field: uint32 steps = 8;
+   */
+  steps: number;
+};
+
+/**
+ * Describes the message sakuga.system.v1.DeviceActivity.
+ * Use `create(DeviceActivitySchema)` to create a new message.
+ */
+export const DeviceActivitySchema: GenMessage<DeviceActivity> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_activity, 1);
 
 /**
  * Memory of the device that the engine has taken for one purpose.
@@ -118,7 +196,7 @@ export type MemoryPool = Message<"sakuga.system.v1.MemoryPool"> & {
  * Use `create(MemoryPoolSchema)` to create a new message.
  */
 export const MemoryPoolSchema: GenMessage<MemoryPool> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_activity, 1);
+  messageDesc(file_sakuga_system_v1_activity, 2);
 
 /**
  * The device's memory that one process holds.
@@ -153,7 +231,7 @@ export type ProcessMemory = Message<"sakuga.system.v1.ProcessMemory"> & {
  * Use `create(ProcessMemorySchema)` to create a new message.
  */
 export const ProcessMemorySchema: GenMessage<ProcessMemory> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_activity, 2);
+  messageDesc(file_sakuga_system_v1_activity, 3);
 
 /**
  * A part of the way from the program's start to its readiness.
@@ -195,7 +273,7 @@ export type LoadingPhase = Message<"sakuga.system.v1.LoadingPhase"> & {
  * Use `create(LoadingPhaseSchema)` to create a new message.
  */
 export const LoadingPhaseSchema: GenMessage<LoadingPhase> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_activity, 3);
+  messageDesc(file_sakuga_system_v1_activity, 4);
 
 /**
  * How a part of the model is computed.
@@ -230,5 +308,60 @@ export type ComputePath = Message<"sakuga.system.v1.ComputePath"> & {
  * Use `create(ComputePathSchema)` to create a new message.
  */
 export const ComputePathSchema: GenMessage<ComputePath> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_activity, 4);
+  messageDesc(file_sakuga_system_v1_activity, 5);
+
+/**
+ * Whether a device takes jobs.
+ *
+ * @generated from enum sakuga.system.v1.DeviceState
+ */
+export enum DeviceState {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: DEVICE_STATE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It takes jobs.
+   *
+   * @generated from enum value: DEVICE_STATE_SERVING = 1;
+   */
+  SERVING = 1,
+
+  /**
+   * It was taken out of service and finishes its last job.
+   *
+   * @generated from enum value: DEVICE_STATE_DRAINING = 2;
+   */
+  DRAINING = 2,
+
+  /**
+   * It takes no jobs; its models are in its memory.
+   *
+   * @generated from enum value: DEVICE_STATE_DRAINED = 3;
+   */
+  DRAINED = 3,
+
+  /**
+   * It takes no jobs, and no model is in its memory.
+   *
+   * @generated from enum value: DEVICE_STATE_DISABLED = 4;
+   */
+  DISABLED = 4,
+
+  /**
+   * It failed. The server tries every 10 s to open it again.
+   *
+   * @generated from enum value: DEVICE_STATE_LOST = 5;
+   */
+  LOST = 5,
+}
+
+/**
+ * Describes the enum sakuga.system.v1.DeviceState.
+ */
+export const DeviceStateSchema: GenEnum<DeviceState> = /*@__PURE__*/
+  enumDesc(file_sakuga_system_v1_activity, 0);
 

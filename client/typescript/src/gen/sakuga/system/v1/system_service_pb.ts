@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { Activity, ComputePath, LoadingPhase } from "./activity_pb.js";
+import type { Activity, ComputePath, DeviceState, LoadingPhase } from "./activity_pb.js";
 import { file_sakuga_system_v1_activity } from "./activity_pb.js";
 import type { GpuStats } from "./gpu_stats_pb.js";
 import { file_sakuga_system_v1_gpu_stats } from "./gpu_stats_pb.js";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/system/v1/system_service.proto.
  */
 export const file_sakuga_system_v1_system_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIvYECgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMSNAoNdGV4dF9lbmNvZGVycxgJIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuVGV4dEVuY29kZXISDgoGc3RhZ2VzGAogAygJEg8KB3NvbHZlcnMYCyADKAkSEQoJaGFzX3NoaWZ0GAwgASgIEhUKDXNpemVfbXVsdGlwbGUYDSABKA0SEAoIbWF4X2VkZ2UYDiABKA0SEgoKbWF4X3BpeGVscxgPIAEoBBIxCgtwcm9tcHRfdGV4dBgQIAEoDjIcLnNha3VnYS5zeXN0ZW0udjEuUHJvbXB0VGV4dBIWCg5lbmNvZGVzX2ltYWdlcxgRIAEoCBIRCglzY2hlZHVsZXMYEiADKAkSNQoKdm9jYWJ1bGFyeRgTIAEoCzIhLnNha3VnYS5zeXN0ZW0udjEuTW9kZWxWb2NhYnVsYXJ5GjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIogBCg9Nb2RlbFZvY2FidWxhcnkSLwoIZWxlbWVudHMYASADKAsyHS5zYWt1Z2Euc3lzdGVtLnYxLkVsZW1lbnRUYWdzEiwKBXNpemVzGAIgAygLMh0uc2FrdWdhLnN5c3RlbS52MS5UcmFpbmVkU2l6ZRIWCg5tYXhfY2hhcmFjdGVycxgDIAEoDSIsCgtFbGVtZW50VGFncxIPCgdlbGVtZW50GAEgASgJEgwKBHRhZ3MYAiADKAkiLAoLVHJhaW5lZFNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIi8KC1RleHRFbmNvZGVyEgwKBG5hbWUYASABKAkSEgoKbWF4X3Rva2VucxgCIAEoDSLMAQoQU2FtcGxpbmdEZWZhdWx0cxIOCgZzb2x2ZXIYASABKAkSDQoFc3RlcHMYAiABKA0SFgoOZ3VpZGFuY2Vfc2NhbGUYAyABKAISFgoOZ3VpZGFuY2VfdW50aWwYBCABKAISFwoPZ3VpZGFuY2VfcmVub3JtGAUgASgCEg0KBXNoaWZ0GAYgASgCEhUKDWd1aWRhbmNlX2Zyb20YByABKAISEAoIc2NoZWR1bGUYCCABKAkSGAoQZ3VpZGFuY2VfcmVzY2FsZRgJIAEoAiJAChRXYXRjaEdwdVN0YXRzUmVxdWVzdBITCgtpbnRlcnZhbF9tcxgBIAEoDRITCgthbGxfZGV2aWNlcxgCIAEoCCJCChVXYXRjaEdwdVN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzIisKFFdhdGNoQWN0aXZpdHlSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIkUKFVdhdGNoQWN0aXZpdHlSZXNwb25zZRIsCghhY3Rpdml0eRgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuQWN0aXZpdHkqVwoKUHJvbXB0VGV4dBIbChdQUk9NUFRfVEVYVF9VTlNQRUNJRklFRBAAEhYKElBST01QVF9URVhUX01BUktVUBABEhQKEFBST01QVF9URVhUX1RBR1MQAjKSAwoNU3lzdGVtU2VydmljZRJgCg1HZXRTZXJ2ZXJJbmZvEiYuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlElcKCkxpc3RNb2RlbHMSIy5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuc2FrdWdhLnN5c3RlbS52MS5MaXN0TW9kZWxzUmVzcG9uc2USYgoNV2F0Y2hHcHVTdGF0cxImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1JlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoR3B1U3RhdHNSZXNwb25zZTABEmIKDVdhdGNoQWN0aXZpdHkSJi5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEFjdGl2aXR5UmVzcG9uc2UwAUKVAQoUZGV2LnNha3VnYS5zeXN0ZW0udjFCElN5c3RlbVNlcnZpY2VQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIvsFCgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMSNAoNdGV4dF9lbmNvZGVycxgJIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuVGV4dEVuY29kZXISDgoGc3RhZ2VzGAogAygJEg8KB3NvbHZlcnMYCyADKAkSEQoJaGFzX3NoaWZ0GAwgASgIEhUKDXNpemVfbXVsdGlwbGUYDSABKA0SEAoIbWF4X2VkZ2UYDiABKA0SEgoKbWF4X3BpeGVscxgPIAEoBBIxCgtwcm9tcHRfdGV4dBgQIAEoDjIcLnNha3VnYS5zeXN0ZW0udjEuUHJvbXB0VGV4dBIWCg5lbmNvZGVzX2ltYWdlcxgRIAEoCBIRCglzY2hlZHVsZXMYEiADKAkSNQoKdm9jYWJ1bGFyeRgTIAEoCzIhLnNha3VnYS5zeXN0ZW0udjEuTW9kZWxWb2NhYnVsYXJ5Eg8KB3JlZmluZXIYFCABKAkSGQoRc3RlcF9jYWNoZV9ibG9ja3MYFSABKA0SGwoTaGFzX3F1YWxpdHlfcHJvZmlsZRgWIAEoCBI6ChBjb250cm9sX25ldHdvcmtzGBcgAygLMiAuc2FrdWdhLnN5c3RlbS52MS5Db250cm9sTmV0d29yaxoxCg9QYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASJaCg5Db250cm9sTmV0d29yaxIMCgRuYW1lGAEgASgJEhMKC2ZpbmdlcnByaW50GAIgASgJEhQKDGRldmljZV9ieXRlcxgDIAEoBBIPCgdwcm9ibGVtGAQgASgJIogBCg9Nb2RlbFZvY2FidWxhcnkSLwoIZWxlbWVudHMYASADKAsyHS5zYWt1Z2Euc3lzdGVtLnYxLkVsZW1lbnRUYWdzEiwKBXNpemVzGAIgAygLMh0uc2FrdWdhLnN5c3RlbS52MS5UcmFpbmVkU2l6ZRIWCg5tYXhfY2hhcmFjdGVycxgDIAEoDSIsCgtFbGVtZW50VGFncxIPCgdlbGVtZW50GAEgASgJEgwKBHRhZ3MYAiADKAkiLAoLVHJhaW5lZFNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIi8KC1RleHRFbmNvZGVyEgwKBG5hbWUYASABKAkSEgoKbWF4X3Rva2VucxgCIAEoDSLMAQoQU2FtcGxpbmdEZWZhdWx0cxIOCgZzb2x2ZXIYASABKAkSDQoFc3RlcHMYAiABKA0SFgoOZ3VpZGFuY2Vfc2NhbGUYAyABKAISFgoOZ3VpZGFuY2VfdW50aWwYBCABKAISFwoPZ3VpZGFuY2VfcmVub3JtGAUgASgCEg0KBXNoaWZ0GAYgASgCEhUKDWd1aWRhbmNlX2Zyb20YByABKAISEAoIc2NoZWR1bGUYCCABKAkSGAoQZ3VpZGFuY2VfcmVzY2FsZRgJIAEoAiJAChRXYXRjaEdwdVN0YXRzUmVxdWVzdBITCgtpbnRlcnZhbF9tcxgBIAEoDRITCgthbGxfZGV2aWNlcxgCIAEoCCJCChVXYXRjaEdwdVN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzIisKFFdhdGNoQWN0aXZpdHlSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIkUKFVdhdGNoQWN0aXZpdHlSZXNwb25zZRIsCghhY3Rpdml0eRgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuQWN0aXZpdHkiFAoSTGlzdERldmljZXNSZXF1ZXN0IkAKE0xpc3REZXZpY2VzUmVzcG9uc2USKQoHZGV2aWNlcxgBIAMoCzIYLnNha3VnYS5zeXN0ZW0udjEuRGV2aWNlIqYBCgZEZXZpY2USDAoEbmFtZRgBIAEoCRIRCglmdWxsX25hbWUYAiABKAkSLAoFc3RhdGUYAyABKA4yHS5zYWt1Z2Euc3lzdGVtLnYxLkRldmljZVN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSDgoGbW9kZWxzGAUgAygJEg4KBmpvYl9pZBgGIAEoCRIMCgRqb2JzGAcgASgEEg4KBmxvc3NlcxgIIAEoBCIiChJEcmFpbkRldmljZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSI/ChNEcmFpbkRldmljZVJlc3BvbnNlEigKBmRldmljZRgBIAEoCzIYLnNha3VnYS5zeXN0ZW0udjEuRGV2aWNlIiQKFERpc2FibGVEZXZpY2VSZXF1ZXN0EgwKBG5hbWUYASABKAkiQQoVRGlzYWJsZURldmljZVJlc3BvbnNlEigKBmRldmljZRgBIAEoCzIYLnNha3VnYS5zeXN0ZW0udjEuRGV2aWNlIiMKE0VuYWJsZURldmljZVJlcXVlc3QSDAoEbmFtZRgBIAEoCSJAChRFbmFibGVEZXZpY2VSZXNwb25zZRIoCgZkZXZpY2UYASABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkRldmljZSpXCgpQcm9tcHRUZXh0EhsKF1BST01QVF9URVhUX1VOU1BFQ0lGSUVEEAASFgoSUFJPTVBUX1RFWFRfTUFSS1VQEAESFAoQUFJPTVBUX1RFWFRfVEFHUxACMosGCg1TeXN0ZW1TZXJ2aWNlEmAKDUdldFNlcnZlckluZm8SJi5zYWt1Z2Euc3lzdGVtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USVwoKTGlzdE1vZGVscxIjLnNha3VnYS5zeXN0ZW0udjEuTGlzdE1vZGVsc1JlcXVlc3QaJC5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJiCg1XYXRjaEdwdVN0YXRzEiYuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEdwdVN0YXRzUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1Jlc3BvbnNlMAESYgoNV2F0Y2hBY3Rpdml0eRImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hBY3Rpdml0eVJlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXNwb25zZTABEloKC0xpc3REZXZpY2VzEiQuc2FrdWdhLnN5c3RlbS52MS5MaXN0RGV2aWNlc1JlcXVlc3QaJS5zYWt1Z2Euc3lzdGVtLnYxLkxpc3REZXZpY2VzUmVzcG9uc2USWgoLRHJhaW5EZXZpY2USJC5zYWt1Z2Euc3lzdGVtLnYxLkRyYWluRGV2aWNlUmVxdWVzdBolLnNha3VnYS5zeXN0ZW0udjEuRHJhaW5EZXZpY2VSZXNwb25zZRJgCg1EaXNhYmxlRGV2aWNlEiYuc2FrdWdhLnN5c3RlbS52MS5EaXNhYmxlRGV2aWNlUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuRGlzYWJsZURldmljZVJlc3BvbnNlEl0KDEVuYWJsZURldmljZRIlLnNha3VnYS5zeXN0ZW0udjEuRW5hYmxlRGV2aWNlUmVxdWVzdBomLnNha3VnYS5zeXN0ZW0udjEuRW5hYmxlRGV2aWNlUmVzcG9uc2VClQEKFGRldi5zYWt1Z2Euc3lzdGVtLnYxQhJTeXN0ZW1TZXJ2aWNlUHJvdG9QAVogc2FrdWdhLmRldi9nby9zeXN0ZW0vdjE7c3lzdGVtdjGiAgNTS1OqAhBTYWt1Z2EuU3lzdGVtLlYxugIDU0tTygIQU2FrdWdhXFN5c3RlbVxWMeoCElNha3VnYTo6U3lzdGVtOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * Asks for a description of the server.
@@ -47,7 +47,7 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   version: string;
 
   /**
-   * The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
+   * The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all.
    *
    * @generated from field: string device = 2;
    */
@@ -350,6 +350,36 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
    * @generated from field: sakuga.system.v1.ModelVocabulary vocabulary = 19;
    */
   vocabulary?: ModelVocabulary | undefined;
+
+  /**
+   * Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
+   *
+   * @generated from field: string refiner = 20;
+   */
+  refiner: string;
+
+  /**
+   * Blocks of its denoiser that a step cache (`sakuga.generation.v1.StepCache`) splits. 0: it has no step cache, and every request
+   * is exact.
+   *
+   * @generated from field: uint32 step_cache_blocks = 21;
+   */
+  stepCacheBlocks: number;
+
+  /**
+   * Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+   * nothing.
+   *
+   * @generated from field: bool has_quality_profile = 22;
+   */
+  hasQualityProfile: boolean;
+
+  /**
+   * What was found in the folder of control networks, by name.
+   *
+   * @generated from field: repeated sakuga.system.v1.ControlNetwork control_networks = 23;
+   */
+  controlNetworks: ControlNetwork[];
 };
 
 /**
@@ -358,6 +388,48 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 5);
+
+/**
+ * A control network of a model.
+ *
+ * @generated from message sakuga.system.v1.ControlNetwork
+ */
+export type ControlNetwork = Message<"sakuga.system.v1.ControlNetwork"> & {
+  /**
+   * What `Control.network` names: the name of its file without the extension, or of its folder.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used.
+   *
+   * @generated from field: string fingerprint = 2;
+   */
+  fingerprint: string;
+
+  /**
+   * Bytes of device memory that it takes while a request has it.
+   *
+   * @generated from field: uint64 device_bytes = 3;
+   */
+  deviceBytes: bigint;
+
+  /**
+   * Why the model cannot use it. Empty: it can.
+   *
+   * @generated from field: string problem = 4;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message sakuga.system.v1.ControlNetwork.
+ * Use `create(ControlNetworkSchema)` to create a new message.
+ */
+export const ControlNetworkSchema: GenMessage<ControlNetwork> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 6);
 
 /**
  * What a model was trained with. It ignores other tags, and other sizes are drawn badly.
@@ -392,7 +464,7 @@ export type ModelVocabulary = Message<"sakuga.system.v1.ModelVocabulary"> & {
  * Use `create(ModelVocabularySchema)` to create a new message.
  */
 export const ModelVocabularySchema: GenMessage<ModelVocabulary> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 6);
+  messageDesc(file_sakuga_system_v1_system_service, 7);
 
 /**
  * The tags of an element.
@@ -420,7 +492,7 @@ export type ElementTags = Message<"sakuga.system.v1.ElementTags"> & {
  * Use `create(ElementTagsSchema)` to create a new message.
  */
 export const ElementTagsSchema: GenMessage<ElementTags> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 7);
+  messageDesc(file_sakuga_system_v1_system_service, 8);
 
 /**
  * The size of a training picture.
@@ -448,7 +520,7 @@ export type TrainedSize = Message<"sakuga.system.v1.TrainedSize"> & {
  * Use `create(TrainedSizeSchema)` to create a new message.
  */
 export const TrainedSizeSchema: GenMessage<TrainedSize> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 8);
+  messageDesc(file_sakuga_system_v1_system_service, 9);
 
 /**
  * A text encoder of a model.
@@ -476,7 +548,7 @@ export type TextEncoder = Message<"sakuga.system.v1.TextEncoder"> & {
  * Use `create(TextEncoderSchema)` to create a new message.
  */
 export const TextEncoderSchema: GenMessage<TextEncoder> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 9);
+  messageDesc(file_sakuga_system_v1_system_service, 10);
 
 /**
  * What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
@@ -553,7 +625,7 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
  * Use `create(SamplingDefaultsSchema)` to create a new message.
  */
 export const SamplingDefaultsSchema: GenMessage<SamplingDefaults> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 10);
+  messageDesc(file_sakuga_system_v1_system_service, 11);
 
 /**
  * Asks for samples.
@@ -569,7 +641,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
   intervalMs: number;
 
   /**
-   * Also the other devices of the machine, each with its own message.
+   * Also the server's other devices and then those of the machine that it does not use, each with its own message.
    *
    * @generated from field: bool all_devices = 2;
    */
@@ -581,7 +653,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
  * Use `create(WatchGpuStatsRequestSchema)` to create a new message.
  */
 export const WatchGpuStatsRequestSchema: GenMessage<WatchGpuStatsRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 11);
+  messageDesc(file_sakuga_system_v1_system_service, 12);
 
 /**
  * One sample.
@@ -602,7 +674,7 @@ export type WatchGpuStatsResponse = Message<"sakuga.system.v1.WatchGpuStatsRespo
  * Use `create(WatchGpuStatsResponseSchema)` to create a new message.
  */
 export const WatchGpuStatsResponseSchema: GenMessage<WatchGpuStatsResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 12);
+  messageDesc(file_sakuga_system_v1_system_service, 13);
 
 /**
  * Asks for activity.
@@ -623,7 +695,7 @@ export type WatchActivityRequest = Message<"sakuga.system.v1.WatchActivityReques
  * Use `create(WatchActivityRequestSchema)` to create a new message.
  */
 export const WatchActivityRequestSchema: GenMessage<WatchActivityRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 13);
+  messageDesc(file_sakuga_system_v1_system_service, 14);
 
 /**
  * What the server does.
@@ -644,7 +716,239 @@ export type WatchActivityResponse = Message<"sakuga.system.v1.WatchActivityRespo
  * Use `create(WatchActivityResponseSchema)` to create a new message.
  */
 export const WatchActivityResponseSchema: GenMessage<WatchActivityResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 14);
+  messageDesc(file_sakuga_system_v1_system_service, 15);
+
+/**
+ * Asks for the devices.
+ *
+ * @generated from message sakuga.system.v1.ListDevicesRequest
+ */
+export type ListDevicesRequest = Message<"sakuga.system.v1.ListDevicesRequest"> & {
+};
+
+/**
+ * Describes the message sakuga.system.v1.ListDevicesRequest.
+ * Use `create(ListDevicesRequestSchema)` to create a new message.
+ */
+export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 16);
+
+/**
+ * The devices.
+ *
+ * @generated from message sakuga.system.v1.ListDevicesResponse
+ */
+export type ListDevicesResponse = Message<"sakuga.system.v1.ListDevicesResponse"> & {
+  /**
+   * In the order of the configuration.
+   *
+   * @generated from field: repeated sakuga.system.v1.Device devices = 1;
+   */
+  devices: Device[];
+};
+
+/**
+ * Describes the message sakuga.system.v1.ListDevicesResponse.
+ * Use `create(ListDevicesResponseSchema)` to create a new message.
+ */
+export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 17);
+
+/**
+ * A device of the server. One engine draws on it, one job at a time.
+ *
+ * @generated from message sakuga.system.v1.Device
+ */
+export type Device = Message<"sakuga.system.v1.Device"> & {
+  /**
+   * Names it in calls, such as `cuda:0`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+   *
+   * @generated from field: string full_name = 2;
+   */
+  fullName: string;
+
+  /**
+   * Whether it takes jobs.
+   *
+   * @generated from field: sakuga.system.v1.DeviceState state = 3;
+   */
+  state: DeviceState;
+
+  /**
+   * Why it is lost. Only with `DEVICE_STATE_LOST`.
+   *
+   * @generated from field: string failure = 4;
+   */
+  failure: string;
+
+  /**
+   * The models that are loaded on it, the one that was used last at the end.
+   *
+   * @generated from field: repeated string models = 5;
+   */
+  models: string[];
+
+  /**
+   * The job that has it. Empty: none, or one of another owner.
+   *
+   * @generated from field: string job_id = 6;
+   */
+  jobId: string;
+
+  /**
+   * Jobs that it has taken since the start of the server.
+   *
+   * @generated from field: uint64 jobs = 7;
+   */
+  jobs: bigint;
+
+  /**
+   * How often it was lost, by an error of the device or because its engine hung, since the start of the server.
+   *
+   * @generated from field: uint64 losses = 8;
+   */
+  losses: bigint;
+};
+
+/**
+ * Describes the message sakuga.system.v1.Device.
+ * Use `create(DeviceSchema)` to create a new message.
+ */
+export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 18);
+
+/**
+ * Drains a device.
+ *
+ * @generated from message sakuga.system.v1.DrainDeviceRequest
+ */
+export type DrainDeviceRequest = Message<"sakuga.system.v1.DrainDeviceRequest"> & {
+  /**
+   * The device's name. Required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message sakuga.system.v1.DrainDeviceRequest.
+ * Use `create(DrainDeviceRequestSchema)` to create a new message.
+ */
+export const DrainDeviceRequestSchema: GenMessage<DrainDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 19);
+
+/**
+ * The device is drained.
+ *
+ * @generated from message sakuga.system.v1.DrainDeviceResponse
+ */
+export type DrainDeviceResponse = Message<"sakuga.system.v1.DrainDeviceResponse"> & {
+  /**
+   * The device as it is now.
+   *
+   * @generated from field: sakuga.system.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message sakuga.system.v1.DrainDeviceResponse.
+ * Use `create(DrainDeviceResponseSchema)` to create a new message.
+ */
+export const DrainDeviceResponseSchema: GenMessage<DrainDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 20);
+
+/**
+ * Drains a device and frees its memory.
+ *
+ * @generated from message sakuga.system.v1.DisableDeviceRequest
+ */
+export type DisableDeviceRequest = Message<"sakuga.system.v1.DisableDeviceRequest"> & {
+  /**
+   * The device's name. Required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message sakuga.system.v1.DisableDeviceRequest.
+ * Use `create(DisableDeviceRequestSchema)` to create a new message.
+ */
+export const DisableDeviceRequestSchema: GenMessage<DisableDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 21);
+
+/**
+ * The device is disabled.
+ *
+ * @generated from message sakuga.system.v1.DisableDeviceResponse
+ */
+export type DisableDeviceResponse = Message<"sakuga.system.v1.DisableDeviceResponse"> & {
+  /**
+   * The device as it is now.
+   *
+   * @generated from field: sakuga.system.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message sakuga.system.v1.DisableDeviceResponse.
+ * Use `create(DisableDeviceResponseSchema)` to create a new message.
+ */
+export const DisableDeviceResponseSchema: GenMessage<DisableDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 22);
+
+/**
+ * Puts a device into service.
+ *
+ * @generated from message sakuga.system.v1.EnableDeviceRequest
+ */
+export type EnableDeviceRequest = Message<"sakuga.system.v1.EnableDeviceRequest"> & {
+  /**
+   * The device's name. Required.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message sakuga.system.v1.EnableDeviceRequest.
+ * Use `create(EnableDeviceRequestSchema)` to create a new message.
+ */
+export const EnableDeviceRequestSchema: GenMessage<EnableDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 23);
+
+/**
+ * The device takes jobs.
+ *
+ * @generated from message sakuga.system.v1.EnableDeviceResponse
+ */
+export type EnableDeviceResponse = Message<"sakuga.system.v1.EnableDeviceResponse"> & {
+  /**
+   * The device as it is now.
+   *
+   * @generated from field: sakuga.system.v1.Device device = 1;
+   */
+  device?: Device | undefined;
+};
+
+/**
+ * Describes the message sakuga.system.v1.EnableDeviceResponse.
+ * Use `create(EnableDeviceResponseSchema)` to create a new message.
+ */
+export const EnableDeviceResponseSchema: GenMessage<EnableDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 24);
 
 /**
  * How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
@@ -681,13 +985,14 @@ export const PromptTextSchema: GenEnum<PromptText> = /*@__PURE__*/
   enumDesc(file_sakuga_system_v1_system_service, 0);
 
 /**
- * Describes the server, its models and its device.
+ * Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
+ * `admin`.
  *
  * @generated from service sakuga.system.v1.SystemService
  */
 export const SystemService: GenService<{
   /**
-   * Version, device, limits and queue.
+   * Version, first device, limits and queue.
    *
    * @generated from rpc sakuga.system.v1.SystemService.GetServerInfo
    */
@@ -707,7 +1012,7 @@ export const SystemService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Samples of the device until the caller hangs up. A slow reader gets the newest.
+   * Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
    *
    * @generated from rpc sakuga.system.v1.SystemService.WatchGpuStats
    */
@@ -717,7 +1022,7 @@ export const SystemService: GenService<{
     output: typeof WatchGpuStatsResponseSchema;
   },
   /**
-   * What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+   * What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
    *
    * @generated from rpc sakuga.system.v1.SystemService.WatchActivity
    */
@@ -725,6 +1030,47 @@ export const SystemService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchActivityRequestSchema;
     output: typeof WatchActivityResponseSchema;
+  },
+  /**
+   * The devices of the server, whether each takes jobs, and what it has done.
+   *
+   * @generated from rpc sakuga.system.v1.SystemService.ListDevices
+   */
+  listDevices: {
+    methodKind: "unary";
+    input: typeof ListDevicesRequestSchema;
+    output: typeof ListDevicesResponseSchema;
+  },
+  /**
+   * Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
+   * the other devices; without one they keep waiting, and new ones are refused.
+   *
+   * @generated from rpc sakuga.system.v1.SystemService.DrainDevice
+   */
+  drainDevice: {
+    methodKind: "unary";
+    input: typeof DrainDeviceRequestSchema;
+    output: typeof DrainDeviceResponseSchema;
+  },
+  /**
+   * Drains a device and frees the memory that its models take. A device that is lost is not opened again.
+   *
+   * @generated from rpc sakuga.system.v1.SystemService.DisableDevice
+   */
+  disableDevice: {
+    methodKind: "unary";
+    input: typeof DisableDeviceRequestSchema;
+    output: typeof DisableDeviceResponseSchema;
+  },
+  /**
+   * Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+   *
+   * @generated from rpc sakuga.system.v1.SystemService.EnableDevice
+   */
+  enableDevice: {
+    methodKind: "unary";
+    input: typeof EnableDeviceRequestSchema;
+    output: typeof EnableDeviceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sakuga_system_v1_system_service, 0);
