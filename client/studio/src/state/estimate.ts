@@ -69,6 +69,7 @@ async function ask(request: GenerateRequest, signal: AbortSignal): Promise<void>
     const known = explain(error);
     // What is wrong with the request is shown before it is submitted.
     setProblem(known instanceof RequestRefused ? sentenceOf(known) : "");
+    setCurrent(true);
     noteFailure(known);
   }
 }
