@@ -137,7 +137,7 @@ impl<'a> Source<'a> {
 }
 
 /// Networks and text encoders of models, as they are written in code and in texts. To the server they are names in lists.
-const NETWORKS: [&str; 16] = [
+const NETWORKS: [&str; 15] = [
     "gemma",
     "jina",
     "clip_text",
@@ -150,7 +150,6 @@ const NETWORKS: [&str; 16] = [
     "next_dit",
     "unet",
     "u-net",
-    "controlnet",
     "autoencoder_kl",
     "autoencoderkl",
     "tiny_decoder",

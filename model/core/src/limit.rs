@@ -26,6 +26,9 @@ impl<T: Display> Display for Limit<T> {
     }
 }
 
+/// Intervals between noise and image.
+pub const STEPS: Limit<u32> = Limit { field: "sampling.steps", min: 1, max: 200 };
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,8 +5,8 @@
 
 use crate::{Limit, Sampling};
 
-/// Intervals between noise and image.
-pub const STEPS: Limit<u32> = Limit { field: "sampling.steps", min: 1, max: 200 };
+pub use crate::limit::STEPS;
+
 /// Images of one request. The last event repeats the request for each of them and has to fit into one message.
 pub const IMAGES: Limit<u32> = Limit { field: "images", min: 1, max: 16 };
 /// The longer edge of previews, in pixels.

@@ -1,8 +1,6 @@
 //! How latents are integrated and guided: the options, their bounds, and when guidance acts.
 
-use std::fmt;
-
-use crate::{Limit, NoiseSchedule, Quality, Solver, StepCache};
+use crate::{Limit, NoiseSchedule, Quality, SamplingFault, Solver, StepCache};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -115,21 +113,6 @@ impl PartialSampling {
             }),
             step_cache: self.step_cache.or(defaults.step_cache),
         }
-    }
-}
-
-/// A number of [`Sampling`] that cannot be used, and what to use instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SamplingFault {
-    /// The field, as [`SamplingNumber::limit`] names it.
-    pub field: &'static str,
-    /// What is wrong with it, such as `0.5 is out of range; use 1 to 30`.
-    pub text: String,
-}
-
-impl fmt::Display for SamplingFault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.field, self.text)
     }
 }
 

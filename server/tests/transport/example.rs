@@ -24,6 +24,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("memory-budget", "\"24GiB\""),
     ("host-memory-budget", "\"64GiB\""),
     ("adapters", "\"/var/lib/sakuga/adapters\""),
+    ("refiner", "[\"/var/lib/sakuga-models/refiner\"]"),
+    ("controlnets", "\"/var/lib/sakuga/controlnets\""),
     ("lora", "[\"/var/lib/sakuga/style.safetensors=0.8\"]"),
     ("cache-dir", "\"/var/cache/sakuga\""),
     ("artifacts", "\"s3://bucket/sakuga\""),

@@ -42,7 +42,7 @@ export const isRefused = createMemo(
 
 export const canDraw = (): boolean => !isRefused() && seedOf(settings.seed) !== null && !isSubmitting();
 
-/** What `drawPrompt` would submit now; `undefined` while the prompt is not known to be accepted, or the seed is none. */
+/** What `drawPrompt` would submit now; `undefined` while the prompt is not known to be accepted, or without a valid seed. */
 export const nextRequest = (): GenerateRequest | undefined =>
   currentCheck() && !isRefused() && seedOf(settings.seed) !== null ? requestNow() : undefined;
 

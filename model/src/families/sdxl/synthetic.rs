@@ -86,7 +86,7 @@ pub fn write(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
 ///
 /// # Errors
 ///
-/// A configuration is none of these networks, or a file cannot be written.
+/// A configuration does not describe its network, or a file cannot be written.
 pub fn write_geometry(dir: &Path, geometry: &Geometry, seed: u64) -> Result<(), SyntheticError> {
     let Geometry { name, default_size_px, unet, clip_l, clip_g, vae } = geometry;
     for (part, config) in [("unet", unet), ("text_encoder", clip_l), ("text_encoder_2", clip_g), ("vae", vae)] {
@@ -135,7 +135,7 @@ pub fn write_control(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
 ///
 /// # Errors
 ///
-/// The configuration is none of this network, or a file cannot be written.
+/// The configuration does not describe its network, or a file cannot be written.
 pub fn write_part(dir: &Path, part: &str, config: &Value, seed: u64) -> Result<(), SyntheticError> {
     write_network(&dir.join(part), part, config, seed)
 }

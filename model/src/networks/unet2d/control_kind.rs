@@ -29,7 +29,7 @@ impl ControlKind {
         (Self::T2iAdapter, &[&["adapter.body."], &["conv_in.weight", "body.0."], &["body.0.in_conv."]]),
     ];
 
-    /// The kind of a file with these tensors; `None`: it is none of them.
+    /// The kind of a file with these tensors; `None`: of no known kind.
     pub fn of_tensors<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Option<Self> {
         let has = |beginning: &str| names.clone().any(|name| name.starts_with(beginning));
         let fits = |all: &&[&str]| all.iter().all(|beginning| has(beginning));
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kinds_are_told_apart_by_their_tensors() {
+    fn kinds_are_distinguished_by_their_tensors() {
         for (names, kind) in [
             (&["conv_in.weight", "controlnet_cond_embedding.conv_in.weight"][..], Some(ControlKind::Diffusers)),
             (&["control_model.input_hint_block.0.weight"], Some(ControlKind::Ldm)),

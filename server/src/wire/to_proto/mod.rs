@@ -15,6 +15,7 @@ use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{images, sampling, status, step_cache};
 
 mod adapters;
+mod device_state;
 mod estimate;
 mod findings;
 mod models;

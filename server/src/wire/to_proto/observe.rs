@@ -4,7 +4,7 @@ use sakuga_model_core::{ComputePath, LoadingPhase, StageProfile};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
-use super::system::device_state;
+use super::device_state::device_state;
 use super::{duration, saturate, stage, timestamp};
 use crate::telemetry::{Activity, DeviceActivity};
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use sakuga_model_core::{ControlNetwork, ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
+use super::device_state::device_state;
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
 use crate::devices::{DeviceState, DeviceStatus};
 use crate::gpu::{DeviceSample, StatsSource};
@@ -51,16 +52,6 @@ pub(crate) fn device(status: &DeviceStatus, job: Option<&JobId>) -> system::Devi
         job_id: job.map(JobId::to_string).unwrap_or_default(),
         jobs: status.jobs,
         losses: status.losses,
-    }
-}
-
-pub(super) fn device_state(state: &DeviceState) -> system::DeviceState {
-    match state {
-        DeviceState::Serving => system::DeviceState::Serving,
-        DeviceState::Draining => system::DeviceState::Draining,
-        DeviceState::Drained => system::DeviceState::Drained,
-        DeviceState::Disabled => system::DeviceState::Disabled,
-        DeviceState::Lost(_) => system::DeviceState::Lost,
     }
 }
 
