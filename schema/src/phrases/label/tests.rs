@@ -1,3 +1,5 @@
+//! Labels of negatives and of other parts, in many forms and languages.
+
 use super::*;
 
 #[test]
