@@ -9,8 +9,8 @@
 //! Shapes in the documentation: B batch, L padded text length, C latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.
 //!
-//! A network imports burn, `nn`, [`checkpoint`] and, with the feature `cuda`, the module `cuda`; no network imports
-//! another.
+//! A network imports burn, `nn`, [`checkpoint`], the step cache of `sampler` and, with the feature `cuda`, the module `cuda`; no
+//! network imports another.
 
 mod bounded;
 pub mod checkpoint;

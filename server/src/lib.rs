@@ -6,9 +6,9 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and the `adapters`, and has the request checked:
-//!    `wire/from_proto.rs` and `wire/sampling.rs` turn it into a `request::UncheckedRequest`, and `request/mod.rs` with
-//!    `request/faults.rs` into a `request::Request` with every default filled in, or into all of its faults. Bounds come from
+//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs`. `wire/from_proto.rs` and `wire/sampling.rs` make a
+//!    `request::UncheckedRequest`, `adapters` chooses those that it names, and `request/mod.rs` with `request/faults.rs` and
+//!    `request/images/` makes a `request::Request` with every default filled in, or lists all of its faults. Bounds come from
 //!    [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a `job::Job` with a
 //!    journal and waits in `scheduler/queue.rs`.
@@ -33,12 +33,11 @@
 //! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
 //! API: the calls of gRPC in another form.
 //! `estimate` says what jobs take, from measurements of those that were drawn.
-//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are,
-//! `devices` says which devices there are, and
-//! `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together, [`config`] reads the options. `metrics` counts,
-//! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]
-//! works on the data folder of a server that is stopped. Errors are `error::ServerError` until `wire::status` turns them
-//! into gRPC statuses.
+//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, `devices`
+//! which devices there are, and `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together,
+//! [`config`] reads the options. `metrics` counts, `trace` exports to a collector, `telemetry` keeps what was sampled during a
+//! job, and [`maintenance`] works on the data folder of a server that is stopped. Errors are `error::ServerError` until
+//! `wire::status` turns them into gRPC statuses.
 //!
 //! # Invariants
 //!

@@ -1,7 +1,7 @@
 //! The bounds of a request that hold for every model and every server: the public API promises them.
 //!
-//! The numbers of [`Sampling`] have their bounds in [`Sampling::NUMBERS`]. [`all`] lists both; the tests of the repository
-//! hold the comments of `proto/`, the clients and the help texts against it.
+//! The numbers of [`Sampling`] have their bounds in [`Sampling::NUMBERS`]. [`all`] lists both, without those of adapters
+//! and controls; the tests of the repository hold the comments of `proto/`, the clients and the help texts against it.
 
 use crate::{Limit, Sampling};
 
@@ -17,7 +17,8 @@ pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, 
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
 /// Bytes of a system prompt in UTF-8.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
-/// Adapters of one request. Limits of adapters and controls are not in [`all`], whose fields are found by the last part of their name.
+/// Adapters of one request. Limits of adapters and controls are not in [`all`], whose fields are found by the last part of
+/// their name.
 pub const ADAPTERS: Limit<usize> = Limit { field: "adapters", min: 0, max: 8 };
 /// Factor on an adapter's effect on the denoiser.
 pub const ADAPTER_SCALE: Limit<f32> = Limit { field: "adapters.scale", min: -10.0, max: 10.0 };

@@ -11,7 +11,8 @@
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
 //!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
-//!    [`load`] calls the new module.
+//!    [`load`] calls the new module. `source.rs` lists its files in `FOLDER`, which `files_of_folder` and `part_names` return.
+//!    `inspect/file.rs` and `inspect/folder.rs` match on `Family` too.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:
 //!    - `source.rs` finds the parts of a folder or file, `networks.rs` loads them. Every reader gets
 //!      [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
@@ -23,7 +24,7 @@
 //!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
 //! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
+//! 5. A test of the server draws with a synthetic checkpoint, as `server/tests/stable_diffusion_xl.rs` does. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
 //! 6. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
 //!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call.

@@ -1194,9 +1194,9 @@ type ReuseByChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The relative change, in the L1 norm, below which the blocks are reused, 0 to 1. 0: never.
 	Threshold float32 `protobuf:"fixed32,1,opt,name=threshold,proto3" json:"threshold,omitempty"`
-	// Steps at the beginning of each pass that are computed whole, 0 to 200.
+	// Steps at the beginning of each pass that are computed whole, at most 200.
 	WarmupSteps uint32 `protobuf:"varint,2,opt,name=warmup_steps,json=warmupSteps,proto3" json:"warmup_steps,omitempty"`
-	// The most evaluations in a row that reuse, 0 to 200. 0: no limit.
+	// The most evaluations in a row that reuse, at most 200. 0: no limit.
 	MaxConsecutive uint32 `protobuf:"varint,3,opt,name=max_consecutive,json=maxConsecutive,proto3" json:"max_consecutive,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

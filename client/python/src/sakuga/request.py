@@ -174,13 +174,11 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
     request.sampling.quality = request_pb2.Quality.ValueType(
         number(request_pb2.Quality.DESCRIPTOR, options.get("quality"))
     )
-    match options.get("step_cache"):
-        case None:
-            pass
-        case request_pb2.StepCache() as step_cache:
-            request.sampling.step_cache.CopyFrom(step_cache)
-        case other:
-            raise RequestError(f"`step_cache` is a StepCache, not {type(other).__name__}")
+    step_cache = options.get("step_cache")
+    if isinstance(step_cache, request_pb2.StepCache):
+        request.sampling.step_cache.CopyFrom(step_cache)
+    elif step_cache is not None:
+        raise RequestError(f"`step_cache` is a StepCache, not {type(step_cache).__name__}")
     preview = request.preview
     preview.method = request_pb2.PreviewMethod.ValueType(
         number(request_pb2.PreviewMethod.DESCRIPTOR, options.get("preview"))

@@ -679,9 +679,9 @@ class ReuseByChange(_message.Message):
     threshold: _builtins.float
     """The relative change, in the L1 norm, below which the blocks are reused, 0 to 1. 0: never."""
     warmup_steps: _builtins.int
-    """Steps at the beginning of each pass that are computed whole, 0 to 200."""
+    """Steps at the beginning of each pass that are computed whole, at most 200."""
     max_consecutive: _builtins.int
-    """The most evaluations in a row that reuse, 0 to 200. 0: no limit."""
+    """The most evaluations in a row that reuse, at most 200. 0: no limit."""
     def __init__(
         self,
         *,

@@ -554,14 +554,14 @@ export type ReuseByChange = Message<"sakuga.generation.v1.ReuseByChange"> & {
   threshold: number;
 
   /**
-   * Steps at the beginning of each pass that are computed whole, 0 to 200.
+   * Steps at the beginning of each pass that are computed whole, at most 200.
    *
    * @generated from field: uint32 warmup_steps = 2;
    */
   warmupSteps: number;
 
   /**
-   * The most evaluations in a row that reuse, 0 to 200. 0: no limit.
+   * The most evaluations in a row that reuse, at most 200. 0: no limit.
    *
    * @generated from field: uint32 max_consecutive = 3;
    */
