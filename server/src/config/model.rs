@@ -246,6 +246,13 @@ impl EngineSettings {
         models.chain(refiners).chain(self.refiner_problems()).collect()
     }
 
+    /// An engine that this program was built without.
+    #[cfg(not(feature = "burn"))]
+    pub(super) fn problems(&self, _: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+        let text = "this program was built without the engine `burn`; use `--engine scripted`";
+        if self.engine == EngineKind::Burn { vec![text.to_owned()] } else { Vec::new() }
+    }
+
     /// Refiners of models that are not configured, and second ones of a model.
     #[cfg(feature = "burn")]
     fn refiner_problems(&self) -> Vec<String> {

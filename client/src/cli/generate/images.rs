@@ -62,7 +62,7 @@ pub(crate) struct ImageArguments {
     pub padding: Option<u32>,
 
     /// Steer the picture by an image through a control network, as `sakuga info` lists it; settings after commas: scale=0.8, start=0,
-    /// end=0.6, resize=crop|pad|stretch, preprocess=canny[:LOW:HIGH]. Can be given several times, and then replaces those of --from
+    /// end=0.6, resize=crop|pad|stretch, preprocess=canny or canny:LOW:HIGH. Can be given several times, and then replaces those of --from
     #[arg(long = "control", value_name = "NETWORK=FILE[,SETTING=VALUE]", value_parser = control::parse)]
     pub controls: Vec<ControlArgument>,
 
