@@ -24,7 +24,7 @@
 //!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
 //! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//! 5. A test of the server draws with a synthetic checkpoint, as `server/tests/stable_diffusion_xl.rs` does. `sakuga-model-core` and the server change only if the family reads
+//! 5. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
 //! 6. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
 //!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call.
