@@ -138,7 +138,7 @@ fn count(mut bytes: &[u8], message: &MessageDescriptor, left: &mut usize, depth:
             5 => Some(4),
             2 => varint(rest).and_then(|(length, behind)| {
                 let length = usize::try_from(length).ok()?;
-                Some(rest.len() - behind.len() + length)
+                (rest.len() - behind.len()).checked_add(length)
             }),
             // The beginning or the end of a group: what is in between is counted as fields of this message.
             3 | 4 => Some(0),
@@ -216,6 +216,8 @@ mod tests {
         for bytes in [
             &[0xff_u8; 20][..],
             &[0x0a, 0xff, 0xff],
+            // A length whose sum with that of its own bytes is more than a usize holds.
+            &[0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
             &[0x0a],
             &[0x0f],
             &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
