@@ -90,7 +90,7 @@ pub(super) struct EngineSettings {
     /// all models, and all take jobs from one queue. `auto` is the first GPU if this program was built with GPU code, else the
     /// CPU; `all` is every GPU, else the CPU. A machine without the GPU that was built for is an error, never a silent fallback
     /// to the CPU. `cpu,cpu` are two engines on the CPU with half of its cores each.
-    #[arg(long, value_name = "auto|all|cpu|cuda:N,cuda:N", default_value = "auto", value_parser = read_devices)]
+    #[arg(long, value_name = "auto|all|cpu|cuda:N,cuda:N", default_value = "auto", value_parser = str::parse::<DevicesChoice>)]
     device: DevicesChoice,
     /// How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` computes the denoiser's matrix products
     /// in 8 bits (e4m3, a scale for each token and each output) and everything else in bf16; it needs an NVIDIA GPU of compute
@@ -182,10 +182,6 @@ fn model(text: &str) -> Result<NamedCheckpoint, String> {
         ));
     }
     Ok(NamedCheckpoint { name: name.map(str::to_owned), path: path.into() })
-}
-
-fn read_devices(text: &str) -> Result<DevicesChoice, String> {
-    text.parse()
 }
 
 fn precision(text: &str) -> Result<Bound<Precision>, String> {

@@ -56,11 +56,12 @@ impl FinishTask {
                 return;
             }
         };
+        let mut texts = texts.into_iter();
         let mut finished = Vec::with_capacity(images.len());
         let drawn = job.request.spec.drawn();
         for ((position, index), picture) in drawn.iter().copied().enumerate().zip(images) {
+            let texts = texts.next().unwrap_or_default();
             if job.handle.cancel_reason().is_none() {
-                let texts = texts.get(position).map_or(&[][..], Vec::as_slice);
                 match store(&job, index, (&picture, reused.get(position)), texts, sink) {
                     Ok(image) => {
                         finished.push(image);
@@ -105,7 +106,7 @@ fn store(
     job: &Job,
     image_index: u32,
     picture: (&Rgb8, Option<&EvaluationReuse>),
-    texts: &[TextChunk],
+    texts: Vec<TextChunk>,
     sink: &ArtifactSink,
 ) -> Result<FinishedImage, ServerError> {
     let (file, image) = encode(picture, texts)?;
@@ -123,10 +124,9 @@ fn announce(job: &Job, image_index: u32, total_size: u64) {
 
 fn encode(
     (picture, reused): (&Rgb8, Option<&EvaluationReuse>),
-    texts: &[TextChunk],
+    mut texts: Vec<TextChunk>,
 ) -> Result<(Bytes, FinishedImage), ServerError> {
     let internal = |error: &dyn std::error::Error| ServerError::Internal(error.to_string());
-    let mut texts = texts.to_vec();
     if let Some(reused) = reused {
         texts.push(metadata::reuse_chunk(reused).map_err(|error| internal(&error))?);
     }

@@ -64,7 +64,7 @@ impl Jobs {
         let is_guided = request.spec.sampling.guidance.is_ever_active();
         Ok(Report {
             model: model.name().to_owned(),
-            device: self.dependencies.scheduler.device_status(forecast.device).info.full_name.to_string(),
+            device: self.dependencies.scheduler.device_name(forecast.device).to_string(),
             learned_jobs: forecast.learned_jobs,
             time,
             parts,

@@ -6,7 +6,7 @@ use super::registry::{Dependencies, Jobs};
 use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
 use crate::models::ModelId;
-use crate::request::images::enlarged_edge;
+use crate::request::images::{enlarged_edge, largest_factor};
 
 /// The memory of the device that a job needs, by estimate, and what there is for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +65,8 @@ impl Jobs {
             let size = (pass.width_px, pass.height_px);
             size.0 < second.width_px && size != (spec.width_px, spec.height_px)
         };
-        let hundredths = (limits::FACTOR.min * 100.0) as u16..=(limits::FACTOR.max * 100.0) as u16;
-        hundredths.rev().map(|hundredth| f32::from(hundredth) / 100.0).find(|factor| {
-            let pass = enlarged(*factor);
+        largest_factor(|factor| {
+            let pass = enlarged(factor);
             is_smaller(&pass) && fits(&GenerationSpec { second_pass: Some(pass), ..spec.clone() })
         })
     }

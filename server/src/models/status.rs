@@ -53,9 +53,9 @@ impl ModelState {
 /// The models over all devices, from those of each device in the order of their ids.
 pub(crate) fn merged(devices: impl IntoIterator<Item = Vec<ModelStatus>>) -> Vec<ModelStatus> {
     let mut all: Vec<ModelStatus> = Vec::new();
-    for (device, statuses) in devices.into_iter().enumerate() {
+    for (device, statuses) in DeviceId::all(usize::MAX).zip(devices) {
         for (place, status) in statuses.into_iter().enumerate() {
-            let loaded_on = (status.state == ModelState::Loaded).then(|| DeviceId::all(device + 1).last()).flatten();
+            let loaded_on = (status.state == ModelState::Loaded).then_some(device);
             if place == all.len() {
                 all.push(ModelStatus { devices: loaded_on.into_iter().collect(), ..status });
                 continue;

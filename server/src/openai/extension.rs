@@ -10,6 +10,7 @@ use super::parameters::Parameters;
 use crate::error::Violation;
 use crate::models::suggestion;
 use crate::request::images::shown;
+use crate::wire::status::cut_at;
 
 /// The extension object, and the options of the job within it.
 pub(super) const NAME: &str = "sakuga";
@@ -83,9 +84,7 @@ fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, ob
 /// The text without line and column, which are not those of the request. It may quote a value of any length.
 fn without_place(text: &str) -> String {
     const LONGEST: usize = 200;
-    let text = text.split(" at line ").next().unwrap_or(text);
-    let end = text.floor_char_boundary(LONGEST);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+    cut_at(text.split(" at line ").next().unwrap_or(text), LONGEST)
 }
 
 fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, Value>, of: &MessageDescriptor) {

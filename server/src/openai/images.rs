@@ -22,8 +22,7 @@ use crate::job_id::JobId;
 use crate::jobs::{Call, Caller, OwnFiles};
 use crate::service::caller::check_options;
 use crate::service::{off_reactor, refuse};
-use crate::wire::http::json_answer;
-use crate::wire::http::json_response;
+use crate::wire::http::{json_answer, json_response};
 
 impl Api {
     /// Creates the job of a request, and answers with its pictures or its events. The job is cancelled when the client goes

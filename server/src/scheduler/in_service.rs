@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::command::{Change, DeviceCommand, ModelChange, Pending};
 use super::shared::Shared;
-use super::state::{Device, Loss, Service};
-use crate::devices::{DeviceId, DeviceStatus};
+use super::state::{Loss, Service, State};
+use crate::devices::DeviceId;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::models::ModelId;
@@ -20,9 +20,8 @@ impl Shared {
         let (command, result) = DeviceCommand::new(if cleared { Change::Clear } else { Change::Drain });
         // The worker of a lost device may wait for long, and nothing is left for it to do.
         let waits = device.loss.is_none() || cleared;
-        let is_over = device.loss.as_ref().is_some_and(|loss| loss.is_final);
         let mut results = Vec::new();
-        if waits && !is_over {
+        if waits && !device.is_lost_for_good() {
             device.commands.push_back(command);
             results.push(result);
         }
@@ -57,13 +56,13 @@ impl Shared {
 
     /// Gives no jobs to a device until [`Shared::device_recovered`]; jobs that wait are for the others, or keep waiting.
     pub(super) fn device_unavailable(&self, id: DeviceId, reason: &str) {
-        self.lose(id, Loss { reason: reason.to_owned(), is_final: false });
+        self.lose(&mut self.state(), id, Loss { reason: reason.to_owned(), is_final: false });
     }
 
     /// Gives no more jobs to a device that will not be opened again. If it was the last one, the jobs that wait fail.
     pub(super) fn device_lost(&self, id: DeviceId, reason: &str) {
-        self.lose(id, Loss { reason: reason.to_owned(), is_final: true });
         let mut state = self.state();
+        self.lose(&mut state, id, Loss { reason: reason.to_owned(), is_final: true });
         state.devices.get_mut(id).commands.clear();
         if !state.devices.is_lost_for_good() {
             return;
@@ -75,10 +74,9 @@ impl Shared {
         }
     }
 
-    fn lose(&self, id: DeviceId, loss: Loss) {
-        let mut state = self.state();
+    fn lose(&self, state: &mut State, id: DeviceId, loss: Loss) {
         state.devices.get_mut(id).loss = Some(loss);
-        self.devices_changed(&state);
+        self.devices_changed(state);
     }
 
     /// Counts a loss of a device.
@@ -105,10 +103,5 @@ impl Shared {
     /// The device of this name.
     pub(super) fn find_device(&self, name: &str) -> Option<DeviceId> {
         self.state().devices.find(name)
-    }
-
-    /// A device as it is now.
-    pub(super) fn device_status(&self, id: DeviceId) -> DeviceStatus {
-        Device::status(self.state().devices.get(id))
     }
 }

@@ -109,14 +109,19 @@ impl<T> Queue<T> {
     /// Removes the entry that a device serves next: the first that is ready or that was overtaken [`OVERTAKEN_MAX`] times, or the
     /// first that is loadable. `None`: no entry is for this device.
     pub(crate) fn pop(&mut self, fit: impl Fn(&T) -> Fit) -> Option<T> {
-        let is_due = |waiting: &Waiting<T>| match fit(&waiting.entry) {
-            Fit::Ready => true,
-            Fit::Loadable | Fit::Left => waiting.overtaken >= OVERTAKEN_MAX,
-            Fit::Unable => false,
-        };
-        let is_loadable = |waiting: &Waiting<T>| fit(&waiting.entry) == Fit::Loadable;
-        let due = self.waiting.iter().find(|(_, waiting)| is_due(waiting));
-        let tag = *due.or_else(|| self.waiting.iter().find(|(_, waiting)| is_loadable(waiting)))?.0;
+        let (mut due, mut loadable) = (None, None);
+        for (tag, waiting) in &self.waiting {
+            match fit(&waiting.entry) {
+                Fit::Unable => {}
+                fit if fit == Fit::Ready || waiting.overtaken >= OVERTAKEN_MAX => {
+                    due = Some(*tag);
+                    break;
+                }
+                Fit::Loadable => _ = loadable.get_or_insert(*tag),
+                Fit::Ready | Fit::Left => {}
+            }
+        }
+        let tag = due.or(loadable)?;
         let before = self.waiting.range_mut(..tag).filter(|(_, waiting)| fit(&waiting.entry) != Fit::Unable);
         before.for_each(|(_, waiting)| waiting.overtaken += 1);
         let Waiting { id, entry, .. } = self.waiting.remove(&tag)?;

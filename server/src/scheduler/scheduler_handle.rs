@@ -191,9 +191,9 @@ impl Scheduler {
         self.shared.find_device(name)
     }
 
-    /// A device as it is now.
-    pub(crate) fn device_status(&self, device: DeviceId) -> DeviceStatus {
-        self.shared.device_status(device)
+    /// What events, records and pictures name the device.
+    pub(crate) fn device_name(&self, device: DeviceId) -> Arc<str> {
+        self.shared.device_name(device)
     }
 
     /// Takes a device out of service or puts it into service. What waits for the end of its job is done if the caller is gone, too.

@@ -118,7 +118,14 @@ impl State {
 
     /// When the first device will be free; `None` until a step of a running model was measured.
     pub(super) fn time_left(&self) -> Option<Duration> {
-        Forecast::of_now(self).next_start()
+        let serving = self.devices.ids().filter(|id| self.devices.get(*id).is_in_service());
+        serving.filter_map(|id| self.free_in(id)).min()
+    }
+
+    /// When a device will be free; `None` until a step of its running model was measured.
+    fn free_in(&self, id: DeviceId) -> Option<Duration> {
+        let Some(running) = &self.devices.get(id).running else { return Some(Duration::ZERO) };
+        running.time_left(self.estimator(id, running.model))
     }
 
     /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured.

@@ -99,13 +99,8 @@ impl ActivityProbe {
     }
 
     /// The activity of one device at the time of a sample of it.
-    pub(crate) fn activity_of(
-        &self,
-        device: DeviceId,
-        mut snapshot: SchedulerSnapshot,
-        sample: &DeviceSample,
-    ) -> Activity {
-        let seen = (device.index() < snapshot.devices.len()).then(|| snapshot.devices.swap_remove(device.index()));
+    pub(crate) fn activity_of(&self, device: DeviceId, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
+        let seen = snapshot.devices.into_iter().nth(device.index());
         let devices = seen.map(|seen| self.of_device(device, seen, sample)).into_iter().collect();
         Activity { time: sample.time, queued: snapshot.queued, devices }
     }

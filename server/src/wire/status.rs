@@ -240,13 +240,14 @@ fn any(name: &str, message: &impl Message) -> Any {
     Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
 }
 
-/// The text, cut on a character boundary if it is long.
 fn cut(text: &str) -> String {
-    if text.len() <= TEXT_BYTES_MAX {
-        return text.to_owned();
-    }
-    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
-    format!("{}…", &text[..end])
+    cut_at(text, TEXT_BYTES_MAX)
+}
+
+/// The text, cut on a character boundary if it has more bytes.
+pub(crate) fn cut_at(text: &str, bytes_max: usize) -> String {
+    let end = text.floor_char_boundary(bytes_max);
+    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -355,10 +355,7 @@ impl Check<'_> {
         };
         let [width, height] = enlarged(facts.factor);
         if !fits([width, height]) {
-            // In hundredths, from the largest factor down.
-            let hundredths = (limits::FACTOR.min * 100.0) as u16..=(limits::FACTOR.max * 100.0) as u16;
-            let allowed = |factor: &f32| fits(enlarged(*factor)) && enlarged(*factor) != [width_px, height_px];
-            let most = hundredths.rev().map(|hundredth| f32::from(hundredth) / 100.0).find(allowed);
+            let most = largest_factor(|factor| fits(enlarged(factor)) && enlarged(factor) != [width_px, height_px]);
             let fix = most.map_or("remove `second_pass`, or draw a smaller picture".to_owned(), |most| {
                 format!("use at most {most}")
             });
@@ -383,6 +380,12 @@ impl Check<'_> {
         let SecondPassFacts { upscaler, strength, steps, .. } = facts;
         Some((facts, SecondPass { width_px: width, height_px: height, upscaler, strength, steps }))
     }
+}
+
+/// The largest factor of a second pass that is allowed, in hundredths.
+pub(crate) fn largest_factor(is_allowed: impl Fn(f32) -> bool) -> Option<f32> {
+    let hundredths = (limits::FACTOR.min * 100.0) as u16..=(limits::FACTOR.max * 100.0) as u16;
+    hundredths.rev().map(|hundredth| f32::from(hundredth) / 100.0).find(|factor| is_allowed(*factor))
 }
 
 /// An edge after a second pass: rounded down to a multiple. The factor counts as the decimal number that is written for it.

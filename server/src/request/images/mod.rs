@@ -13,7 +13,7 @@ mod source;
 use bytes::Bytes;
 use sakuga_model_core::{Area, Upscaler};
 
-pub(crate) use check::{Checked, Surroundings, enlarged_edge};
+pub(crate) use check::{Checked, Surroundings, enlarged_edge, largest_factor};
 pub(crate) use source::{NoUploads, Uploads, decode_alone, shown};
 
 /// The strength of an image if a request gives none.

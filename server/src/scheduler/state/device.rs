@@ -80,7 +80,7 @@ impl Device {
     }
 
     /// Whether it will not be opened again.
-    pub(super) fn is_lost_for_good(&self) -> bool {
+    pub(in crate::scheduler) fn is_lost_for_good(&self) -> bool {
         self.loss.as_ref().is_some_and(|loss| loss.is_final)
     }
 
@@ -106,8 +106,7 @@ impl Device {
 
     /// Its running job, for reports.
     pub(in crate::scheduler) fn running_job(&self) -> Option<RunningJob> {
-        let running = self.running.as_ref()?;
-        let Running { id, stage, step, steps, .. } = running;
+        let Running { id, stage, step, steps, .. } = self.running.as_ref()?;
         Some(RunningJob { job_id: id.clone(), stage: *stage, step: *step, steps: *steps })
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sakuga_model_core::AdapterChoice;
 
 use super::State;
+use super::pool::Rank;
 use crate::devices::DeviceId;
 use crate::estimate::{Interval, PartTime, Prediction};
 use crate::job::JobRequest;
@@ -71,11 +72,7 @@ impl<'a> DeviceForecast<'a> {
 impl<'a> Forecast<'a> {
     /// Before the first job that waits.
     pub(super) fn of_now(state: &'a State) -> Self {
-        let time_left = |id| match &state.devices.get(id).running {
-            None => Some(Duration::ZERO),
-            Some(running) => running.time_left(state.estimator(id, running.model)),
-        };
-        Self::with(state, time_left)
+        Self::with(state, |id| state.free_in(id))
     }
 
     /// As if no job ran.
@@ -98,10 +95,10 @@ impl<'a> Forecast<'a> {
         let known = self.devices.iter().enumerate().filter_map(|(place, device)| Some((place, device, device.free?)));
         let usable =
             known.filter(|(_, device, _)| self.state.devices.get(device.id).models.failure(request.model).is_none());
-        let order = |&(place, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
+        let order = |&(_, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
             let is_loaded = device.residents.contains(request.model);
             let has_adapters = is_loaded && !device.switches_adapters(self.state, request);
-            (Reverse(free), is_loaded, has_adapters, Reverse(place))
+            (Reverse(free), Rank { is_loaded, has_adapters, place: Reverse(device.id) })
         };
         usable.max_by_key(order).map(|(place, ..)| place)
     }

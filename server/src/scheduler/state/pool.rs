@@ -100,8 +100,8 @@ impl DevicePool {
 
     /// A job that has a device, and the device.
     pub(in crate::scheduler) fn running(&self, job: &JobId) -> Option<(DeviceId, &Running)> {
-        let running = self.ids().filter_map(|id| Some((id, self.get(id).running.as_ref()?)));
-        running.into_iter().find(|(_, running)| running.id == *job)
+        let mut running = self.ids().filter_map(|id| Some((id, self.get(id).running.as_ref()?)));
+        running.find(|(_, running)| running.id == *job)
     }
 
     /// Why no enabled device can load a model; `None`: at least one can, or it was not tried there.
@@ -147,8 +147,8 @@ impl DevicePool {
 
 /// How well a device serves a job, the best last.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    is_loaded: bool,
-    has_adapters: bool,
-    place: Reverse<DeviceId>,
+pub(super) struct Rank {
+    pub(super) is_loaded: bool,
+    pub(super) has_adapters: bool,
+    pub(super) place: Reverse<DeviceId>,
 }
