@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use crate::SamplingFault;
+
 /// The values that one field of a request may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limit<T> {
@@ -17,6 +19,14 @@ impl<T: PartialOrd + Copy> Limit<T> {
     /// Whether the field may have this value. Never for NaN.
     pub fn contains(&self, value: T) -> bool {
         (self.min..=self.max).contains(&value)
+    }
+}
+
+impl<T: PartialOrd + Copy + Display> Limit<T> {
+    /// What is wrong with a value that the field may not have.
+    pub(crate) fn fault(&self, value: T) -> Option<SamplingFault> {
+        let text = || format!("{value} is out of range; use {self}");
+        (!self.contains(value)).then(|| SamplingFault { field: self.field, text: text() })
     }
 }
 

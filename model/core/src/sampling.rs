@@ -180,14 +180,8 @@ impl Sampling {
 
     /// Every number that cannot be used. Requests and the defaults of models are checked by this.
     pub fn faults(&self) -> Vec<SamplingFault> {
-        let mut faults = Vec::new();
-        for SamplingNumber { limit, get, .. } in Self::NUMBERS {
-            let value = get(self);
-            if !limit.contains(value) {
-                faults
-                    .push(SamplingFault { field: limit.field, text: format!("{value} is out of range; use {limit}") });
-            }
-        }
+        let fault = |number: &SamplingNumber| number.limit.fault((number.get)(self));
+        let mut faults: Vec<SamplingFault> = Self::NUMBERS.iter().filter_map(fault).collect();
         let Guidance { from, until, .. } = self.guidance;
         // An interval that is empty from the beginning on is guidance that is off.
         if faults.is_empty() && from > 0.0 && from >= until {

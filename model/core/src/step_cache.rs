@@ -5,8 +5,6 @@
 //! middle blocks added at the last evaluation that computed them is added again. The extrapolation is that of TaylorSeer (Liu et
 //! al. 2025, arXiv:2503.06923) at orders 0 and 1.
 
-use std::fmt;
-
 use crate::limit::STEPS;
 use crate::{Limit, SamplingFault};
 
@@ -96,27 +94,29 @@ impl StepCache {
     /// Every value that cannot be used with so many steps, whatever the model.
     pub(crate) fn faults(&self, steps: u32) -> Vec<SamplingFault> {
         let mut faults = Vec::new();
-        let mut check = |is_fault: bool, field, text: String| {
-            if is_fault {
-                faults.push(SamplingFault { field, text });
-            }
-        };
         for (blocks, field) in [(self.front_blocks, Self::FRONT_FIELD), (self.back_blocks, Self::BACK_FIELD)] {
-            check(blocks == 0, field, "0 is out of range; use 1 or more".to_owned());
+            if blocks == 0 {
+                faults.push(SamplingFault { field, text: "0 is out of range; use 1 or more".to_owned() });
+            }
         }
-        check_limit(&mut check, &Self::TAYLOR_ORDER, self.taylor_order);
+        faults.extend(Self::TAYLOR_ORDER.fault(self.taylor_order));
         match self.rule {
             ReuseRule::Change { threshold, warmup_steps, consecutive_max } => {
-                check_limit(&mut check, &Self::THRESHOLD, threshold);
-                check_limit(&mut check, &Self::WARMUP_STEPS, warmup_steps);
-                check_limit(&mut check, &Self::CONSECUTIVE, consecutive_max);
+                faults.extend(Self::THRESHOLD.fault(threshold));
+                faults.extend(Self::WARMUP_STEPS.fault(warmup_steps));
+                faults.extend(Self::CONSECUTIVE.fault(consecutive_max));
             }
             ReuseRule::Steps(set) => {
-                let text = "step 1 has no step before it to reuse; use steps from 2 on".to_owned();
-                check(set.contains(0) || set.contains(1), Self::STEPS_FIELD, text);
+                let field = Self::STEPS_FIELD;
+                if set.contains(0) || set.contains(1) {
+                    let text = "step 1 has no step before it to reuse; use steps from 2 on".to_owned();
+                    faults.push(SamplingFault { field, text });
+                }
                 let last = set.iter().last().unwrap_or(0);
-                let text = format!("step {last} is beyond the {steps} steps of the request; use 2 to {steps}");
-                check(last > steps, Self::STEPS_FIELD, text);
+                if last > steps {
+                    let text = format!("step {last} is beyond the {steps} steps of the request; use 2 to {steps}");
+                    faults.push(SamplingFault { field, text });
+                }
             }
         }
         faults
@@ -126,14 +126,6 @@ impl StepCache {
     pub fn middle_blocks(&self, blocks: u32) -> u32 {
         blocks.saturating_sub(self.front_blocks.saturating_add(self.back_blocks))
     }
-}
-
-fn check_limit<T: PartialOrd + Copy + fmt::Display>(
-    check: &mut impl FnMut(bool, &'static str, String),
-    limit: &Limit<T>,
-    given: T,
-) {
-    check(!limit.contains(given), limit.field, format!("{given} is out of range; use {limit}"));
 }
 
 /// The evaluations of one image that reused the middle blocks, by number from 1, over all passes.

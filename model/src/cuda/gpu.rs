@@ -119,7 +119,7 @@ impl Gpu {
         let kernels = Kernels::load(capability)?;
         let image_kernels = ImageKernels::load(capability)?;
         let text_kernels = TextKernels::load(capability)?;
-        let transformer_kernels = TransformerKernels::load(capability)?;
+        let transformer_kernels = TransformerKernels::new(capability);
         let has_fp8 = capability >= fp8_kernels::CAPABILITY_MIN;
         let fp8_kernels = has_fp8.then(|| Fp8Kernels::load(capability)).transpose()?;
         let versions = Versions { cublaslt: products.version(), cudnn: attention.version() };

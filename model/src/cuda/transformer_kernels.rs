@@ -1,6 +1,8 @@
 //! Our kernels for transformers with layer norms before their branches, declared in `kernels/transformer.cu` and
 //! `kernels/cross_attention.cu`.
 
+use std::cell::OnceCell;
+
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
@@ -22,8 +24,14 @@ pub(crate) fn takes_keys(heads: Heads, keys: usize) -> bool {
     heads.dim == CROSS_HEAD && heads.query == heads.kv && (1..=CROSS_KEYS_MAX).contains(&keys)
 }
 
-/// The loaded functions. Every call only queues its work on `stream`; addresses must stay valid until it is done.
+/// The kernels, which are compiled at their first use: a server whose models have no such transformers does not wait for them.
+/// Every call only queues its work on `stream`; addresses must stay valid until it is done.
 pub struct TransformerKernels {
+    capability: (i32, i32),
+    functions: OnceCell<Functions>,
+}
+
+struct Functions {
     /// With the largest number of vectors of eight for each lane of a warp.
     layer_norm: [(usize, CUfunction); 3],
     cross_attention: CUfunction,
@@ -33,15 +41,10 @@ pub struct TransformerKernels {
 }
 
 // SAFETY: a CUfunction is an address inside a module that is never unloaded; the driver lets any thread use it.
-unsafe impl Send for TransformerKernels {}
+unsafe impl Send for Functions {}
 
-impl TransformerKernels {
-    /// Compiles and loads everything for this compute capability (major, minor) of the current context.
-    ///
-    /// # Errors
-    ///
-    /// NVRTC or the driver refuses.
-    pub fn load(capability: (i32, i32)) -> Result<Self, CudaError> {
+impl Functions {
+    fn load(capability: (i32, i32)) -> Result<Self, CudaError> {
         let transformer = module(capability, "transformer.cu", include_str!("kernels/transformer.cu"))?;
         let cross = module(capability, "cross_attention.cu", include_str!("kernels/cross_attention.cu"))?;
         Ok(Self {
@@ -55,6 +58,30 @@ impl TransformerKernels {
             quick_gelu_each: function(transformer, "quick_gelu_each")?,
             silu_sums: function(transformer, "silu_sums")?,
         })
+    }
+}
+
+impl TransformerKernels {
+    /// For this compute capability (major, minor).
+    pub fn new(capability: (i32, i32)) -> Self {
+        Self { capability, functions: OnceCell::new() }
+    }
+
+    /// Compiles and loads everything in the current context, unless it was done before.
+    ///
+    /// # Errors
+    ///
+    /// NVRTC or the driver refuses.
+    pub fn prepare(&self) -> Result<(), CudaError> {
+        self.functions().map(drop)
+    }
+
+    fn functions(&self) -> Result<&Functions, CudaError> {
+        if let Some(functions) = self.functions.get() {
+            return Ok(functions);
+        }
+        let functions = Functions::load(self.capability)?;
+        Ok(self.functions.get_or_init(|| functions))
     }
 
     /// `out = layer_norm(x) * weight + bias` of `[tokens, dim]`; `dim` is a multiple of 8 up to [`NORM_WIDTH_MAX`].
@@ -70,7 +97,7 @@ impl TransformerKernels {
         dim: usize,
     ) -> Result<(), CudaError> {
         let vectors = dim.div_ceil(8 * 32);
-        let Some(&(_, function)) = self.layer_norm.iter().find(|(holds, _)| *holds >= vectors) else {
+        let Some(&(_, function)) = self.functions()?.layer_norm.iter().find(|(holds, _)| *holds >= vectors) else {
             return Err(CudaError::Unsupported {
                 what: "the width of a layer norm",
                 found: dim,
@@ -95,7 +122,7 @@ impl TransformerKernels {
         let scale = std::f32::consts::LOG2_E / (CROSS_HEAD as f32).sqrt();
         let (queries, keys, heads) = (queries as i32, keys as i32, heads as i32);
         let mut arguments = arguments![q, keys_values, out, queries, keys, heads, scale];
-        launch_grid(self.cross_attention, blocks, rows as u32, CROSS_THREADS, stream, &mut arguments)
+        launch_grid(self.functions()?.cross_attention, blocks, rows as u32, CROSS_THREADS, stream, &mut arguments)
     }
 
     /// `out = values * gelu(gates)` where a token of `both` is values and then gates, `width` elements each, by the error
@@ -110,13 +137,13 @@ impl TransformerKernels {
     ) -> Result<(), CudaError> {
         let vectors = (tokens * width / 8) as i64;
         let width = width as i32;
-        launch_each(self.gated_gelu, vectors as u64, stream, &mut arguments![both, out, width, vectors])
+        launch_each(self.functions()?.gated_gelu, vectors as u64, stream, &mut arguments![both, out, width, vectors])
     }
 
     /// `x = x sigmoid(1.702 x)` in place. The number of elements is a multiple of 8.
     pub fn quick_gelu_each(&self, stream: CUstream, x: u64, elements: usize) -> Result<(), CudaError> {
         let vectors = (elements / 8) as i64;
-        launch_each(self.quick_gelu_each, vectors as u64, stream, &mut arguments![x, vectors])
+        launch_each(self.functions()?.quick_gelu_each, vectors as u64, stream, &mut arguments![x, vectors])
     }
 
     /// `out[time, row] = silu(times[time] + rows[row])`, vectors of `dim` elements; `counts` are those of times and rows.
@@ -130,6 +157,12 @@ impl TransformerKernels {
     ) -> Result<(), CudaError> {
         let vectors = counts[0] * counts[1];
         let (row_count, dim) = (counts[1] as i32, dim as i32);
-        launch(self.silu_sums, vectors as u64, THREADS, stream, &mut arguments![times, rows, out, row_count, dim])
+        launch(
+            self.functions()?.silu_sums,
+            vectors as u64,
+            THREADS,
+            stream,
+            &mut arguments![times, rows, out, row_count, dim],
+        )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write, copy};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -28,18 +28,11 @@ pub(crate) fn of_folder(folder: &ModelFolder, parts: &[&str]) -> Result<String, 
     Ok(hex(hash))
 }
 
-/// SHA-256 over the name, length and first bytes of a file with all parts.
-pub(crate) fn of_file(path: &Path) -> Result<String, LoadError> {
-    let mut hash = Sha256::new();
-    hash_file(&mut hash, path)?;
-    Ok(hex(hash))
-}
-
 /// SHA-256 over the names, lengths and first bytes of files.
-pub(crate) fn of_files(paths: &[PathBuf]) -> Result<String, LoadError> {
+pub(crate) fn of_files<P: AsRef<Path>>(paths: &[P]) -> Result<String, LoadError> {
     let mut hash = Sha256::new();
     for path in paths {
-        hash_file(&mut hash, path)?;
+        hash_file(&mut hash, path.as_ref())?;
     }
     Ok(hex(hash))
 }

@@ -9,6 +9,7 @@ use crate::sampler::diffusion::Step;
 use crate::sampler::guidance;
 
 /// An image that steers the U-Net through a control network.
+#[derive(Clone)]
 pub struct Control<'a> {
     /// The network.
     pub network: &'a ControlNet,
@@ -50,8 +51,6 @@ pub struct Denoiser<'a> {
     conditional: Conditioned,
     guidance: Guidance,
     controls: Vec<Steering<'a>>,
-    /// The times of the steps, as far as they are known.
-    times: Vec<f32>,
     /// Mask and latents of the masked image, `[images, 5, H, W]`, for a network with 9 input channels.
     masked: Option<Tensor<4>>,
 }
@@ -63,26 +62,17 @@ impl<'a> Denoiser<'a> {
         let is_guided = guidance.is_ever_active();
         let conditioning = if is_guided { conditioning(&[negative, positive], images) } else { conditional.clone() };
         let [conditioning, conditional] = [conditioning, conditional].map(|rows| unet.condition(rows, &[]));
-        Self {
-            unet,
-            images,
-            conditioning,
-            conditional,
-            guidance,
-            controls: Vec::new(),
-            times: Vec::new(),
-            masked: None,
-        }
+        Self { unet, images, conditioning, conditional, guidance, controls: Vec::new(), masked: None }
     }
 
-    /// For these steps: what the network computes for their times is computed once for all of them.
+    /// For these steps: an accelerated network computes what depends on their times once for all of them.
     #[must_use]
     pub fn for_steps(self, steps: &[Step]) -> Self {
         let times: Vec<f32> = steps.iter().map(|step| step.time as f32).collect();
         let conditioned = |rows: &Conditioned| self.unet.condition(rows.conditioning().clone(), &times);
         let (conditioning, conditional) = (conditioned(&self.conditioning), conditioned(&self.conditional));
         let controls = self.controls.into_iter().map(|steering| steering.control).collect();
-        Self { conditioning, conditional, times, controls: Vec::new(), ..self }.with_controls(controls)
+        Self { conditioning, conditional, controls: Vec::new(), ..self }.with_controls(controls)
     }
 
     /// Whether a step computes both halves.
@@ -95,7 +85,7 @@ impl<'a> Denoiser<'a> {
     pub fn with_controls(self, controls: Vec<Control<'a>>) -> Self {
         let steering = |control: Control<'a>| {
             let conditioned = |rows: &Conditioned| {
-                control.network.condition(rows.conditioning().clone(), control.image.clone(), &self.times)
+                control.network.condition(rows.conditioning().clone(), control.image.clone(), rows.times())
             };
             let (both, conditional) = (conditioned(&self.conditioning), conditioned(&self.conditional));
             Steering { control, both, conditional }

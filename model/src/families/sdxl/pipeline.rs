@@ -186,23 +186,24 @@ impl FamilyStages for Pipeline {
         let clock = Instant::now();
         let ready = self.controls.ready(&spec.controls, &self.networks.place);
         let ready = ready.map_err(|error| EngineError::Failed(error.to_string()))?;
+        let controls = ready.controls(&spec.controls, &plan.pass, self.networks.device());
         timings.prepare += clock.elapsed();
         let batches = spec.batches();
         let mut finished = Vec::with_capacity(batches.len());
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
-            let mut denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
+            let denoisers: Vec<(Denoiser<'_>, Range<usize>)> = segments
                 .iter()
-                .map(|(unet, [positive, negative], steps)| {
+                .enumerate()
+                .map(|(index, (unet, [positive, negative], steps))| {
                     let denoiser = Denoiser::new(unet, images, positive, negative, guidance);
-                    (denoiser.for_steps(&sampler.steps[steps.clone()]), steps.clone())
+                    let denoiser = denoiser.for_steps(&sampler.steps[steps.clone()]);
+                    // Control networks are made for the base model, which is the first.
+                    let controls = if index == 0 { controls.clone() } else { Vec::new() };
+                    (denoiser.with_controls(controls), steps.clone())
                 })
                 .collect();
-            // Control networks are made for the base model, which is the first.
-            let controls = ready.controls(&spec.controls, &plan.pass, self.networks.device());
-            let (base, base_steps) = denoisers.swap_remove(0);
-            denoisers.insert(0, (base.with_controls(controls), base_steps));
             let shape = [channels, height, width];
             let draw = |stream| noise::batch_of(stream, spec.seed, batch.start, images, shape, self.networks.device());
             let noise = draw(plan.stream());

@@ -158,7 +158,7 @@ impl Source {
                 let names: Vec<&str> = PARTS.iter().map(|(_, name)| *name).filter(|name| folder.has(name)).collect();
                 fingerprint::of_folder(folder, &names)
             }
-            Self::File { path, .. } => fingerprint::of_file(path),
+            Self::File { path, .. } => fingerprint::of_files(&[path]),
         }
     }
 }

@@ -94,6 +94,8 @@ impl Weights {
                 return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 8" });
             }
         }
+        // Here, where a failure leaves the encoder on burn's operations.
+        gpu.run(|session| session.transformer_kernels.prepare())?;
         let (weights, pins) = Pins::batched(gpu, |pins| {
             let norm = |norm: &LayerNorm| Ok::<_, CudaError>((pins.vector(&norm.weight)?, pins.vector(&norm.bias)?));
             let layer = |layer: &layer::Layer| {

@@ -47,6 +47,11 @@ impl Conditioned {
         }
     }
 
+    /// The times of the steps; empty: they are not known.
+    pub fn times(&self) -> &[f32] {
+        &self.times
+    }
+
     /// What the network reads with the noisy latents and the time.
     pub fn conditioning(&self) -> &Conditioning {
         &self.conditioning
