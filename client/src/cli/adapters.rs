@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1::{AdapterFit, AdapterStatus, ListAdaptersRequest, ListAdaptersResponse};
 use sakuga_client::proto::text::one_line;
 
@@ -33,11 +32,7 @@ pub(crate) fn run(arguments: &AdaptersArguments) -> Result<Exit, Failure> {
         let client = arguments.server.connect().await?;
         answer(&client, client.models().list_adapters(ListAdaptersRequest {})).await
     })?;
-    if arguments.json {
-        output::print_json_text(&json::to_string(&listed).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&listed))?;
-    }
+    output::print_answer(arguments.json, &listed, table)?;
     Ok(Exit::Ok)
 }
 

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use sakuga_client::proto::asset::v1::{Asset, AssetKind, ColorProfile, ListAssetsResponse, asset};
-use sakuga_client::proto::json;
 use sakuga_client::proto::text::{count, one_line};
 use sakuga_client::{AssetError, AssetFile, Client, Resume};
 
@@ -107,11 +106,7 @@ async fn upload(arguments: &UploadArguments) -> Result<Exit, Failure> {
     for (file, path) in files.iter().zip(&arguments.files) {
         let uploaded = client.upload_asset(file, Resume::default()).await.map_err(|error| failure(error, path))?;
         let asset = uploaded.asset.unwrap_or_default();
-        if arguments.json {
-            output::print_json_text(&json::to_string(&asset).map_err(Failure::not_json)?)?;
-        } else {
-            output::print(format_args!("{}\n", line(&asset)))?;
-        }
+        output::print_answer(arguments.json, &asset, |asset| format!("{}\n", line(asset)))?;
     }
     Ok(Exit::Ok)
 }
@@ -119,11 +114,7 @@ async fn upload(arguments: &UploadArguments) -> Result<Exit, Failure> {
 async fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     let client = arguments.server.connect().await?;
     let listed = client.list_assets().await?;
-    if arguments.json {
-        output::print_json_text(&json::to_string(&listed).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&listed))?;
-    }
+    output::print_answer(arguments.json, &listed, table)?;
     Ok(Exit::Ok)
 }
 

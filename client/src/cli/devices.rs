@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use sakuga_client::proto::json;
 use sakuga_client::proto::system::v1::{
     Device, DeviceState, DisableDeviceRequest, DrainDeviceRequest, EnableDeviceRequest, ListDevicesRequest,
     ListDevicesResponse,
@@ -82,11 +81,7 @@ fn list(runtime: &tokio::runtime::Runtime, arguments: &ListArguments) -> Result<
         let client = arguments.server.connect().await?;
         answer(&client, client.system().list_devices(ListDevicesRequest {})).await
     })?;
-    if arguments.json {
-        output::print_json_text(&json::to_string(&listed).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&listed))?;
-    }
+    output::print_answer(arguments.json, &listed, table)?;
     Ok(Exit::Ok)
 }
 
@@ -109,11 +104,9 @@ async fn enable(arguments: &OneArguments) -> Result<Device, Failure> {
 }
 
 fn show(arguments: &OneArguments, device: Device) -> Result<Exit, Failure> {
-    if arguments.json {
-        output::print_json_text(&json::to_string(&device).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&ListDevicesResponse { devices: vec![device] }))?;
-    }
+    output::print_answer(arguments.json, &device, |device| {
+        table(&ListDevicesResponse { devices: vec![device.clone()] })
+    })?;
     Ok(Exit::Ok)
 }
 

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use clap::{Args, Subcommand};
-use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1::{
     ListModelsRequest, ListModelsResponse, LoadModelRequest, ModelState, ModelStatus, UnloadModelRequest,
 };
@@ -86,11 +85,7 @@ fn list(runtime: &tokio::runtime::Runtime, arguments: &ListArguments) -> Result<
         let described = described.map(|listed| listed.models).unwrap_or_default();
         Ok::<_, Failure>((models, described))
     })?;
-    if arguments.json {
-        output::print_json_text(&json::to_string(&models).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&models) + &training_lines(&described))?;
-    }
+    output::print_answer(arguments.json, &models, |models| table(models) + &training_lines(&described))?;
     Ok(Exit::Ok)
 }
 
@@ -109,11 +104,9 @@ async fn unload(arguments: &OneArguments) -> Result<ModelStatus, Failure> {
 }
 
 fn show(arguments: &OneArguments, model: ModelStatus) -> Result<Exit, Failure> {
-    if arguments.json {
-        output::print_json_text(&json::to_string(&model).map_err(Failure::not_json)?)?;
-    } else {
-        output::print(table(&ListModelsResponse { models: vec![model], ..ListModelsResponse::default() }))?;
-    }
+    output::print_answer(arguments.json, &model, |model| {
+        table(&ListModelsResponse { models: vec![model.clone()], ..ListModelsResponse::default() })
+    })?;
     Ok(Exit::Ok)
 }
 

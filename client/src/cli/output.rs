@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use prost::Name;
+use sakuga_client::proto::json;
 use sakuga_client::proto::text::{REPLACEMENT, is_invisible, one_line};
 use serde_json::Value;
 
@@ -86,6 +88,20 @@ pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
 /// Prints JSON on a line.
 pub(crate) fn print_json_text(json: &str) -> Result<(), Failure> {
     print_bytes(format!("{}\n", escape_json(json)).as_bytes())
+}
+
+/// Prints a message of a server as protobuf JSON on a line.
+pub(crate) fn print_message<M: Name>(message: &M) -> Result<(), Failure> {
+    print_json_text(&json::to_string(message).map_err(Failure::not_json)?)
+}
+
+/// Prints an answer of a server: as protobuf JSON on a line, or as text for a person.
+pub(crate) fn print_answer<M: Name>(
+    as_json: bool,
+    message: &M,
+    text: impl FnOnce(&M) -> String,
+) -> Result<(), Failure> {
+    if as_json { print_message(message) } else { print(text(message)) }
 }
 
 /// The same JSON with every invisible character escaped. They occur within strings only.

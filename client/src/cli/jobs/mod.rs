@@ -5,7 +5,6 @@ use sakuga_client::Client;
 use sakuga_client::proto::generation::v1::{
     CancelJobRequest, DeleteJobRequest, GetJobRequest, Job, JobFilter, JobState, LabelJobRequest,
 };
-use sakuga_client::proto::json;
 use sakuga_client::proto::text::one_line;
 use tokio::runtime::Runtime;
 
@@ -213,7 +212,7 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
     })?;
     if arguments.json {
         for job in &jobs {
-            print_json(job)?;
+            output::print_message(job)?;
         }
         return Ok(Exit::Ok);
     }
@@ -227,13 +226,9 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
 
 fn show(job: &Job, as_json: bool) -> Result<Exit, Failure> {
     if as_json {
-        print_json(job)?
+        output::print_message(job)?
     } else {
         output::print(text::describe(job))?
     }
     Ok(Exit::Ok)
-}
-
-fn print_json(job: &Job) -> Result<(), Failure> {
-    output::print_json_text(&json::to_string(job).map_err(Failure::not_json)?)
 }
