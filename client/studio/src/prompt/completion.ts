@@ -18,20 +18,27 @@ export interface Sources {
   readonly words: readonly string[];
   /** The list that a person gave. */
   readonly list: readonly KnownTag[];
-  /** Whether the model was trained with a tag; without a vocabulary it is not known of any. */
+  /** Whether the model was not trained with a tag; false if the model names no tags. */
   readonly isUnknown: (tag: string) => boolean;
 }
 
 /** Offers for what is typed: the words of the element, then at most `most` tags of the list. */
-export function offers({ words, list, isUnknown }: Sources, typed: string, most: number): Offer[] {
+export function offers(sources: Sources, typed: string, most: number): Offer[] {
+  return [...ownOffers(sources), ...listedOffers(sources, typed, most)];
+}
+
+/** The words of the element, whatever is typed. */
+export function ownOffers({ words, list }: Sources): Offer[] {
   const counts = countsOf(list);
-  const countOf = (word: string) => countText(counts.get(word));
-  const own = words.map((word) => ({ word, alias: undefined, count: countOf(word), isUnknown: false }));
+  return words.map((word) => ({ word, alias: undefined, count: countText(counts.get(word)), isUnknown: false }));
+}
+
+/** At most `most` tags of the list that fit what is typed, without the words of the element. */
+export function listedOffers({ words, list, isUnknown }: Sources, typed: string, most: number): Offer[] {
   const there = new Set(words);
-  const listed = matches(list, typed, most)
+  return matches(list, typed, most)
     .filter(({ tag }) => !there.has(tag.name))
     .map(({ tag, alias }) => ({ word: tag.name, alias, count: countText(tag.count), isUnknown: isUnknown(tag.name) }));
-  return [...own, ...listed];
 }
 
 /** The tags that the model was trained with, by element, and a test of any tag. */

@@ -22,8 +22,8 @@ export interface NamedSize extends Size {
 }
 
 /**
- * The sizes that a model offers, the square first: those of its training if they have few ratios, of each ratio the one nearest to
- * `side * side` pixels; else one of about so many pixels for each usual ratio.
+ * The sizes that a model offers, the square first. If it was trained with few ratios, these are its own: for each ratio, the size
+ * nearest to `side * side` pixels. Otherwise the usual ratios, each with about `side * side` pixels.
  */
 export function sizesOf(trained: readonly Size[], side: number, multiple: number): readonly NamedSize[] {
   const own = new Map<string, NamedSize>();

@@ -59,7 +59,7 @@ export function matches(tags: readonly KnownTag[], typed: string, most: number):
   return [...first, ...aliased, ...within].slice(0, most);
 }
 
-/** A count as a person reads it: `1.2M`, `35k`; empty if there is none. */
+/** A count for people to read: `1.2M`, `35k`. Empty for an unknown count. */
 export function countText(count: number | undefined): string {
   if (count === undefined) {
     return "";

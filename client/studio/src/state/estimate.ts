@@ -1,5 +1,5 @@
 /** What the server expects of the next request: its time, its memory, its place in the queue, and what would have to change. */
-import { createEffect, createMemo, createSignal, onCleanup } from "solid-js";
+import { createEffect, createMemo, createSignal } from "solid-js";
 import { equals } from "@bufbuild/protobuf";
 
 import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
@@ -11,11 +11,12 @@ import { FREE } from "../prompt/size";
 import { nextRequest } from "./actions";
 import { info, noteFailure, phase, sentenceOf, server } from "./connection";
 import { changeSecondPass } from "./image";
+import { afterPause } from "./pause";
 import { currentCheck } from "./prompt";
 import { type Settings, setSettings } from "./settings";
 import { isVisible } from "./visibility";
 
-/** An estimate that is asked for this long after the last change is of what stands there. */
+/** How long to wait after the last change before an estimate is asked for. */
 const PAUSE_MS = 350;
 
 const [estimate, setEstimate] = createSignal<Estimate>();
@@ -24,7 +25,7 @@ const [isCurrent, setCurrent] = createSignal(false);
 
 export { estimate, estimateProblem, isCurrent };
 
-/** What the check of the request found besides the findings of its prompt, such as a size that the model does not know. */
+/** Findings about the request itself, such as an untrained size; those about its prompt are shown elsewhere. */
 export const requestFindings = createMemo<readonly Diagnostic[]>(() => {
   const ofPrompt = new Set(currentCheck()?.answer.diagnostics.map(({ code, message }) => `${code} ${message}`));
   return estimate()?.diagnostics.filter(({ code, message }) => !ofPrompt.has(`${code} ${message}`)) ?? [];
@@ -44,12 +45,7 @@ export function watchEstimate(): void {
     if (next === undefined || phase() !== "ready" || !isVisible()) {
       return;
     }
-    const end = new AbortController();
-    const timer = setTimeout(() => void ask(next, end.signal), PAUSE_MS);
-    onCleanup(() => {
-      clearTimeout(timer);
-      end.abort();
-    });
+    afterPause(PAUSE_MS, (signal) => void ask(next, signal));
   });
 }
 
@@ -74,7 +70,7 @@ async function ask(request: GenerateRequest, signal: AbortSignal): Promise<void>
   }
 }
 
-/** The settings that a change of the request is; `undefined`: the page has no field for it. */
+/** What applies a change that the server proposes; `undefined` if the page has no field for it. */
 export function settingsOf({ fields }: RequestChange): (() => void) | undefined {
   const changed: Partial<Settings> = {};
   let isOnePass = false;

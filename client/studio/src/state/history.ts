@@ -15,7 +15,7 @@ const EMPTY_PAGES_MAX = 20;
 const TYPING_MS = 250;
 const ENDED = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED];
 /** The label of the jobs that a person likes. */
-export const FAVOURITE = "favourite";
+const FAVOURITE = "favourite";
 
 /** One picture of a job, or a job without pictures. */
 export interface Entry {
@@ -61,7 +61,7 @@ export const hasMore = (): boolean => (nextPage() ?? "") !== "";
 /** Whether only some of the jobs are looked for. */
 export const isSearching = (): boolean => Object.values(search()).some((value) => value !== "" && value !== false);
 
-export const isFavourite = ({ job }: Entry): boolean => job.labels.includes(FAVOURITE);
+export const isFavourite = ({ job }: Pick<Entry, "job">): boolean => job.labels.includes(FAVOURITE);
 
 /** Looks for other jobs: at once, or when the typing stops. */
 export function searchFor(change: Partial<Search>): void {

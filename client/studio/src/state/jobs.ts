@@ -10,7 +10,7 @@ import type { Job as JobRecord } from "../sakuga/gen/sakuga/generation/v1/job_pb
 import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { explainFailure, phase, server } from "./connection";
 import { noteSample } from "./device";
-import { FAVOURITE, setFavourite } from "./history";
+import { isFavourite, setFavourite } from "./history";
 import { type Frame, Pictures } from "./pictures";
 import { isRecord, load, save } from "./storage";
 import { isVisible } from "./visibility";
@@ -307,7 +307,7 @@ function show(job: JobRecord): void {
         problem: "",
         notice: "",
         isCancelling: false,
-        isLiked: job.labels.includes(FAVOURITE),
+        isLiked: isFavourite({ job }),
       });
     }),
   );

@@ -1,5 +1,5 @@
 /** The text of the prompt, and what the server finds in it. */
-import { createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
+import { createEffect, createMemo, createSignal, on } from "solid-js";
 
 import { Strictness, type ValidatePromptResponse } from "../sakuga/gen/sakuga/prompt/v1/prompt_service_pb.js";
 import type { Edit } from "../sakuga/gen/sakuga/prompt/v1/diagnostic_pb.js";
@@ -7,6 +7,7 @@ import { readDocument } from "../prompt/document";
 import { type TextEdit, applyEdits } from "../prompt/edit";
 import { ByteOffsets } from "../prompt/offsets";
 import { explainFailure, phase, server } from "./connection";
+import { afterPause } from "./pause";
 import { settings } from "./settings";
 import { isString, load, save } from "./storage";
 
@@ -85,31 +86,26 @@ export function watchPrompt(): void {
       if (now !== "ready") {
         return;
       }
-      const end = new AbortController();
-      const timer = setTimeout(() => {
+      afterPause(PAUSE_MS, (signal) => {
         server()
           .prompts.validatePrompt(
             { prompt: { case: "xml", value: xml }, strictness: Strictness.UNSPECIFIED, model },
-            { signal: end.signal },
+            { signal },
           )
           .then(
             (answer) => {
               // An answer that comes after a newer text was typed is dropped.
-              if (!end.signal.aborted) {
+              if (!signal.aborted) {
                 setCheck({ text: xml, answer });
                 setCheckProblem("");
               }
             },
             (error: unknown) => {
-              if (!end.signal.aborted) {
+              if (!signal.aborted) {
                 setCheckProblem(explainFailure(error));
               }
             },
           );
-      }, PAUSE_MS);
-      onCleanup(() => {
-        clearTimeout(timer);
-        end.abort();
       });
     }),
   );

@@ -16,7 +16,7 @@ const [uploaded, setUploaded] = createSignal<number>();
 
 export { uploaded };
 
-/** Has the server keep a file, and returns its name. Of a file that the server has already only the first part is sent. */
+/** Uploads a file and returns its name. If the server already has it, only the first part is sent. */
 export async function upload(file: Uint8Array<ArrayBuffer>): Promise<string> {
   const name = bytesToHex(sha256(file));
   let offset = 0;

@@ -7,7 +7,7 @@ import type { Entry } from "../state/history";
 
 /** A picture that is shown. */
 export interface ShownArtifact {
-  /** The address; `undefined` until the picture is loaded, or if there is none. */
+  /** The address. `undefined` until the picture is loaded, and for a job without a picture. */
   readonly address: Accessor<string | undefined>;
   readonly isLoading: Accessor<boolean>;
   /** Why it cannot be loaded; empty if nothing is wrong. */

@@ -95,7 +95,7 @@ function Size() {
   const names = createMemo(() => [...sizes().map(({ name }) => name), FREE], [], {
     equals: (a, b) => a.join() === b.join(),
   });
-  const chosen = () => chosenSize()?.name ?? FREE;
+  const chosen = createMemo(() => chosenSize()?.name ?? FREE);
   const choose = (ratio: string): void => {
     setSettings(ratio === FREE ? { ratio, ...size() } : { ratio });
   };

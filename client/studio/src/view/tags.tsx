@@ -2,7 +2,7 @@
 import { For, createMemo, createSignal, createUniqueId } from "solid-js";
 
 import { tagsOf } from "../prompt/document";
-import { type Offer, offers } from "../prompt/completion";
+import { type Offer, listedOffers, ownOffers } from "../prompt/completion";
 import type { CharacterTag, GeneralTag } from "../prompt/fields";
 import { isUnknownToModel, sourcesOf } from "../state/completion";
 import { t } from "../text";
@@ -24,10 +24,16 @@ export function TagField(props: {
   let input!: HTMLInputElement;
 
   // Only of the field that is typed into: there may be many fields, each with hundreds of words.
+  const sources = createMemo(() => (hasFocus() ? sourcesOf(props.element) : undefined));
+  const own = createMemo(() => {
+    const known = sources();
+    return known ? ownOffers(known) : [];
+  });
   const offered = createMemo(() => {
+    const known = sources();
+    const listed = known ? listedOffers(known, typed(), OFFERED) : [];
     const there = new Set(tags());
-    const all = hasFocus() ? offers(sourcesOf(props.element), typed(), OFFERED) : [];
-    return all.filter(({ word }) => !there.has(word));
+    return [...own(), ...listed].filter(({ word }) => !there.has(word));
   });
 
   const change = (next: readonly string[]): void => {
