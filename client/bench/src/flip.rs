@@ -3,7 +3,7 @@
 
 use std::f64::consts::PI;
 
-use crate::planes::Plane;
+use crate::planes::{Plane, normalised};
 
 /// Pixels a degree of the field of view: a monitor 0.7 m wide with 3840 pixels, seen from 0.7 m.
 const PIXELS_PER_DEGREE: f64 = 67.02;
@@ -57,7 +57,8 @@ fn filtered(planes: &[Plane; 3]) -> [Plane; 3] {
             let sum: f64 = line.iter().sum();
             // Its share of the whole filter, whose sum is 1.
             let weight = a * (PI / b).sqrt() * sum * sum;
-            (weight, plane.filtered(&normalised(&line), &normalised(&line)))
+            let line = normalised(&line);
+            (weight, plane.filtered(&line, &line))
         });
         let parts: Vec<(f64, Plane)> = parts.collect();
         let total: f64 = parts.iter().map(|(weight, _)| weight).sum();
@@ -101,13 +102,6 @@ fn feature_difference(reference: &Plane, test: &Plane) -> Plane {
         |detector: &[f64]| strength(reference, detector).combined(&strength(test, detector), |a, b| (a - b).abs());
     let largest = difference(&edge).combined(&difference(&point), f64::max);
     largest.mapped(|value| (value / 2.0_f64.sqrt()).powf(FEATURE_EXPONENT).min(1.0))
-}
-
-/// A filter whose positive weights sum to 1 and whose negative ones to -1.
-fn normalised(line: &[f64]) -> Vec<f64> {
-    let positive: f64 = line.iter().filter(|value| **value > 0.0).sum();
-    let negative: f64 = -line.iter().filter(|value| **value < 0.0).sum::<f64>();
-    line.iter().map(|&value| if value < 0.0 { value / negative } else { value / positive }).collect()
 }
 
 /// Lab with colours that fade with the lightness, as Hunt found.

@@ -48,9 +48,9 @@ pub fn candidates() -> Vec<StepCache> {
 pub struct Measured {
     /// Of each picture, in decibels.
     pub psnr_db: Vec<f64>,
-    /// Of each picture; empty while the settings are only sorted.
+    /// MS-SSIM of each picture; empty in the trial.
     pub ms_ssim: Vec<f64>,
-    /// As `ms_ssim`.
+    /// FLIP of each picture; empty in the trial.
     pub flip: Vec<f64>,
     /// Attributes that were right in the exact pictures and in these, and all of them; `None`: nothing reads them.
     pub binding: Option<([u64; 2], u64)>,
@@ -58,8 +58,8 @@ pub struct Measured {
     pub reused: Vec<f64>,
 }
 
-/// The mean; 0 of nothing.
-fn mean(values: &[f64]) -> f64 {
+/// The mean of the values; 0 if there are none.
+pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
@@ -86,7 +86,7 @@ impl Measured {
         (1..).zip(&self.reused).filter(|(_, sum)| **sum >= half && **sum > 0.0).map(|(step, _)| step).collect()
     }
 
-    /// Share of all blocks that were computed, of a model with so many.
+    /// Share of all blocks that were computed; `blocks` is how many the model has.
     pub fn cost(&self, cache: &StepCache, blocks: u32) -> f64 {
         let ends = f64::from(cache.front_blocks + cache.back_blocks);
         let blocks = f64::from(blocks.max(1));

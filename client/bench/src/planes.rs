@@ -58,6 +58,13 @@ impl Plane {
     }
 }
 
+/// A filter whose positive weights sum to 1 and whose negative ones to -1.
+pub(crate) fn normalised(line: &[f64]) -> Vec<f64> {
+    let positive: f64 = line.iter().filter(|value| **value > 0.0).sum();
+    let negative: f64 = -line.iter().filter(|value| **value < 0.0).sum::<f64>();
+    line.iter().map(|&value| if value < 0.0 { value / negative } else { value / positive }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

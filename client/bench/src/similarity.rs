@@ -1,6 +1,6 @@
 //! How alike two pictures are: PSNR and multi-scale structural similarity. [`crate::flip`] has FLIP.
 
-use crate::planes::Plane;
+use crate::planes::{Plane, normalised};
 
 /// The PSNR of equal pictures, which is infinite, counts as this many decibels.
 pub const PSNR_MAX_DB: f64 = 100.0;
@@ -42,8 +42,7 @@ fn ssim(a: &Plane, b: &Plane) -> (f64, f64) {
     let kernel: Vec<f64> = (0..=2 * radius)
         .map(|place| (-(place as f64 - radius as f64).powi(2) / (2.0 * deviation * deviation)).exp())
         .collect();
-    let sum: f64 = kernel.iter().sum();
-    let kernel: Vec<f64> = kernel.iter().map(|value| value / sum).collect();
+    let kernel = normalised(&kernel);
     let blurred = |plane: &Plane| plane.filtered(&kernel, &kernel);
     let product = |x: &Plane, y: &Plane| x.combined(y, |x, y| x * y);
     let (mean_a, mean_b) = (blurred(a), blurred(b));

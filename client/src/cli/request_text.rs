@@ -68,14 +68,13 @@ pub(crate) fn second_pass(second: &SecondPass) -> String {
 
 /// `canny from 0 to 0.6 at 0.8, SHA-256 ab12...`
 pub(crate) fn control(control: &Control) -> String {
-    let number = |value: Option<f32>, default: f32| value.unwrap_or(default);
     let (image, _) = source(control.image.as_ref());
     format!(
         "{} from {} to {} at {}, {image}",
         one_line(&control.network),
-        number(control.start, 0.0),
-        number(control.end, 1.0),
-        number(control.scale, 1.0)
+        control.start.unwrap_or(0.0),
+        control.end.unwrap_or(1.0),
+        control.scale.unwrap_or(1.0)
     )
 }
 

@@ -46,7 +46,7 @@ pub const MAX_TEXT_BYTES: usize = 2 << 20;
 pub const MAX_JSON_BYTES: usize = 512 << 10;
 
 /// The longest prompt that is read, in bytes. No request can have a longer one.
-pub const MAX_PROMPT_BYTES: usize = 64 << 10;
+pub const MAX_PROMPT_BYTES: usize = sakuga_schema::Limits::DEFAULT.max_bytes;
 
 /// The program that wrote the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

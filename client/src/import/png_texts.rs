@@ -13,6 +13,8 @@ pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most text chunks that are read.
 const MOST_CHUNKS: usize = 64;
 
+const CUT: ImportError = ImportError::Damaged("a chunk is longer than the file");
+
 /// A text of a picture.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PngText {
@@ -27,7 +29,6 @@ pub(super) struct PngText {
 /// [`ImportError::Damaged`] if a chunk is cut, [`ImportError::TooMuchText`], [`ImportError::TooLarge`], and
 /// [`ImportError::File`] if the file cannot be read.
 pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
-    const CUT: ImportError = ImportError::Damaged("a chunk is longer than the file");
     let mut texts: Vec<PngText> = Vec::new();
     let (mut left, mut bytes) = (MAX_TEXT_BYTES, SIGNATURE.len());
     loop {
@@ -57,9 +58,7 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
             }
             b"IEND" => break,
             _ => {
-                if io::copy(&mut file.by_ref().take(length as u64), &mut io::sink())? < length as u64 {
-                    return Err(CUT);
-                }
+                skip(&mut file, length as u64)?;
                 None
             }
         };
@@ -71,11 +70,14 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
             }
         }
         // The checksum is not compared: a text with a flipped bit is still the best there is.
-        if io::copy(&mut file.by_ref().take(4), &mut io::sink())? < 4 {
-            return Err(CUT);
-        }
+        skip(&mut file, 4)?;
     }
     Ok(texts)
+}
+
+/// Reads so many bytes and drops them.
+fn skip(file: &mut impl Read, bytes: u64) -> Result<(), ImportError> {
+    if io::copy(&mut file.take(bytes), &mut io::sink())? < bytes { Err(CUT) } else { Ok(()) }
 }
 
 /// Keyword, zero byte, text.

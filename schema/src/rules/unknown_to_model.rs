@@ -116,11 +116,10 @@ fn nearest<'t>(spelling: &str, element: &str, known: &[Known<'t>]) -> Option<&'t
 
 /// Whether a spelling contains these words next to each other, and others.
 fn has_words(spelling: &str, words: &str) -> bool {
-    let is_end = |rest: &str, at: fn(&str) -> Option<char>| at(rest).is_none_or(|character| character == '_');
     !words.is_empty()
         && spelling.match_indices(words).any(|(start, found)| {
-            is_end(&spelling[..start], |before| before.chars().next_back())
-                && is_end(&spelling[start + found.len()..], |after| after.chars().next())
+            let (before, after) = (&spelling[..start], &spelling[start + found.len()..]);
+            (before.is_empty() || before.ends_with('_')) && (after.is_empty() || after.starts_with('_'))
         })
 }
 

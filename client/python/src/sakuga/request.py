@@ -157,13 +157,10 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
     request.controls.extend(control_messages(options.get("controls")))
-    match given.get("refiner"):
-        case None:
-            pass
-        case request_pb2.Refiner() as refiner:
-            request.refiner.CopyFrom(refiner)
-        case switch_at:
-            _put(request.refiner, "switch_at", {"refiner": switch_at}, "refiner")
+    if isinstance(refiner := given.get("refiner"), request_pb2.Refiner):
+        request.refiner.CopyFrom(refiner)
+    else:
+        _put(request.refiner, "switch_at", given, "refiner")
     request.adapters.extend(_adapters(options.get("adapters")))
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)

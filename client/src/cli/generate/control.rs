@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum as _;
 use sakuga_client::proto::generation::v1::{self as wire, Control};
+
+use super::images::Resize;
 
 /// A control image, before its file is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,13 +60,9 @@ fn set(control: &mut Control, key: &str, value: &str) -> Result<(), String> {
         "start" => control.start = number()?,
         "end" => control.end = number()?,
         "resize" => {
-            control.resize = match value {
-                "crop" => wire::ResizeMode::Crop,
-                "pad" => wire::ResizeMode::Pad,
-                "stretch" => wire::ResizeMode::Stretch,
-                _ => return Err(format!("resize: write crop, pad or stretch, not `{value}`")),
-            }
-            .into();
+            let resize = Resize::from_str(value, false);
+            let resize = resize.map_err(|_| format!("resize: write crop, pad or stretch, not `{value}`"))?;
+            control.resize = resize.to_wire().into();
         }
         "preprocess" => preprocess(control, value)?,
         _ => return Err(format!("there is no setting `{key}`; there are scale, start, end, resize and preprocess")),

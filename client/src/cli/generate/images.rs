@@ -255,7 +255,7 @@ fn read_control(given: &ControlArgument) -> Result<wire::Control, Failure> {
 }
 
 impl Resize {
-    fn to_wire(self) -> wire::ResizeMode {
+    pub(super) fn to_wire(self) -> wire::ResizeMode {
         match self {
             Self::Crop => wire::ResizeMode::Crop,
             Self::Pad => wire::ResizeMode::Pad,

@@ -92,7 +92,7 @@ impl Session {
                 if self.is_quiet && !started.model_notice.is_empty() {
                     say(format_args!("notice: {}", one_line(&started.model_notice)));
                 }
-                let sampling = started.resolved.as_ref().and_then(|request| request.sampling.clone());
+                let sampling = started.resolved.as_ref().and_then(|request| request.sampling.as_ref());
                 self.facts.total_steps = sampling.map_or(0, |sampling| sampling.steps);
                 self.facts.started = Some(*started);
             }

@@ -1,5 +1,6 @@
 //! The state of `top`, and how updates and keys change it, without terminal and network.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 
 use prost::Message as _;
@@ -114,11 +115,12 @@ impl Model {
             _ if self.is_paused => {}
             Update::Device(stats) if stats.encoded_len() > MESSAGE_BYTES_MAX => {}
             Update::Activity(activity) if activity.encoded_len() > MESSAGE_BYTES_MAX => {}
-            Update::Device(stats)
-                if self.devices.len() >= DEVICES_MAX
-                    && !self.devices.contains_key(&(stats.device_index, stats.device.clone())) => {}
             Update::Device(stats) => {
-                let device = self.devices.entry((stats.device_index, stats.device.clone())).or_default();
+                let is_full = self.devices.len() >= DEVICES_MAX;
+                let device = match self.devices.entry((stats.device_index, stats.device.clone())) {
+                    Entry::Vacant(_) if is_full => return,
+                    entry => entry.or_default(),
+                };
                 push(&mut device.history, (*stats).clone());
                 device.newest = *stats;
             }

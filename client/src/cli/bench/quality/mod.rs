@@ -106,13 +106,12 @@ fn table(found: &Found, terminal: &Terminal) -> String {
     let mut text = format!("{}\n{}\n\n", found.conditions, count(found.tried.len(), "setting"));
     let mut rows = vec![["settings", "PSNR dB", "MS-SSIM", "FLIP", "right %", "computed"].map(str::to_owned)];
     for (cache, measured) in &found.measured {
-        let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let binding = measured.binding_percent().map(|[exact, level]| format!("{level:.2} of {exact:.2}"));
         rows.push([
             levels::cache_text(cache),
             format!("{:.2}", measured.mean_psnr_db()),
-            format!("{:.4}", mean(&measured.ms_ssim)),
-            format!("{:.4}", mean(&measured.flip)),
+            format!("{:.4}", levels::mean(&measured.ms_ssim)),
+            format!("{:.4}", levels::mean(&measured.flip)),
             binding.unwrap_or_default(),
             format!("{:.1} %", 100.0 * measured.cost(cache, found.blocks)),
         ]);
