@@ -42,7 +42,7 @@ pub struct Checked {
     pub system_prompt: Option<String>,
     /// The negative prompt that stood inside the text, split off.
     pub negative: Option<NegativePrompt>,
-    /// What stood before the negative prompt; `None`: that of the prompt.
+    /// The system prompt that stood before that negative prompt. `None` if there was none: the prompt's holds for both.
     pub negative_system_prompt: Option<String>,
     /// What stood around the prompt.
     pub envelope: Envelope,

@@ -252,8 +252,8 @@ fn marks_end(line: &str) -> usize {
     }
 }
 
-/// The length, with its colon, of a label that no list has and whose words say that it is a negative prompt's: `Negativt
-/// prompt:`, `ネガティブタグ：`. Each word belongs to such a label, so `negative space:` is not one.
+/// Recognises the label of a negative prompt that is in no list by its words, such as `Negativt prompt:`. Returns its length with
+/// the colon. Every word must belong to such a label, so `negative space:` is not one.
 fn derived_negative(text: &str) -> Option<usize> {
     /// Beginnings of the word in the languages that share it.
     const ROOTS: &[&str] = &["negat", "négat", "негатив", "отрицательн", "заперечн"];

@@ -31,7 +31,7 @@ pub(crate) struct ServerProcess {
     child: Child,
     /// The URL that it printed.
     pub url: String,
-    /// Everything on its standard error, once it has ended; there is none unless the command pipes it.
+    /// Its whole standard error, complete after it has ended. `None` unless the command pipes it.
     log: Option<JoinHandle<String>>,
 }
 

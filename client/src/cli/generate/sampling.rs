@@ -83,7 +83,7 @@ impl SamplingArguments {
         if given.steps != 0 {
             target.steps = given.steps;
         }
-        // A quality without settings stands for those of the model, and settings without a quality for themselves.
+        // A new quality removes the old step cache, and a new step cache removes the old quality.
         if given.quality != 0 || given.step_cache.is_some() {
             (target.quality, target.step_cache) = (given.quality, given.step_cache.take());
         }

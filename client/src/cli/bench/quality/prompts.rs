@@ -20,7 +20,8 @@ pub(super) struct Prompted {
     scene: Option<Scene>,
 }
 
-/// So many prompts: the lines of a file, from the beginning again if it has fewer, or scenes of one to three characters.
+/// As many prompts as `pictures`: the lines of the file, repeated if there are too few, or, without a file, scenes of one to
+/// three characters.
 pub(super) fn prompts(file: Option<&Path>, pictures: u32, seed: u64) -> Result<Vec<Prompted>, Failure> {
     let Some(path) = file else {
         let scene = |index: u64| {
