@@ -1,14 +1,18 @@
 //! Processes with a time limit: ended on Ctrl-C and at the limit, with SIGTERM before SIGKILL.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::interrupt;
+
+/// The beginning of the message about a process that ran past its limit.
+pub(crate) const AT_LIMIT: &str = "no end after ";
 
 /// How often a wait looks at the process and at the interrupt flag.
 const POLL: Duration = Duration::from_millis(50);
@@ -22,21 +26,46 @@ const GRACE: Duration = Duration::from_secs(20);
 ///
 /// An interrupt came, or the limit passed; the process has been ended.
 pub(crate) fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
+    let ended = end_of(child, limit);
+    if !matches!(ended, Ok(Some(_))) {
+        stop(child);
+    }
+    ended?.with_context(|| format!("{AT_LIMIT}{} s", limit.as_secs()))
+}
+
+/// How the process ended by itself; `None` at the limit.
+///
+/// # Errors
+///
+/// An interrupt came, or the process cannot be waited for.
+fn end_of(child: &mut Child, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for a process")? {
-            return Ok(status);
+            return Ok(Some(status));
         }
         if interrupt::raised() {
-            stop(child);
             bail!("interrupted");
         }
         if start.elapsed() > limit {
-            stop(child);
-            bail!("no end after {} s", limit.as_secs());
+            return Ok(None);
         }
         thread::sleep(POLL);
     }
+}
+
+/// Ends a process that leads its group, and what is left of the group.
+fn stop_group(child: &mut Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let signal = |signal| group.map(|group| kill_process_group(group, signal));
+    // The child has not been waited for, so the group's id is still its own.
+    let _ = signal(Signal::TERM);
+    let start = Instant::now();
+    while start.elapsed() < GRACE && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(POLL);
+    }
+    let _ = signal(Signal::KILL);
+    let _ = child.wait();
 }
 
 /// Ends a process: SIGTERM by its id, a while to comply, then SIGKILL. Returns how it ended, if that is known.
@@ -74,22 +103,23 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Runs a command whose standard output and error are both passed on and returned. The bool says whether it succeeded.
+/// Runs a command whose standard output and error are both passed on and returned. The bool says whether it succeeded. At the
+/// limit its whole process group ends, and [`AT_LIMIT`] follows what it had printed.
 ///
 /// # Errors
 ///
-/// It cannot be started, was interrupted, or ran past the limit.
+/// It cannot be started, or was interrupted.
 pub(crate) fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
     let read = run_read(command, limit, |line| println!("{line}"), |line| eprintln!("{line}"));
     let _ = std::io::stdout().flush();
     read
 }
 
-/// Runs a command without showing its output, and returns it. The bool says whether the command succeeded.
+/// [`run_tee`] without showing the output.
 ///
 /// # Errors
 ///
-/// It cannot be started, was interrupted, or ran past the limit.
+/// As [`run_tee`].
 pub(crate) fn run_captured(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
     run_read(command, limit, |_| {}, |_| {})
 }
@@ -105,16 +135,28 @@ fn run_read(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        // What it started itself holds the pipes: it must end with it.
+        .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {}", display(command)))?;
     let out = child.stdout.take().map(|pipe| thread::spawn(move || copy_lines(pipe, out)));
     let err = child.stderr.take().map(|pipe| thread::spawn(move || copy_lines(pipe, err)));
-    let status = wait(&mut child, limit).with_context(|| display(command))?;
+    let ended = end_of(&mut child, limit);
+    if !matches!(ended, Ok(Some(_))) {
+        stop_group(&mut child);
+    }
+    let status = ended.with_context(|| display(command))?;
     let mut text = String::new();
     for reader in [out, err].into_iter().flatten() {
         text.push_str(&reader.join().unwrap_or_default());
     }
-    Ok((status.success(), text))
+    if status.is_none() {
+        let line = format!("{AT_LIMIT}{} s: {}", limit.as_secs(), display(command));
+        eprintln!("{line}");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok((status.is_some_and(|status| status.success()), text))
 }
 
 /// Hands each line to `show` as it comes, and returns them all.
@@ -164,6 +206,17 @@ mod tests {
         let error = run(&mut shell("exec sleep 30"), Duration::from_millis(200)).unwrap_err();
         assert!(format!("{error:#}").contains("no end after"), "{error:#}");
         assert!(start.elapsed() < Duration::from_secs(25));
+    }
+
+    #[test]
+    fn at_the_limit_the_output_is_kept_and_the_whole_group_ends() {
+        let start = Instant::now();
+        let (success, text) = run_captured(&mut shell("echo one; sleep 60 & wait"), Duration::from_secs(2)).unwrap();
+        assert!(!success);
+        let [first, last] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        assert!(first == "one" && last.starts_with("no end after 2 s: sh -c"), "{text}");
+        // The output ends when the last process that holds it does.
+        assert!(start.elapsed() < Duration::from_secs(50), "what the shell started ended by itself");
     }
 
     #[test]

@@ -154,11 +154,11 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
     verdict.failures = failures::read(&output);
     verdict.failures.extend(failures::read(&examples));
     verdict.skipped.append(&mut skipped);
-    if verdict.passed + verdict.failed == 0 {
+    if success && verdict.passed == 0 {
         bail!("cargo test ran no test");
     }
     if !success && verdict.failed == 0 {
-        // A test program that does not compile, or that crashes, leaves no line to count.
+        // A test program that does not compile, crashes, or runs past the limit leaves no line to count.
         verdict.failed = 1;
     }
     Ok(verdict)

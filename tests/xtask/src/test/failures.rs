@@ -1,7 +1,9 @@
-//! Why tests failed: the last lines that each of them printed, for the end of a log that may be cut before it.
+//! Why tests failed: the last lines that each of them printed, for the end of a log that may be cut before it; and which
+//! tests had not ended when the time was over.
 
 use std::fmt::Write as _;
 
+use crate::process;
 use crate::test::slowest;
 
 /// Failed tests whose output is shown.
@@ -10,6 +12,9 @@ const TESTS_MAX: usize = 10;
 const LINES_MAX: usize = 30;
 /// Characters of a line that are shown.
 const CHARS_MAX: usize = 400;
+
+/// What libtest prints between the name of a test that runs for more than a minute and that time.
+const RUNNING: &str = " has been running for over ";
 
 /// A failed test.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +48,8 @@ pub(crate) fn read(output: &str) -> Vec<Failure> {
     let mut is_failing = false;
     // The test whose output is being read, and where that begins.
     let mut open: Option<(String, usize)> = None;
+    // Tests that libtest reported to run for long, and that have not ended since.
+    let mut running: Vec<&str> = Vec::new();
     let mut at = 0;
     for line in output.split_inclusive('\n') {
         let (start, text) = (at, line.trim_end());
@@ -54,6 +61,14 @@ pub(crate) fn read(output: &str) -> Vec<Failure> {
         }
         if let Some(file) = slowest::program(text) {
             (program, is_failing) = (file, false);
+            running.clear();
+        } else if let Some(name) = text.strip_prefix("test ").and_then(|text| text.split_once(RUNNING)) {
+            running.push(name.0);
+        } else if let Some((name, _)) = text.strip_prefix("test ").and_then(|text| text.split_once(" ... ")) {
+            running.retain(|running| *running != name);
+        } else if text.starts_with(process::AT_LIMIT) {
+            let running = if running.is_empty() { "a program or a build".to_owned() } else { running.join(", ") };
+            failures.push(Failure::new(format!("{program} still running: {running}").trim_start(), &output[..start]));
         } else if is_failing && let Some(name) = name {
             open = Some((format!("{program} {name}").trim_start().to_owned(), at));
         } else if is_end && name.is_none() {
@@ -143,6 +158,18 @@ Caused by:
         assert!(text.contains("failed: durable kill::two\n    \n    thread 'kill::two' panicked"), "{text}");
         assert!(text.contains("(signal: 6, SIGABRT: process abort signal)"), "{text}");
         assert!(read("test result: ok. 1 passed; 0 failed\n").is_empty());
+    }
+
+    #[test]
+    fn tests_that_had_not_ended_at_the_limit_are_named() {
+        let output = "test program: durable-00\nrunning 3 tests\ntest a has been running for over 60 seconds\n\
+                      test b has been running for over 60 seconds\ntest a ... ok <70.1s>\nno end after 90 s: cargo test\n";
+        let failures = read(output);
+        assert_eq!(failures.len(), 1);
+        assert_eq!(failures[0].name, "durable still running: b");
+        assert_eq!(failures[0].lines.last().map(String::as_str), Some("test a ... ok <70.1s>"));
+        let failures = read("   Compiling tokio v1.54.0\nno end after 90 s: cargo test\n");
+        assert_eq!(failures[0].name, "still running: a program or a build");
     }
 
     #[test]
