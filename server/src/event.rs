@@ -66,7 +66,7 @@ pub(crate) enum EventBody {
     Profile(StageProfile),
     /// A look at what is being drawn.
     Preview(Preview),
-    /// A sample of the device.
+    /// A sample of the device's sensors.
     GpuStats(DeviceSample),
     /// A piece of a finished picture, which lies in the artifact store.
     ImageChunk {

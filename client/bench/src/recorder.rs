@@ -74,7 +74,7 @@ impl Recorder {
         }
     }
 
-    /// The record.
+    /// The record of the events so far.
     pub fn finish(self) -> JobRecord {
         self.job
     }
@@ -91,7 +91,6 @@ impl Recorder {
     }
 }
 
-/// A duration in milliseconds.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

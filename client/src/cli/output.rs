@@ -138,7 +138,7 @@ pub(crate) fn say_failure(failure: &Failure, terminal: &Terminal) {
     }
 }
 
-/// A path for printing.
+/// A path as one line of a message, control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
     one_line(&path.display().to_string())
 }

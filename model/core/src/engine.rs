@@ -71,8 +71,8 @@ impl EngineInfo {
     /// The most images in one evaluation: the fast path takes 64 rows, two for each image.
     const BATCH_MAX: u64 = 32;
 
-    /// How many images of so many pixels are computed at once: at most those for which memory was allocated, at most the model's
-    /// own bound and at most `asked`; 0 there, and in the answer: no bound.
+    /// The batch size for images of `pixels` pixels: the smallest of `asked`, the model's own bound, and the images for which
+    /// memory was allocated. 0 means no bound, in `asked` and in the result.
     pub fn images_at_once(&self, asked: u32, pixels: u64) -> u32 {
         let ready = self.pixels_max.map(|ready| (ready / pixels.max(1)).clamp(1, Self::BATCH_MAX) as u32);
         let bounds = [asked, self.memory.batch_max, ready.unwrap_or(0)];

@@ -18,7 +18,7 @@ pub enum NoiseSchedule {
 }
 
 impl NoiseSchedule {
-    /// All schedules.
+    /// Every schedule, the default first.
     pub const ALL: [NoiseSchedule; 3] = [NoiseSchedule::Native, NoiseSchedule::Karras, NoiseSchedule::Exponential];
 
     /// The lower-case name, as command lines and `model_index.json` have it.

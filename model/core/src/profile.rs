@@ -12,17 +12,17 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of a product of `[m, k]` and `[k, n]`.
+    /// 2 m k n operations of the product of `[m, k]` and `[k, n]`; bytes are not counted.
     pub fn product(m: usize, k: usize, n: usize) -> Self {
         Self { flops: 2.0 * m as f64 * k as f64 * n as f64, bytes: 0.0 }
     }
 
-    /// Of an operation that moves so many bf16 values.
+    /// No operations, and the bytes of `elements` bf16 values read or written.
     pub fn moved(elements: usize) -> Self {
         Self::moved_bytes(2 * elements)
     }
 
-    /// Of an operation that moves so many bytes.
+    /// No operations, and `bytes` bytes read or written.
     pub fn moved_bytes(bytes: usize) -> Self {
         Self { flops: 0.0, bytes: bytes as f64 }
     }

@@ -12,7 +12,7 @@ pub enum Progress<'a> {
     Stage(Stage),
     /// The text encoders have read the prompt: the count of each, in the order of the model's encoders.
     TextEncoded(Vec<TokenCount>),
-    /// A step is done.
+    /// A step of the sampler has been computed.
     Step(StepDone<'a>),
     /// Where the time of a stage went, after its end; only if the request asks for it.
     Profile(StageProfile),

@@ -59,9 +59,9 @@ impl QualityBounds {
 pub struct QualityProfile {
     /// How it was measured, such as `120 prompts, euler, 20 steps, guidance 3.5, 256x256, cpu, f32`.
     pub conditions: String,
-    /// [`Quality::High`].
+    /// The measured level of [`Quality::High`].
     pub high: QualityLevel,
-    /// [`Quality::Fast`].
+    /// The measured level of [`Quality::Fast`].
     pub fast: QualityLevel,
 }
 

@@ -43,7 +43,7 @@ pub enum SpecError {
     /// At this strength no step is computed.
     #[error("{field} is {given}, which computes none of {steps} steps: use at least {least}")]
     NoStep {
-        /// The field.
+        /// Path of the field, such as `init.strength`.
         field: &'static str,
         /// What was asked for.
         given: String,
@@ -65,7 +65,7 @@ pub enum SpecError {
     /// A field has a value that this model does not have.
     #[error("{field} is {given}, which this model does not have: use {supported}")]
     Unsupported {
-        /// The field.
+        /// Path of the field, such as `second_pass`.
         field: &'static str,
         /// What was asked for.
         given: String,

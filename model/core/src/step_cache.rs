@@ -91,7 +91,7 @@ impl StepCache {
     /// The field of the steps of [`ReuseRule::Steps`].
     pub const STEPS_FIELD: &str = "sampling.step_cache.in_steps.steps";
 
-    /// Every value that cannot be used with so many steps, whatever the model.
+    /// Every value that no model can use with this number of steps.
     pub(crate) fn faults(&self, steps: u32) -> Vec<SamplingFault> {
         let mut faults = Vec::new();
         for (blocks, field) in [(self.front_blocks, Self::FRONT_FIELD), (self.back_blocks, Self::BACK_FIELD)] {
@@ -131,7 +131,7 @@ impl StepCache {
 /// The evaluations of one image that reused the middle blocks, by number from 1, over all passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvaluationReuse {
-    /// Evaluations in all.
+    /// Number of evaluations of the denoiser, those that reused nothing included.
     pub evaluations: u32,
     /// Those that reused in the conditional half.
     pub conditional: Vec<u32>,

@@ -12,7 +12,7 @@ pub(crate) struct Evaluation {
     pub(crate) step: u32,
 }
 
-/// What decides an evaluation.
+/// How it is decided whether `evaluation` computes the middle blocks or reuses them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Plan {
     /// The blocks are computed.

@@ -43,7 +43,7 @@ pub(crate) struct Assets {
     changes: tokio::sync::Mutex<()>,
 }
 
-/// What an owner uses.
+/// What an owner's assets take, and the owner's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Bytes of its assets and unfinished uploads.

@@ -43,7 +43,7 @@ pub struct Config {
     pub studio: StudioConfig,
     /// Limits, keys and tokens of connections and calls.
     pub transport: TransportConfig,
-    /// The models.
+    /// The models to serve, their memory and their devices.
     pub models: ModelsConfig,
     /// What a request may ask for.
     pub limits: Limits,

@@ -21,7 +21,7 @@ impl DeviceId {
         self.0
     }
 
-    /// All devices of a server that has so many.
+    /// The ids of a server's devices, `count` of them.
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }

@@ -93,11 +93,11 @@ pub enum Fault {
     Fail,
     /// The device is gone.
     LoseDevice,
-    /// The device has no memory left, when so many bytes are asked for.
+    /// The device runs out of memory at a request for this number of bytes.
     ExhaustMemory(u64),
     /// The engine panics.
     Panic,
-    /// The engine does nothing for so many milliseconds, deaf to its observer.
+    /// The engine does nothing for this number of milliseconds and ignores its observer.
     Hang(u64),
 }
 
@@ -106,7 +106,7 @@ pub fn source(script: Script) -> Arc<dyn ModelSource> {
     new_source(&Arc::new(script), &Arc::default())
 }
 
-/// The same model on so many devices. Their jobs and openings count together: a fault happens once, on the device that has the job.
+/// The same model on `devices` devices. Jobs and openings are counted over all devices, so each fault happens once.
 pub fn sources(script: Script, devices: usize) -> Vec<Arc<dyn ModelSource>> {
     let (script, counts) = (Arc::new(script), Arc::default());
     (0..devices).map(|_| new_source(&script, &counts)).collect()

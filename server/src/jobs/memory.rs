@@ -18,7 +18,7 @@ pub(super) struct JobMemory {
 }
 
 impl JobMemory {
-    /// Whether it fits.
+    /// Whether the job fits into the memory, or its size is not known.
     pub(super) fn fits(&self) -> bool {
         self.available.is_none_or(|available| self.needed <= available)
     }
@@ -33,7 +33,7 @@ impl JobMemory {
 }
 
 impl Jobs {
-    /// The memory of a job.
+    /// Device memory that a job needs by estimate, and what its device has.
     pub(super) fn memory(&self, request: &JobRequest) -> JobMemory {
         self.memory_of(request.model, &request.spec)
     }

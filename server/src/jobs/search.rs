@@ -9,9 +9,9 @@ use crate::job_id::JobId;
 
 /// Most bytes of the text of a search.
 const TEXT_BYTES_MAX: usize = 256;
-/// Jobs that a call looks at if it searches. Decoding so many takes about 0.1 s.
+/// The most stored jobs that one search decodes, which takes about 0.1 s.
 const SEARCHED_MAX: usize = 8192;
-/// An id has the time at which its call came; the job is accepted after the checks of the call. No call takes so long.
+/// Upper bound of the time between the start of a call, which is in the job's id, and the acceptance of the job.
 const ACCEPTANCE_MS: i64 = 10 * 60 * 1000;
 
 /// Which jobs a list is about.

@@ -21,7 +21,7 @@ const MADE_AT_ONCE: usize = 2;
 /// A JPEG of a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Thumbnail {
-    /// The file.
+    /// The JPEG file.
     pub file: Bytes,
     /// Its SHA-256, in lower-case hexadecimal.
     pub sha256: Arc<str>,

@@ -31,7 +31,7 @@ impl Phase {
         }
     }
 
-    /// The phase after an event.
+    /// The phase once `body` has been published.
     pub(super) fn after(self, body: &EventBody) -> Self {
         match body {
             EventBody::Started { .. } => Self::Running,

@@ -28,7 +28,7 @@ impl ServedModel {
         self.id == ModelId::DEFAULT
     }
 
-    /// What `GenerateRequest.model` names.
+    /// The name that `GenerateRequest.model` chooses the model by.
     pub(crate) fn name(&self) -> &str {
         &self.info.model.name
     }
@@ -59,7 +59,7 @@ impl Catalog {
         &self.0[0]
     }
 
-    /// The model of this id.
+    /// The model with this id. Ids come from this catalog, so there always is one.
     pub(crate) fn get(&self, id: ModelId) -> &ServedModel {
         &self.0[id.index()]
     }

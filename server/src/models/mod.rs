@@ -41,7 +41,7 @@ impl ModelId {
         self.0
     }
 
-    /// All models of a server that has so many.
+    /// The ids of a server's models, `count` of them.
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }

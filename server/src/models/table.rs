@@ -116,7 +116,7 @@ impl ModelTable {
         LoadPlan { evicted, options }
     }
 
-    /// Ends a load that took so long. `host_bytes` is the size of the copy in host memory.
+    /// Records the end of a load and its time. `host_bytes` is the size of the copy in host memory.
     pub(crate) fn loaded(&mut self, model: ModelId, took: Duration, host_bytes: u64) {
         let entry = self.entry_mut(model);
         (entry.is_loading, entry.is_warm, entry.host_bytes) = (false, true, host_bytes);

@@ -268,7 +268,7 @@ impl Faults {
         sampling
     }
 
-    /// What the prompts were made from, at most so many bytes of it.
+    /// Checks the size of the record that says what the prompts were made from.
     pub(crate) fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
         let bytes = given.map_or(0, Expansion::bytes);
         if bytes > bytes_max {

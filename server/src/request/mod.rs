@@ -64,7 +64,7 @@ pub(crate) struct UncheckedRequest {
     pub preview_format: PreviewFormat,
     /// The longer edge of previews, in pixels.
     pub preview_max_edge_px: u32,
-    /// A preview after every this many steps.
+    /// Steps between two previews.
     pub preview_every_steps: u32,
     /// Least time between two previews, in milliseconds.
     pub preview_min_interval_ms: u32,
@@ -196,7 +196,7 @@ impl Request {
         &self.images
     }
 
-    /// What previews to send.
+    /// How and how often previews are made.
     pub(crate) fn preview(&self) -> PreviewPolicy {
         self.preview
     }
@@ -261,7 +261,7 @@ pub(crate) struct RequestRules<'a> {
 }
 
 impl<'a> RequestRules<'a> {
-    /// The rules of requests for a model.
+    /// The rules of a model for requests without uploaded assets.
     pub(crate) fn of(model: &'a ServedModel) -> Self {
         Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits, uploads: &NoUploads }
     }

@@ -79,7 +79,7 @@ impl Shared {
         self.devices_changed(state);
     }
 
-    /// Counts a loss of a device.
+    /// Adds one to the losses of a device that its status reports.
     pub(super) fn count_loss(&self, id: DeviceId) {
         self.state().devices.get_mut(id).losses += 1;
     }

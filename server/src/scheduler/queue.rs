@@ -351,8 +351,8 @@ mod tests {
             prop_assert!(served);
         }
 
-        /// No entry is overtaken more than so many times, whatever is ready when, and an entry is served before others only
-        /// if it is ready or was overtaken that often.
+        /// No entry is overtaken more often than the bound, whatever is ready when. An entry is served before others only if it
+        /// is ready or has reached the bound.
         #[test]
         fn overtaking_is_bounded(
             acts in prop::collection::vec((prop::option::of((0..3_u8, 0..3_u8, any_priority())), 0..8_u8), 0..120),

@@ -205,7 +205,7 @@ impl Shared {
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
-    /// Notes a step of the running job, and returns the time until its pictures. `None`: the worker was replaced.
+    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the lease has ended.
     pub(super) fn step_done(
         &self,
         lease: Lease,
@@ -216,7 +216,7 @@ impl Shared {
         let mut state = self.state.lock();
         let estimator = state.estimator_mut(lease.device, request.model);
         estimator.step_done(report.duration);
-        // The first steps tell most; later ones are looked at ever more rarely, since each look costs a regression.
+        // Each update solves a regression, so it is done after 1, 2, 4, 8 … steps: the first ones change the estimate most.
         if meter.steps_done().is_power_of_two() {
             estimator.set_running(&meter.steps(&request.work));
         }
@@ -225,9 +225,9 @@ impl Shared {
         running.time_to_pictures(state.estimator(lease.device, running.model))
     }
 
-    /// The seconds that a job that starts now is expected to take besides the load of its model, by the regressions alone and
-    /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters. Does
-    /// nothing if the worker was replaced.
+    /// Records that the job's adapters will be applied to its model, and returns the expected seconds of the job before and
+    /// after correction, without the load of its model. `None` if no step of the model has been measured. Does nothing if the
+    /// lease has ended.
     pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -240,7 +240,7 @@ impl Shared {
         Some(prediction.expected())
     }
 
-    /// Frees the device and returns true, unless the worker was replaced. `parts` are those that were measured.
+    /// Frees the device and returns true; returns false if the lease has ended. `parts` are the job's measurements.
     pub(super) fn job_done(&self, lease: Lease, request: &JobRequest, parts: &[Measurement]) -> bool {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -251,8 +251,8 @@ impl Shared {
         true
     }
 
-    /// Learns from a job whose pictures have become files in `took`, and returns the ratio of its time to the one that was
-    /// expected.
+    /// Adds a completed job to the estimates, and returns the ratio of its time to the expected one. `took` is the time of
+    /// encoding its images to files.
     pub(super) fn encoded(
         &self,
         device: DeviceId,

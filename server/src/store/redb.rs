@@ -34,7 +34,7 @@ const TABLES: usize = 5;
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of records after which a scan of jobs ends early.
 const SCAN_BYTES: usize = 1024 * 1024;
-/// No job has so many events: a number above it is damage.
+/// Upper bound of sequence numbers. A larger number in the store is damage.
 const SEQUENCE_MAX: u64 = 1 << 53;
 
 /// Makes the storage that the database lives in, again after it failed.

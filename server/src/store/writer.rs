@@ -65,7 +65,7 @@ impl StoreWriter {
         Ok(Self { shared, store, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The store, for reading.
+    /// The store, for reading. Writes go through this writer only.
     pub(crate) fn store(&self) -> &Arc<dyn JobStore> {
         &self.store
     }

@@ -28,9 +28,9 @@ pub(crate) struct DeviceActivity {
     pub state: DeviceState,
     /// Its memory as the engine manages it.
     pub pools: Vec<MemoryPool>,
-    /// Its memory by process.
+    /// Memory of the device by process, those of other programs included.
     pub processes: Vec<ProcessMemory>,
-    /// The job that has it.
+    /// The job that runs on it.
     pub running: Option<RunningJob>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct DeviceSnapshot {
     pub name: Arc<str>,
     /// Whether it takes jobs.
     pub state: DeviceState,
-    /// The job that has it.
+    /// The job that runs on it.
     pub running: Option<RunningJob>,
 }
 

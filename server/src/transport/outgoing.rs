@@ -132,7 +132,7 @@ mod tests {
 
     const FRAME: usize = 100 << 10;
 
-    /// A body of so many frames, and trailers.
+    /// A body of `frames` data frames, and trailers.
     fn body(outgoing: &Outgoing, frames: usize) -> BoundBody {
         let data = (0..frames).map(|_| Frame::data(Bytes::from(vec![7; FRAME])));
         let frames = data.chain([Frame::trailers(http::HeaderMap::new())]).map(Ok::<_, Status>);

@@ -97,8 +97,8 @@ impl TransportRefusal {
     }
 }
 
-/// Adds the reason to a status of tonic: for a method that does not exist, bytes that are not a message, a deadline that
-/// passed. `None` if the status has details already, or is not one of these.
+/// Adds an `ErrorInfo` to a status that tonic made: unknown method, malformed or too large message, or an exceeded deadline.
+/// `None` if the status has details already or another code.
 pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
@@ -106,7 +106,8 @@ pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     let (code, reason) = match status.code() {
         Code::Unimplemented => (Code::Unimplemented, "METHOD_NOT_FOUND"),
         Code::Internal => (Code::Internal, "MESSAGE_MALFORMED"),
-        // tonic says the one of a message and the other of what it is decompressed to.
+        // tonic uses OutOfRange for a message that is too large, and ResourceExhausted for one that is too large when
+        // decompressed.
         Code::OutOfRange | Code::ResourceExhausted => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         Code::NotFound => (Code::NotFound, "SERVICE_NOT_FOUND"),
         Code::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_PASSED"),

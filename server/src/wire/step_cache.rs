@@ -76,7 +76,7 @@ pub(crate) fn promise(model: &ModelInfo, sampling: &Sampling) -> Option<generati
     })
 }
 
-/// What a picture reused.
+/// The message for the evaluations in which one picture reused the middle blocks.
 pub(crate) fn reuse(reused: &EvaluationReuse) -> generation::EvaluationReuse {
     let EvaluationReuse { evaluations, conditional, unconditional } = reused.clone();
     generation::EvaluationReuse { evaluations, conditional, unconditional }

@@ -16,7 +16,7 @@ pub(crate) fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
     ScriptedFault { job, after_step, fault }
 }
 
-/// A request of so many steps.
+/// A request of `steps` steps.
 pub(crate) fn request(steps: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml(XML.into())),

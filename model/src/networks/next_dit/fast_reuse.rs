@@ -181,7 +181,7 @@ impl Joint<'_> {
     }
 }
 
-/// The memory of a row.
+/// What the step cache keeps of a row. An error if it was not allocated.
 fn memory(row: &mut Row) -> Result<&mut RowMemory, CudaError> {
     row.memory.as_mut().ok_or(CudaError::Driver {
         doing: "find what a row of the step cache keeps",
