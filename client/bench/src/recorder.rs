@@ -91,6 +91,7 @@ impl Recorder {
     }
 }
 
+/// A duration as `f64` milliseconds, the unit of every time in a record.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

@@ -73,6 +73,7 @@ impl ModelsFolder {
         Some(Self(BaseFolder::Data.of_sakuga(variable)?.join("models")))
     }
 
+    /// The folder that has one folder for each pulled model.
     pub fn path(&self) -> &Path {
         &self.0
     }
