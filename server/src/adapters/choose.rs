@@ -1,4 +1,4 @@
-//! Finding the adapters that a request names, or every fault with the nearest remedy.
+//! Looks up the adapters that a request names. Every fault is reported, with the most similar known name.
 
 use sakuga_model_core::{AdapterChoice, Limit, limits};
 

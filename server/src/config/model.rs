@@ -67,7 +67,7 @@ impl ModelsConfig {
 /// What draws the jobs of a model.
 #[derive(Clone, Debug)]
 pub enum EngineChoice {
-    /// Gradients on a timetable.
+    /// Draws gradients at set times; see [`crate::engine::scripted`].
     Scripted(Script),
     /// The model. Its device is the one of [`ModelsConfig::devices`].
     #[cfg(feature = "burn")]

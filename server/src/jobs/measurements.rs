@@ -1,4 +1,4 @@
-//! Measurements of completed jobs: how they are stored with the job, and learnt from after a restart.
+//! Measurements of completed jobs, which are stored with the job and used for estimates after a restart.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
 use crate::models::{ModelId, ServedModel};
 use crate::wire::to_proto::{part, part_kind};
 
-/// What measurements hold for: those of another kind of device, another precision or model say nothing.
+/// What measurements apply to: only the same kind of device, precision and model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
     device: String,

@@ -8,12 +8,13 @@ use crate::job::JobRequest;
 use crate::models::ModelId;
 use crate::request::images::{enlarged_edge, largest_factor};
 
-/// The memory of the device that a job needs, by estimate, and what there is for it.
+/// Device memory that a job needs by estimate, and the memory that it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JobMemory {
     /// Bytes that it needs, the weights included.
     pub(super) needed: u64,
-    /// Bytes that there are next to the weights of other models, or that the operator allows; `None`: not known.
+    /// Bytes that it may use: the operator's limit, otherwise the device's memory without the weights of other models. `None` if
+    /// unknown.
     pub(super) available: Option<u64>,
 }
 
@@ -71,7 +72,7 @@ impl Jobs {
         })
     }
 
-    /// The memory of what a model would draw.
+    /// Device memory that `spec` needs on a model by estimate, and what it may use.
     pub(super) fn memory_of(&self, model: ModelId, spec: &GenerationSpec) -> JobMemory {
         let Dependencies { models, memory_budget, limits, device_memory, .. } = &self.dependencies;
         let others = models.weights_next_to(model, memory_budget.device_bytes);

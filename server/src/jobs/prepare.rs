@@ -98,7 +98,7 @@ fn texts(request: Request, metadata: Vec<generation::ImageMetadata>) -> PictureT
     })
 }
 
-/// Refuses a request whose texts are larger than any prompt: the room in a message is for images.
+/// Refuses a request whose texts are larger than any prompt. The message limit is larger only because of images.
 fn check_text(message: &generation::GenerateRequest) -> Result<(), ServerError> {
     let sources = [
         message.init.as_ref().and_then(|init| init.image.as_ref()),

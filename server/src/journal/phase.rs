@@ -2,7 +2,7 @@
 
 use crate::event::{EventBody, EventClass};
 
-/// How far a job is.
+/// The progress of a job, as far as it determines which events may follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(super) enum Phase {
     #[default]

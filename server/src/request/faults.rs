@@ -8,7 +8,7 @@ use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
 
-/// Collects faults. A field that is at fault gets an allowed value, so that the rest can be checked too.
+/// Collects faults. A field with a fault gets an allowed value, so that the other fields can be checked, too.
 pub(crate) struct Faults {
     violations: Vec<Violation>,
     /// Findings about the prompts that are not errors.

@@ -1,4 +1,4 @@
-//! `sakuga.system.v1.SystemService`: what the server is, how its devices do, and which of them take jobs.
+//! `sakuga.system.v1.SystemService`: describes the server and its devices, and takes devices out of service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::limits::Limits;
 use crate::scheduler::DeviceChange;
 use crate::wire::to_proto;
 
-/// Says what the server is, and takes devices out of service.
+/// Describes the server, and takes devices out of service.
 pub(crate) struct System {
     context: Arc<Context>,
 }

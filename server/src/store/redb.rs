@@ -46,7 +46,7 @@ pub enum Backing {
     File(PathBuf),
     /// In a file that is read and not changed: what is written stays in memory.
     ReadOnly(PathBuf),
-    /// In whatever the function makes.
+    /// In the storage that the function returns.
     Backend(OpenBackend),
 }
 
@@ -136,7 +136,7 @@ impl RedbStore {
         let mut slot = self.open.lock();
         let current = slot.take_if(|current| Arc::ptr_eq(current, &database));
         drop(slot);
-        // The file is locked until the last user has let go of it; the next call finds that out.
+        // The file stays locked until the last reference is dropped; the next call tries again.
         close((current, database));
         Err(self.note(error))
     }

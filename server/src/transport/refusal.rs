@@ -1,4 +1,4 @@
-//! Why a call is refused or ended for its message, its time or the server's limits, and the status that says so.
+//! [`TransportRefusal`]: why a call is refused or ended by the transport, and its gRPC status.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,13 +43,13 @@ pub(crate) enum TransportRefusal {
     /// The client reset the call, or is gone.
     #[error("the message did not arrive as a whole")]
     Broken,
-    /// The messages that are arriving take as much memory as they may.
+    /// The memory limit of incoming messages is reached.
     #[error("too many messages are arriving at the moment; try again")]
     Busy,
     /// A newer call took the place of this one.
     #[error("too many health checks and reflections are open, and this one was the oldest of its address; call again")]
     Displaced,
-    /// The call was open for as long as a call of its service may.
+    /// The time limit of calls of this service was reached.
     #[error("calls of this service end after {} s; call again", .limit.as_secs())]
     Expired {
         /// The bound.

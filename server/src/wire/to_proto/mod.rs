@@ -1,4 +1,4 @@
-//! Domain to wire: events and requests here, the rest in the other files.
+//! Domain types to messages: events and requests here, others in the files of this folder.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,7 @@ pub(crate) use system::{device, gpu_stats, model, server_info};
 pub(crate) use telemetry::telemetry;
 pub(crate) use tokens::token_count;
 
-/// What the events of one job say besides what happened.
+/// Facts about a job that its event messages contain.
 #[derive(Clone, Debug)]
 pub(crate) struct JobContext {
     pub job_id: JobId,
