@@ -110,8 +110,8 @@ impl<'a> Denoiser<'a> {
         let (conditional, unconditional) = reuse.rows.split_at(self.images);
         let images = conditional.iter().zip(unconditional).map(|(conditional, unconditional)| EvaluationReuse {
             evaluations: reuse.evaluations.load(Ordering::Relaxed),
-            conditional: conditional.decisions().reused(),
-            unconditional: unconditional.decisions().reused(),
+            conditional: conditional.reused(),
+            unconditional: unconditional.reused(),
         });
         images.collect()
     }
@@ -122,7 +122,7 @@ impl<'a> Denoiser<'a> {
         let Some(reuse) = &self.reuse else { return 0.0 };
         let last = evaluations as u32;
         let step = last.saturating_sub(reuse.evaluations_per_step) + 1..=last;
-        let counts = reuse.rows.iter().map(|row| row.decisions().counts(step.clone()));
+        let counts = reuse.rows.iter().map(|row| row.counts(step.clone()));
         let [made, reused] = counts.fold([0, 0], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
         if made == 0 { 0.0 } else { reused as f32 / made as f32 }
     }
