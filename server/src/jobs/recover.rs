@@ -165,7 +165,6 @@ impl Jobs {
             resolved: record.job().request.clone().unwrap_or_default(),
             device: String::new(),
             model_notice: String::new(),
-            quality: None,
             metadata: Vec::new(),
         };
         let journal =

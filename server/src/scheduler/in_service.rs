@@ -99,9 +99,4 @@ impl Shared {
     pub(super) fn device_name(&self, id: DeviceId) -> Arc<str> {
         self.state().devices.get(id).info.full_name.clone()
     }
-
-    /// The device of this name.
-    pub(super) fn find_device(&self, name: &str) -> Option<DeviceId> {
-        self.state().devices.find(name)
-    }
 }

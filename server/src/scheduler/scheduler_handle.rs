@@ -16,7 +16,7 @@ use super::state::{Device, Forecasted};
 use super::watchdog;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
-use crate::error::ServerError;
+use crate::error::{ServerError, Violation};
 use crate::estimate::{JobMeasurements, JobWork};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
@@ -186,9 +186,23 @@ impl Scheduler {
         state.devices.iter().map(|device| (device.status(), running(device))).collect()
     }
 
-    /// The device of this name.
-    pub(crate) fn find_device(&self, name: &str) -> Option<DeviceId> {
-        self.shared.find_device(name)
+    /// The device called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownDevice`] with the known names, or [`ServerError::InvalidRequest`] if `name` is empty.
+    pub(crate) fn find_device(&self, name: &str) -> Result<DeviceId, ServerError> {
+        let state = self.shared.state();
+        state.devices.find(name).ok_or_else(|| {
+            let known: Vec<_> = state.devices.iter().map(|device| device.info.name.to_string()).collect();
+            match name {
+                "" => {
+                    let text = format!("name the device; there are {}", known.join(", "));
+                    ServerError::invalid("name", Violation::REQUIRED, text)
+                }
+                _ => ServerError::UnknownDevice { name: name.to_owned(), known },
+            }
+        })
     }
 
     /// The device's full name, as in events, records and pictures.

@@ -43,8 +43,6 @@ pub(crate) struct JobContext {
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
-    /// What was measured of the quality of the request.
-    pub quality: Option<generation::QualityPromise>,
     /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
 }
@@ -109,7 +107,8 @@ fn started(context: &JobContext) -> generation::Started {
         seeds: context.metadata.iter().map(|metadata| metadata.seed).collect(),
         device: context.device.clone(),
         model_notice: context.model_notice.clone(),
-        quality: context.quality.clone(),
+        // All pictures of a request have the same quality.
+        quality: context.metadata.first().and_then(|metadata| metadata.quality.clone()),
     }
 }
 
