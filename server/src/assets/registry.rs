@@ -198,7 +198,7 @@ impl Assets {
         (assets, None)
     }
 
-    /// What an owner uses.
+    /// What an owner's assets take, and the owner's quota.
     pub(crate) fn usage(&self, owner: &AssetOwner) -> Usage {
         let state = self.state.lock();
         let used = owner.names().map(|name| state.used(name)).sum();
