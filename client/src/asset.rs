@@ -80,7 +80,7 @@ impl AssetFile {
         &self.sha256
     }
 
-    /// Bytes.
+    /// Size of the file in bytes.
     pub fn size(&self) -> u64 {
         self.size
     }

@@ -15,7 +15,7 @@ pub struct Event {
     pub sequence: u64,
     /// When it happened, by the server's clock.
     pub time: Option<SystemTime>,
-    /// The id of the job that the event is of.
+    /// Id of the job.
     pub job_id: String,
     /// Events between the last one received and this one that the server dropped, because this side read too slowly or
     /// was disconnected. Only previews, statistics and queue positions are ever dropped.

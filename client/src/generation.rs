@@ -40,7 +40,7 @@ pub struct Generation {
 
 /// Where events come from.
 enum Source {
-    /// One call of Generate.
+    /// The stream of one call of Generate.
     Call(Box<Streaming<GenerateResponse>>),
     /// A job, over as many connections as it takes.
     Job(Follower),

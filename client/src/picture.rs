@@ -122,7 +122,8 @@ fn record_text(info: &png::Info<'_>) -> Result<Option<String>, PictureError> {
     Ok(chunk.map(|chunk| chunk.text.clone()))
 }
 
-/// The metadata of the text of a record.
+/// Metadata from the protobuf JSON in a picture's text chunk. An error if a newer server wrote it, it has unknown
+/// fields, or it has no request.
 pub(crate) fn parse_record(text: &str) -> Result<ImageMetadata, PictureError> {
     let unreadable = |error: json::JsonError| PictureError::Record(error.to_string());
     // The version first, since a newer record may have unknown fields.

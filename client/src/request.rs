@@ -176,7 +176,7 @@ impl GenerationBuilder {
         self
     }
 
-    /// Seed of the noise.
+    /// Sets the seed of the noise; without it the server draws one and reports it.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Some(seed);
         self
@@ -200,13 +200,13 @@ impl GenerationBuilder {
         self
     }
 
-    /// Method of previews.
+    /// Sets how previews are made from the latents.
     pub fn preview(mut self, method: PreviewMethod) -> Self {
         self.preview_options().method = method.into();
         self
     }
 
-    /// File format of previews.
+    /// Sets the file format of previews.
     pub fn preview_format(mut self, format: ImageFormat) -> Self {
         self.preview_options().format = format.into();
         self

@@ -52,8 +52,8 @@ thread_local! {
     static POOL: OnceCell<ThreadPool> = const { OnceCell::new() };
 }
 
-/// Makes the calling thread compute on the CPU with so many cores, itself included, from now on. Other threads are not affected.
-/// A second call of the same thread does nothing.
+/// From now on the calling thread computes on the CPU with `cores` threads, itself included. Other threads are not affected. A
+/// second call of the same thread does nothing.
 ///
 /// # Errors
 ///

@@ -104,7 +104,7 @@ pub enum FamilyError {
     OnePart {
         /// The file.
         path: PathBuf,
-        /// Its family.
+        /// Name of the family that it belongs to.
         family: &'static str,
         /// The part, as its folder is called.
         part: &'static str,

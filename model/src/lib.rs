@@ -2,9 +2,9 @@
 //!
 //! [`ModelFiles`](open::ModelFiles) describes a checkpoint without reading its weights, opens it on a device as a
 //! [`sakuga_model_core::OpenModel`], and opens it again from a copy of the weights in host memory. Below it, data flows one
-//! way: [`inspect`] says what any file is, [`families`] recognises the kind of a checkpoint, has the order of the work of each kind, and says how to add one;
-//! [`checkpoint`] reads weights and merges adapters; the [`networks`] compute; [`sampler`] owns schedules, solvers, guidance
-//! and noise; [`tokenizer`] makes token ids.
+//! way: [`families`] recognises a checkpoint, runs the networks of its family in order, and documents how to add a family;
+//! [`checkpoint`] reads weights and merges adapters; [`networks`] has the networks; [`sampler`] has schedules, solvers, guidance and
+//! noise; [`tokenizer`] makes token ids. [`inspect`] describes any model file.
 //!
 //! Shapes in the documentation: B batch, L padded text length, C latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.

@@ -41,7 +41,7 @@ impl Finding {
         self
     }
 
-    /// Makes it a warning.
+    /// The same finding with the severity of a warning.
     pub(crate) fn into_warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
@@ -60,7 +60,7 @@ impl Finding {
         self
     }
 
-    /// Makes it advice.
+    /// The same finding with the severity of advice.
     pub(crate) fn into_advice(mut self) -> Self {
         self.severity = Severity::Advice;
         self

@@ -68,7 +68,7 @@ pub(crate) struct Tag<'t> {
 }
 
 impl<'t> Block<'t> {
-    /// The field of that name.
+    /// The field named `name`; `None` if the block does not have it.
     pub(crate) fn field(&self, name: &str) -> Option<&Field<'t>> {
         self.fields.iter().find(|field| field.decl.name == name)
     }
@@ -78,7 +78,7 @@ impl<'t> Block<'t> {
         self.field(name).map_or(&[], |field| &field.tags)
     }
 
-    /// The path of a field.
+    /// The path of a field in messages, such as `character_1/appearance`.
     pub(crate) fn path_of(&self, field: &Field<'_>) -> String {
         if self.path.is_empty() { field.decl.name.to_owned() } else { format!("{}/{}", self.path, field.decl.name) }
     }

@@ -9,7 +9,7 @@ pub(crate) use map::PositionMap;
 /// Lines end at `\n`; a `\r` before it belongs to the line that it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// Line, from 1.
+    /// Number of the line, from 1.
     pub line: u32,
     /// Column in characters, from 1.
     pub column: u32,

@@ -13,7 +13,7 @@ use crate::prompt::{Gender, NegativePrompt, Prompt};
 
 /// Names that stand for no known character, and are not tags.
 const PLACEHOLDERS: [&str; 1] = ["original_character"];
-/// Tags of so few characters are emoticons, such as `>_<`, whose underscores are part of them.
+/// Tags of at most this length are emoticons, such as `>_<`, and keep their underscores.
 const EMOTICON_CHARS: usize = 4;
 
 impl Prompt {

@@ -56,7 +56,7 @@ pub(crate) struct Attribute<'t> {
 }
 
 impl Element<'_> {
-    /// The whole element.
+    /// Byte range of the element, its tags included.
     pub(crate) fn span(&self) -> Range<usize> {
         self.open.start..self.end
     }

@@ -1,4 +1,5 @@
-//! What the service refuses or fails with. [`wire::status`](crate::wire::status) turns it into a gRPC status, once.
+//! [`ServerError`]: why a call is refused or a job fails. Only [`wire::status`](crate::wire::status) converts it to a gRPC
+//! status.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -40,13 +41,13 @@ pub(crate) enum ServerError {
         /// When a place will probably be free.
         retry_after: Duration,
     },
-    /// The images of the jobs that wait take as much memory as they may.
+    /// The images of waiting jobs use all of the memory that they may use.
     #[error("the images of the jobs that wait take as much memory as they may; try again in a few seconds")]
     ImagesFull,
-    /// As many streams are open as may.
+    /// The limit of open streams is reached.
     #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
     TooManyStreams { limit: usize },
-    /// A client has as many jobs as it may.
+    /// A client has the most jobs that one client may have.
     #[error("`{client}` has {} queued or running, as many as one client may; wait for one to end", count(*.jobs, "job"))]
     ClientJobs {
         client: String,
@@ -54,7 +55,7 @@ pub(crate) enum ServerError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// A client asks too often.
+    /// A client exceeds its rate.
     #[error("`{client}` asks for more than {} a minute; try again in {} s", count(*.rate as usize, "job"), .retry_after.as_secs_f32().ceil())]
     ClientRate {
         client: String,
@@ -63,7 +64,7 @@ pub(crate) enum ServerError {
         /// When to try again.
         retry_after: Duration,
     },
-    /// The device has not the memory.
+    /// The job needs more device memory than it may use.
     #[error(
         "the request needs about {needed} bytes of memory and the server has {limit} for it; ask for fewer or smaller pictures"
     )]
@@ -73,7 +74,7 @@ pub(crate) enum ServerError {
         /// Bytes that there are.
         limit: u64,
     },
-    /// The device had no memory left in the middle of the job, though by estimate there was enough.
+    /// The device ran out of memory during the job, although the estimate fitted.
     #[error("the device ran out of memory: {shortage}; {}", advice(.smaller.as_ref()))]
     OutOfMemory {
         /// The allocation that failed.
@@ -83,7 +84,7 @@ pub(crate) enum ServerError {
         /// What to try.
         smaller: Option<SmallerRequest>,
     },
-    /// The job could not be done in the time that it has.
+    /// The job would end after its deadline.
     #[error("by measured times the job needs {} and its deadline allows {}; allow more time, or ask for less", time(*.needed, true), time(*.given, false))]
     DeadlineTooShort {
         /// The time until its end, by estimate.
@@ -118,12 +119,12 @@ pub(crate) enum ServerError {
         /// Why not.
         why: &'static str,
     },
-    /// What was seen of the device during a job is not kept.
+    /// The telemetry of a job is not kept.
     #[error(
         "what was seen of the device during job {0} is not kept; only the newest jobs since the server's start are"
     )]
     NoTelemetry(String),
-    /// The events that were asked for are not kept, or never were.
+    /// The requested events are no longer kept, or do not exist.
     #[error(
         "event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next"
     )]
@@ -139,7 +140,7 @@ pub(crate) enum ServerError {
     /// The job has not ended.
     #[error("job {0} has not ended; cancel it first")]
     NotEnded(String),
-    /// The server was stopped under a job too often.
+    /// The server was stopped too often while the job ran.
     #[error("the server was stopped {} during this job; if the job is the cause, ask for less", count(*.attempts as usize, "time"))]
     Interrupted {
         /// How often it was begun.
@@ -151,7 +152,7 @@ pub(crate) enum ServerError {
     /// The job ended without a picture because it was cancelled.
     #[error("the job was cancelled: {0}")]
     Cancelled(&'static str),
-    /// Jobs cannot be written down.
+    /// The store of jobs or pictures fails.
     #[error("{0}")]
     Store(#[from] StoreError),
     /// The server is stopping.
@@ -163,7 +164,7 @@ pub(crate) enum ServerError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A promise within the server was broken.
+    /// A bug: an invariant of the server does not hold.
     #[error("{0}; this is a bug, please report it with the server's log")]
     Internal(String),
 }
@@ -188,9 +189,9 @@ impl Violation {
     pub(crate) const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
     /// An enumeration has no such value.
     pub(crate) const UNKNOWN_VALUE: &'static str = "unknown-value";
-    /// A text is too long or holds what it may not.
+    /// A text is too long or has characters that are not allowed.
     pub(crate) const BAD_TEXT: &'static str = "bad-text";
-    /// A value is there twice that may be there once.
+    /// A value is repeated that must be unique.
     pub(crate) const DUPLICATE: &'static str = "duplicate";
     /// A file is not an image, or one that cannot be read.
     pub(crate) const BAD_IMAGE: &'static str = "bad-image";
@@ -231,8 +232,8 @@ impl ServerError {
     }
 }
 
-/// A time in tenths of a second, or in milliseconds below one tenth. Needed times are rounded up and given ones down, so that a
-/// text never says that more time is given than needed.
+/// A time in tenths of a second, or in milliseconds below one tenth. Required times are rounded up and available ones down, so a
+/// message about too little time never shows more available than required.
 fn time(time: Duration, is_needed: bool) -> String {
     let (unit_s, name, digits) = if time < Duration::from_millis(100) { (0.001, "ms", 0) } else { (0.1, "s", 1) };
     let units = time.as_secs_f64() / unit_s;

@@ -1,4 +1,4 @@
-//! What a job reports to its readers: a closed set of events, numbered from 0, with exactly one terminal event at the end.
+//! [`Event`]: what happens to a job, as its readers see it. Events are numbered from 0, and exactly one terminal event ends them.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -62,13 +62,13 @@ pub(crate) enum EventBody {
         /// Time left until the pictures.
         eta: Duration,
     },
-    /// Where the time of a part of the pipeline went.
+    /// The profile of a part of the pipeline.
     Profile(StageProfile),
-    /// A look at what is being drawn.
+    /// A preview of an unfinished picture.
     Preview(Preview),
-    /// A sample of the device.
+    /// A sample of the device's sensors.
     GpuStats(DeviceSample),
-    /// A piece of a finished picture, which lies in the artifact store.
+    /// A piece of a finished picture, whose bytes are in the artifact store.
     ImageChunk {
         /// Which picture.
         image_index: u32,
@@ -99,14 +99,14 @@ pub(crate) enum EventBody {
     },
 }
 
-/// How an event is treated when its reader is slow, and when it may come.
+/// Whether a slow reader may miss an event, and whether it ends the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EventClass {
-    /// Never lost.
+    /// Every reader gets it.
     State,
     /// Dropped for newer ones.
     Lossy,
-    /// Never lost, and the last.
+    /// Every reader gets it, and it is the last one.
     Terminal,
 }
 
@@ -128,7 +128,7 @@ impl EventBody {
     }
 }
 
-/// A look at what is being drawn.
+/// A preview of an unfinished picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Preview {
     /// Which picture.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 pub(crate) struct JobId(Arc<str>);
 
 impl JobId {
-    /// A new unique id.
+    /// A new id: a UUID of version 7, so ids sort by the time of creation.
     pub(crate) fn new() -> Self {
         Self(Uuid::now_v7().to_string().into())
     }

@@ -6,17 +6,18 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs`. `wire/from_proto.rs` and `wire/sampling.rs` make a
-//!    `request::UncheckedRequest`, `adapters` chooses those that it names, and `request/mod.rs` with `request/faults.rs` and
-//!    `request/images/` makes a `request::Request` with every default filled in, or lists all of its faults. Bounds come from
+//! 3. Then `jobs/prepare.rs` looks up the model in `models/catalog.rs`. `wire/from_proto.rs` and `wire/sampling.rs` convert the
+//!    message to a `request::UncheckedRequest` (`request/unchecked.rs`), and `adapters` looks up the adapters that it names.
+//!    `request/mod.rs` with `request/rules.rs`, `request/faults.rs` and `request/images/` checks it and makes a
+//!    `request::Request` with every default filled in, or reports all of its faults. Limits come from
 //!    [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a `job::Job` with a
 //!    journal and waits in `scheduler/queue.rs`.
-//! 5. `scheduler/state/pool.rs` says which device the job is for. `scheduler/worker.rs`, on the one thread that owns the models on
-//!    that device, loads the job's model if it is not there, for which `models/table.rs` says what is evicted. Then it passes the job's
+//! 5. `scheduler/state/pool.rs` decides which device runs the job. `scheduler/worker.rs` runs on the thread that owns the models of
+//!    that device. It loads the job's model if necessary; `models/table.rs` decides what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
-//!    through `metrics/engine.rs`. `engine/burn.rs` opens models, or `engine/scripted.rs` in tests.
-//! 6. `encoder/finish.rs` turns the pixels into files on its own thread (`picture.rs`), `encoder/sink.rs` puts them into
+//!    through `metrics/engine.rs`. Models are opened by `engine/burn.rs`, or by `engine/scripted.rs` in tests.
+//! 6. `encoder/finish.rs` encodes the pixels to files on its own thread (`picture.rs`), `encoder/sink.rs` writes them to
 //!    `store/artifacts.rs`, and the terminal event is published.
 //!
 //! # The route of one event
@@ -30,23 +31,25 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
-//! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
-//! API: the calls of gRPC in another form.
-//! `estimate` says what jobs take, from measurements of those that were drawn.
-//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, `devices`
-//! which devices there are, and `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together,
-//! [`config`] reads the options. `metrics` counts, `trace` exports to a collector, `telemetry` keeps what was sampled during a
-//! job, and [`maintenance`] works on the data folder of a server that is stopped. Errors are `error::ServerError` until
-//! `wire::status` turns them into gRPC statuses.
+//! # Other modules
+//!
+//! - `studio` serves a page for browsers and its calls on a port of its own; on the same port, `openai` serves OpenAI's images API.
+//! - `estimate` predicts time and energy of jobs from measurements of earlier ones.
+//! - `assets` stores files that clients upload, `adapters` reads the folder of adapters, `pull` downloads models.
+//! - `models` has the models and where their weights are, `devices` the names and states of devices.
+//! - `metrics` counts, `trace` exports to a collector, `telemetry` keeps samples of the newest jobs.
+//! - [`config`] reads the options, `app` creates and connects all parts, and [`maintenance`] works on the data folder of a stopped
+//!   server.
+//!
+//! Errors are `error::ServerError` until `wire::status` converts them to gRPC statuses.
 //!
 //! # Invariants
 //!
 //! - Every accepted job has exactly one terminal event, and it is the last: a `job::Job` that is dropped without one
 //!   ends as failed, and a `journal` refuses events after it.
-//! - What was acknowledged is not lost: a job is written before its caller gets the answer, and a state event before a
-//!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
-//!   twice.
-//! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
+//! - Acknowledged jobs and events are durable: a job is written before its caller gets the answer, and a state event before a
+//!   reader sees it. After a restart, waiting jobs wait again, running ones start again, and no sequence number is used twice.
+//! - Nothing waits for a reader: a slow one misses previews and samples, and sees gaps in the sequence numbers.
 //! - [`engine`], `models` and `scheduler` name no type of the wire and no tensor. Only `wire`, `service`, `openai`, `jobs` and
 //!   `assets` name types of the wire; `app` registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in

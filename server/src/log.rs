@@ -15,7 +15,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// How the log is written, and what is logged.
+/// Format and filter of the log.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Log")]
 pub struct LogConfig {

@@ -85,7 +85,7 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
         tracing::info!(address = %app.local_addr(), studio = app.studio_url(), "listening");
         app.run_until(shutdown).await
     });
-    // A check that is still running must not hold up the exit.
+    // Checks that still run on other threads must not delay the exit.
     runtime.shutdown_background();
     served
 }

@@ -44,11 +44,11 @@ pub(crate) enum EncodeError {
     Image(#[from] image::ImageError),
 }
 
-/// Checks that a picture has as many pixels as it says.
+/// Checks that the number of pixels matches width and height.
 ///
 /// # Errors
 ///
-/// [`EncodeError::Size`] if it has not.
+/// [`EncodeError::Size`] otherwise.
 pub(crate) fn check_size(picture: &Rgb8) -> Result<(), EncodeError> {
     let expected = 3 * u128::from(picture.width_px) * u128::from(picture.height_px);
     if expected == picture.pixels.len() as u128 && expected > 0 {

@@ -38,7 +38,7 @@ pub(crate) struct PreviewPolicy {
     pub format: PreviewFormat,
     /// Most pixels of the longer edge.
     pub max_edge_px: u32,
-    /// One after every this many steps, at least 1.
+    /// Steps between two previews, at least 1.
     pub every_steps: u32,
     /// Least time between two previews.
     pub min_interval: Duration,

@@ -11,7 +11,7 @@ use governor::state::keyed::HashMapStateStore;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter as Governor};
 
-/// A number of calls in a time, written `60/min`. As many may come at once.
+/// A number of calls per time, written `60/min`. A burst of that number is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Calls that are allowed within `per`.
@@ -87,8 +87,8 @@ impl<C: Clock> RateLimiter<C> {
 /// States of callers that a [`CallerRates`] has: each caller has the one that its name hashes to.
 type Slot = u16;
 
-/// One rate for each caller. The memory is bounded: there are 65 536 states, and a caller has the one that a secret hash
-/// of its name chooses. Two callers share a state with a probability of 1 in 65 536; neither can choose with whom.
+/// One rate for each caller, in bounded memory: a keyed hash of the caller's name selects one of 65 536 states. Two callers share a
+/// state with a probability of 1 in 65 536, and neither can choose the other.
 pub(crate) struct CallerRates<C: Clock = MonotonicClock> {
     hasher: RandomState,
     state: Governor<Slot, HashMapStateStore<Slot>, C, NoOpMiddleware<C::Instant>>,

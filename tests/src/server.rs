@@ -84,7 +84,7 @@ pub fn scripted_config(step_ms: u64) -> Config {
     faulty_config(step_ms, Vec::new())
 }
 
-/// The same, with faults.
+/// As the configuration without faults, with a script that makes them.
 pub fn faulty_config(step_ms: u64, faults: Vec<ScriptedFault>) -> Config {
     let script = Script { step_ms, text_encode_ms: 1, decode_ms: 1, default_size_px: 64, faults, ..Script::default() };
     Config { models: EngineChoice::Scripted(script).into(), ..Config::default() }

@@ -129,7 +129,7 @@ pub fn reported(value: Option<f64>) -> String {
     value.map_or_else(|| "not reported".to_owned(), chart::number)
 }
 
-/// The lines as a table.
+/// One row for each line: its name, the values of A and B, and B / A.
 pub fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(&["", "A", "B", "B / A"]);
     for line in lines {
@@ -152,7 +152,7 @@ pub fn costs(lines: &[Line]) -> Vec<(String, f64)> {
     lines.iter().filter(|line| line.is_cost).filter_map(|line| Some((line.name.clone(), line.ratio()?))).collect()
 }
 
-/// The page.
+/// The comparison as one HTML page: differences of the settings, the table, the chart and the command that made it.
 pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: &[String], command: &str) -> String {
     let side = |name: &str, record: &Record| {
         let system = &record.system;

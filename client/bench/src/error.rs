@@ -21,7 +21,7 @@ pub enum BenchError {
     /// A line of an event log is not an event.
     #[error("line {line} is not an event: {reason}")]
     Event {
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
         /// What is wrong with it.
         reason: String,

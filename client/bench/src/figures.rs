@@ -51,7 +51,7 @@ impl Part {
     /// Every part, in the order of the pipeline.
     pub const ALL: [Self; 4] = [Self::TextEncode, Self::Denoise, Self::Decode, Self::EncodeImage];
 
-    /// The part for people.
+    /// The name of the part in tables and charts.
     pub fn title(self) -> &'static str {
         match self {
             Self::TextEncode => "text encoders",

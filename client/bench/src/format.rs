@@ -26,12 +26,12 @@ pub(crate) fn mean(spread: Option<Spread>, unit: f64) -> String {
     spread.map(text).unwrap_or_default()
 }
 
-/// Bytes in MiB: `0`, `1.25`.
+/// Text of a size in MiB: `0`, `1.25`; empty if it is not known.
 pub(crate) fn mib(bytes: Option<u64>) -> String {
     bytes.map(|bytes| number(bytes_f64(bytes) / MIB)).unwrap_or_default()
 }
 
-/// A share in percent: `1.2 %`.
+/// Text of a ratio in percent: 0.012 is `1.2 %`; empty if it is not known.
 pub(crate) fn percent(share: Option<f64>) -> String {
     share.map(|share| format!("{} %", number(share * 100.0))).unwrap_or_default()
 }

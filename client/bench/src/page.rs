@@ -7,7 +7,7 @@ use super::chart::Chart;
 /// The style sheet, for light and dark displays.
 const STYLE: &str = include_str!("page.css");
 
-/// A page with this content.
+/// A whole HTML document with `content` as its body and its style sheet inside.
 pub(crate) fn page(title: &str, content: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)

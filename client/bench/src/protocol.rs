@@ -55,7 +55,7 @@ impl Protocol {
         found
     }
 
-    /// The sampling settings.
+    /// The sampling options that every request of the measurement has.
     pub fn sampling(&self) -> Sampling {
         self.request.sampling.clone().unwrap_or_default()
     }

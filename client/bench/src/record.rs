@@ -135,7 +135,7 @@ impl TextKind {
     /// Every kind, the slowest first.
     pub const ALL: [Self; 3] = [Self::Cold, Self::Prefix, Self::Cached];
 
-    /// The kind for people.
+    /// The name of the kind in tables and charts.
     pub fn title(self) -> &'static str {
         match self {
             Self::Cold => "new text",

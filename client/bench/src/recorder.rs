@@ -74,7 +74,7 @@ impl Recorder {
         }
     }
 
-    /// The record.
+    /// The record of the events so far.
     pub fn finish(self) -> JobRecord {
         self.job
     }
@@ -91,7 +91,7 @@ impl Recorder {
     }
 }
 
-/// A duration in milliseconds.
+/// A duration as `f64` milliseconds, the unit of every time in a record.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }

@@ -81,7 +81,7 @@ pub(crate) fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
-/// Bytes, for arithmetic.
+/// A number of bytes as `f64`; exact up to 2^53.
 #[expect(clippy::cast_precision_loss, reason = "figures of a measurement are shown with four digits at the most")]
 pub(crate) fn bytes_f64(bytes: u64) -> f64 {
     bytes as f64

@@ -88,7 +88,7 @@ impl Checker {
         Ok(Self { model_tags: Some(read_model_tags(folder)?), ..self })
     }
 
-    /// Checks an input.
+    /// Checks a prompt or a request, as `kind` says, and returns the findings.
     pub(crate) fn check(&self, kind: Kind, input: &Input) -> Outcome {
         self.check_bytes(kind, &input.bytes)
     }

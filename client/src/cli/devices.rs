@@ -1,7 +1,5 @@
 //! `sakuga devices`: the devices of a server, and commands that take them out of service.
 
-use std::fmt::Write as _;
-
 use clap::{Args, Subcommand};
 use sakuga_client::proto::system::v1::{
     Device, DeviceState, DisableDeviceRequest, DrainDeviceRequest, EnableDeviceRequest, ListDevicesRequest,
@@ -110,19 +108,10 @@ fn show(arguments: &OneArguments, device: Device) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// One device a line: name, state, what it did, models, running job, reason of a failure.
+/// One device a line: name, state, jobs, losses, models, running job, reason of a failure.
 fn table(listed: &ListDevicesResponse) -> String {
-    let width = |text: fn(&Device) -> String| {
-        listed.devices.iter().map(|device| text(device).chars().count()).max().unwrap_or(0)
-    };
-    let name: fn(&Device) -> String = |device| one_line(&device.full_name);
-    let state: fn(&Device) -> String = |device| state(device).to_owned();
-    let widths = [width(name), width(state)];
-    listed.devices.iter().fold(String::new(), |mut text, device| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:1$}  {3:2$}  {4}", name(device), widths[0], widths[1], state(device), rest(device));
-        text
-    })
+    let row = |device: &Device| [one_line(&device.full_name), state(device).to_owned(), rest(device)];
+    output::columns(&listed.devices.iter().map(row).collect::<Vec<_>>(), &[])
 }
 
 /// `12 jobs, lost once, anime, draws 0198c5a2-…`.

@@ -68,7 +68,7 @@ impl Failure {
         &self.facts
     }
 
-    /// What to do.
+    /// The advice that is printed below the message.
     pub(crate) fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }

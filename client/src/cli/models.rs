@@ -113,19 +113,13 @@ fn show(arguments: &OneArguments, model: ModelStatus) -> Result<Exit, Failure> {
 /// One model a line: name, state, sizes, last use, reason of a failure. Then the limits of the memory, if there are any.
 fn table(listed: &ListModelsResponse) -> String {
     let rows: Vec<[String; 4]> = listed.models.iter().map(row).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let mut text = rows.iter().fold(String::new(), |mut text, [name, state, size, rest]| {
-        let line = format!("{name:0$}  {state:1$}  {size:>2$}  {rest}", widths[0], widths[1], widths[2]);
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    });
+    let mut text = output::columns(&rows, &[2]);
     if let Some(budget) = listed.memory_budget_bytes {
         let host = match listed.host_memory_budget_bytes {
             0 => "; no copies are kept in host memory".to_owned(),
             bytes => format!(" and {} in host memory", units::bytes(bytes)),
         };
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "weights may take {} on the device{host}", units::bytes(budget));
     }
     text

@@ -138,7 +138,23 @@ pub(crate) fn say_failure(failure: &Failure, terminal: &Terminal) {
     }
 }
 
-/// A path for printing.
+/// One line for each row, with aligned columns two spaces apart and no spaces at the end. Columns in `right` are aligned to the
+/// right.
+pub(crate) fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            if right.contains(&column) { format!("{cell:>width$}") } else { format!("{cell:width$}") }
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A path as one line of a message, control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
     one_line(&path.display().to_string())
 }

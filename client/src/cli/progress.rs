@@ -172,7 +172,7 @@ impl Progress {
     }
 }
 
-/// `text` in at most so many columns.
+/// `text`, cut to at most `columns` columns.
 fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "...").into_owned()
 }

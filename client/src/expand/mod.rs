@@ -57,13 +57,13 @@ pub enum ExpandError {
     /// A wildcard, and no folder to look for it.
     #[error("`__{name}__` is a wildcard, and no folder of wildcards is named; `\\__{name}__` is ordinary text")]
     NoFolder {
-        /// Its name.
+        /// Name of the wildcard, without underscores.
         name: String,
     },
     /// A wildcard that cannot be read.
     #[error("the wildcard `__{name}__` cannot be used: {reason}")]
     Wildcard {
-        /// Its name.
+        /// Name of the wildcard, without underscores.
         name: String,
         /// What is wrong.
         reason: String,

@@ -120,7 +120,7 @@ pub enum ImportError {
         program: Program,
         /// What is too long.
         what: &'static str,
-        /// Its bytes.
+        /// Its size.
         bytes: usize,
         /// The most that are read.
         most: usize,

@@ -42,7 +42,7 @@ const SILENT: &[&str] = &[
     "dynamic_thresholding_mimic_scale",
 ];
 
-/// Reads the comment.
+/// Settings from the JSON in the PNG's `Comment`. An error if it is not a JSON object.
 pub(super) fn read(comment: &str) -> Result<Settings, ImportError> {
     let value: Value =
         serde_json::from_str(comment).map_err(|error| ImportError::unreadable(Program::NovelAi, error))?;

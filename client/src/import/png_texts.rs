@@ -75,7 +75,7 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
     Ok(texts)
 }
 
-/// Reads so many bytes and drops them.
+/// Reads `bytes` bytes and drops them.
 fn skip(file: &mut impl Read, bytes: u64) -> Result<(), ImportError> {
     if io::copy(&mut file.take(bytes), &mut io::sink())? < bytes { Err(CUT) } else { Ok(()) }
 }

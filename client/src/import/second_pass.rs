@@ -24,7 +24,7 @@ pub(super) struct Second {
 pub(super) type Note = (&'static str, String, &'static str);
 
 impl Second {
-    /// The second pass of a request whose first pass has so many steps, and what it does not have.
+    /// The second pass of a request whose first pass has `first_steps` steps, and notes about settings that cannot be imported.
     pub(super) fn into_request(self, first_steps: Option<u32>) -> (Option<SecondPass>, Vec<Note>) {
         let within = self.factor.clamp(1.0, FACTOR_MAX);
         if within.is_nan() || within <= 1.0 {

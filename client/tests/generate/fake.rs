@@ -32,7 +32,7 @@ type Requests = Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>;
 pub(crate) enum Act {
     /// Sends an event with the next number.
     Send(Event),
-    /// Leaves out so many numbers.
+    /// Skips this number of sequence numbers.
     Skip(u64),
     /// Goes back to this number.
     Rewind(u64),

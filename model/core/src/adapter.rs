@@ -1,10 +1,10 @@
-//! What is known of an adapter's file before it is used.
+//! [`AdapterDescription`]: the contents of an adapter file, read from its header.
 
 use std::path::Path;
 
 use crate::EngineError;
 
-/// What an adapter's file is, and whether a model can use it.
+/// The contents of an adapter file, and whether a model can use it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AdapterDescription {
     /// SHA-256 of the file, or of a folder's `adapter_model.safetensors` followed by its `adapter_config.json`, in lower-case
@@ -16,9 +16,9 @@ pub struct AdapterDescription {
     pub algorithm: String,
     /// The largest rank of its modules; 0: none has a rank.
     pub rank: u32,
-    /// The base model that its metadata name. Empty: they name none.
+    /// The base model in its metadata; empty if it names none.
     pub base_model: String,
-    /// The words that its metadata name as triggers, or the tags that they count most often.
+    /// Trigger words from its metadata, or the tags that the metadata count most often.
     pub trigger_words: Vec<String>,
     /// Modules of the denoiser that it changes.
     pub modules: u32,
@@ -26,16 +26,17 @@ pub struct AdapterDescription {
     pub text_modules: u32,
     /// Modules, or keys of an unknown kind, for which the model has no counterpart.
     pub unmatched: u32,
-    /// Why the model cannot use it: each names a key or a module. Empty: it can.
+    /// Why the model cannot use it, each with the key or module. Empty if it can.
     pub problems: Vec<String>,
-    /// Why the model cannot use its part for text encoders. With [`AdapterChoice::text_scale`](crate::AdapterChoice::text_scale) 0 that part is not used.
+    /// Why the model cannot use its part for text encoders. That part is not used if
+    /// [`AdapterChoice::text_scale`](crate::AdapterChoice::text_scale) is 0.
     pub text_problems: Vec<String>,
-    /// Bytes of device memory that the weights of the denoiser which it changes take while it is applied, next to the originals.
+    /// Bytes of device memory for the changed weights of the denoiser while it is applied, in addition to the originals.
     pub denoiser_bytes: u64,
     /// The same of text encoders.
     pub text_bytes: u64,
-    /// The known layout whose names are most like its own, such as `Stable Diffusion XL (kohya)`. Empty if it fits, or if no
-    /// layout is like it.
+    /// The known layout with the most similar names, such as `Stable Diffusion XL (kohya)`. Empty if the adapter fits the model
+    /// or no layout is similar.
     pub nearest_layout: String,
 }
 
@@ -46,16 +47,16 @@ impl AdapterDescription {
         used(self.denoiser_bytes, scale).saturating_add(used(self.text_bytes, text_scale))
     }
 
-    /// Why the model cannot use it with this scale of its part for text encoders. Empty: it can.
+    /// Why the model cannot use it with this scale for the text encoders; empty if it can.
     pub fn problems_at(&self, text_scale: f32) -> Vec<&str> {
         let text = self.text_problems.iter().filter(|_| text_scale != 0.0);
         self.problems.iter().chain(text).map(String::as_str).collect()
     }
 }
 
-/// Says what adapters are and whether a model can use them, from headers alone: it reads no weights of the model.
+/// Describes adapter files for one model. It reads headers only, no weights.
 pub trait AdapterInspector: Send + Sync {
-    /// Describes the adapter at `path`. What the model cannot use is in [`AdapterDescription::problems`].
+    /// Describes the adapter at `path`. An adapter that the model cannot use has [`AdapterDescription::problems`].
     ///
     /// # Errors
     ///

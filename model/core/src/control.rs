@@ -9,13 +9,13 @@ use crate::Rgb8;
 pub struct ControlChoice {
     /// The name of the network, as [`ControlNetwork::name`] has it.
     pub network: String,
-    /// What the network reads, of the size at which the first pass draws.
+    /// Input image of the network. It has the size of the first pass.
     pub image: Arc<Rgb8>,
     /// Factor on what the network adds; 1 is as trained.
     pub scale: f32,
-    /// The share of the computed steps at which it begins to act.
+    /// Share of the computed steps after which it begins to act.
     pub start: f32,
-    /// The share of the computed steps at which it stops.
+    /// Share of the computed steps after which it stops.
     pub end: f32,
     /// Bytes of device memory that the network takes.
     pub device_bytes: u64,

@@ -1,4 +1,4 @@
-//! The traits between a model and the program that runs it, and what is known of a model that is open.
+//! The trait [`ImageModel`], and the description of an open model.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub trait ImageModel: Send {
     ///
     /// # Errors
     ///
-    /// What went wrong. After an error that [is fatal](EngineError::is_fatal), and after a panic, the model must be dropped
+    /// See [`EngineError`]. After an error that [is fatal](EngineError::is_fatal), and after a panic, the model must be dropped
     /// and opened again.
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
 
@@ -23,18 +23,18 @@ pub trait ImageModel: Send {
     ///
     /// # Errors
     ///
-    /// As of [`generate`](Self::generate).
+    /// As for [`generate`](Self::generate).
     fn release(&mut self) -> Result<(), EngineError> {
         Ok(())
     }
 }
 
-/// Is called for every stage and step of a generation; [`ControlFlow::Break`] stops it.
+/// Callback for every stage and step of a generation. Returning [`ControlFlow::Break`] stops the generation.
 pub type Observer<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
-/// A model that is ready, and the handles with which other threads look at it.
+/// A model that is ready, and handles that other threads may use while it runs.
 pub struct OpenModel {
-    /// Draws; owned by one thread at a time.
+    /// The model itself. One thread owns it at a time.
     pub model: Box<dyn ImageModel>,
     /// Its model, device and precision as they were opened.
     pub info: EngineInfo,
@@ -46,7 +46,7 @@ pub struct OpenModel {
     pub adapters: Option<Arc<dyn AdapterInspector>>,
 }
 
-/// What runs a model, and the model.
+/// The engine and the model that it has opened.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineInfo {
     /// `burn` or `scripted`.
@@ -68,11 +68,11 @@ pub struct EngineInfo {
 }
 
 impl EngineInfo {
-    /// The most images in one evaluation: the fast path takes 64 rows, two for each image.
+    /// Upper bound of the batch size: the fast path takes 64 rows, and guidance needs two for each image.
     const BATCH_MAX: u64 = 32;
 
-    /// How many images of so many pixels are computed at once: at most those for which memory was allocated, at most the model's
-    /// own bound and at most `asked`; 0 there, and in the answer: no bound.
+    /// The batch size for images of `pixels` pixels: the smallest of `asked`, the model's own bound, and the images for which
+    /// memory was allocated. 0 means no bound, in `asked` and in the result.
     pub fn images_at_once(&self, asked: u32, pixels: u64) -> u32 {
         let ready = self.pixels_max.map(|ready| (ready / pixels.max(1)).clamp(1, Self::BATCH_MAX) as u32);
         let bounds = [asked, self.memory.batch_max, ready.unwrap_or(0)];

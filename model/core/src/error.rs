@@ -18,7 +18,7 @@ pub enum EngineError {
     /// The request is outside the bounds of the model.
     #[error(transparent)]
     Spec(#[from] SpecError),
-    /// The result holds numbers that are not finite.
+    /// The result has numbers that are not finite.
     #[error("the {part} gave numbers that are not finite; try a smaller guidance_scale{}", wider(*.precision))]
     NotFinite {
         /// `latents` or `image`.
@@ -66,7 +66,7 @@ impl Display for MemoryShortage {
     }
 }
 
-/// Precisions with a larger range or smaller steps than one, as advice.
+/// Advice that names precisions with a larger range or a finer resolution.
 fn wider(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "",

@@ -5,32 +5,32 @@ use std::sync::Arc;
 use crate::image::row_bytes;
 use crate::{Area, Mask, Rgb8};
 
-/// The image that a request begins from: its latents get the noise of a time before the end of the schedule, and only the
-/// rest of the schedule is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+/// The image that a request starts from. Noise of an intermediate time is added to its latents, and only the rest of the schedule
+/// is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
 ///
 /// Of `n` steps, `k = floor(n * strength)` are computed. A flow-matching model starts at the time `t` of point `n - k` of the
 /// shifted grid, from `x = t * latents + (1 - t) * noise`; a diffusion model at the same point of its schedule, from the
 /// latents with the noise of that level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InitImage {
-    /// The image, of the size at which the model draws.
+    /// The image. It has the size of the first pass.
     pub image: Arc<Rgb8>,
     /// The share of the schedule that is computed, above 0 and at most 1. See [`computed_steps`](crate::computed_steps).
     pub strength: f32,
-    /// What is drawn again, of the same size; `None`: everything.
+    /// Which pixels to change, with the same size; `None` changes all.
     pub mask: Option<Arc<Mask>>,
-    /// The larger image that `image` is a part of; `None`: `image` is the whole image.
+    /// The larger image that `image` was cut from; `None` if `image` is the whole image.
     pub region: Option<Region>,
 }
 
-/// A part of an image that is drawn alone and put back.
+/// A part of an image that is generated alone and pasted back.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Region {
     /// The whole image.
     pub whole: Arc<Rgb8>,
-    /// What is drawn again, as large as `whole`.
+    /// Which pixels of `whole` to change; it has the size of `whole`.
     pub mask: Arc<Mask>,
-    /// The part that is drawn, which lies within `whole`.
+    /// The part of `whole` that is generated.
     pub area: Area,
 }
 
@@ -42,9 +42,9 @@ impl InitImage {
         self.image.pixels.len() + self.mask.as_ref().map_or(0, mask) + region
     }
 
-    /// What was drawn, put into the initial image: pixels that the mask keeps are those of the initial image, bit for bit.
+    /// Pastes the generated image into the initial one. Pixels that the mask keeps are bit for bit those of the initial image.
     ///
-    /// `drawn` must be as large as [`image`](Self::image).
+    /// `drawn` must have the size of [`image`](Self::image).
     pub fn composed(&self, drawn: Rgb8) -> Rgb8 {
         let whole_area =
             |mask: &Mask| Area { left_px: 0, top_px: 0, width_px: mask.width_px(), height_px: mask.height_px() };
@@ -59,7 +59,7 @@ impl InitImage {
     }
 }
 
-/// `whole` with `part` in `area`, as far as the mask has it drawn again.
+/// `whole` with `part` pasted into `area`, blended by the mask.
 fn mixed(whole: &Rgb8, part: &Rgb8, mask: &Mask, area: &Area) -> Rgb8 {
     let mut mixed = whole.clone();
     for (y, part) in area.rows().zip(part.pixels.chunks_exact(3 * area.width_px as usize)) {

@@ -1,4 +1,4 @@
-//! The values that one field of a request may have.
+//! [`Limit`]: the range of one field of a request.
 
 use std::fmt::{self, Display};
 
@@ -16,14 +16,14 @@ pub struct Limit<T> {
 }
 
 impl<T: PartialOrd + Copy> Limit<T> {
-    /// Whether the field may have this value. Never for NaN.
+    /// Whether the value is in the range; false for NaN.
     pub fn contains(&self, value: T) -> bool {
         (self.min..=self.max).contains(&value)
     }
 }
 
 impl<T: PartialOrd + Copy + Display> Limit<T> {
-    /// What is wrong with a value that the field may not have.
+    /// The message for a value outside of the range.
     pub(crate) fn fault(&self, value: T) -> Option<SamplingFault> {
         let text = || format!("{value} is out of range; use {self}");
         (!self.contains(value)).then(|| SamplingFault { field: self.field, text: text() })

@@ -1,19 +1,19 @@
-//! The bounds of a request that hold for every model and every server: the public API promises them.
+//! Limits of a request that hold for every model and every server. They are part of the public API.
 //!
-//! The numbers of [`Sampling`] have their bounds in [`Sampling::NUMBERS`]. [`all`] lists both, without those of adapters
-//! and controls; the tests of the repository hold the comments of `proto/`, the clients and the help texts against it.
+//! The limits of [`Sampling`] are in [`Sampling::NUMBERS`]. [`all`] lists both, except those of adapters and controls. Tests
+//! compare the comments of `proto/`, the clients and the help texts with it.
 
 use crate::{Limit, Sampling};
 
 pub use crate::limit::STEPS;
 
-/// Images of one request. The last event repeats the request for each of them and has to fit into one message.
+/// Images of one request. The last event repeats the request for each image and must fit into one message.
 pub const IMAGES: Limit<u32> = Limit { field: "images", min: 1, max: 16 };
 /// The longer edge of previews, in pixels.
 pub const PREVIEW_EDGE_PX: Limit<u32> = Limit { field: "preview.max_edge", min: 16, max: 2048 };
 /// Characters of the name that a caller gives a request. Empty: the server makes one.
 pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, max: 64 };
-/// Bytes of a prompt's text. It is sent three times in one message: typed, negative and as the text encoders read it.
+/// Bytes of a prompt's text. One message repeats it three times: typed, negative, and as the text encoders read it.
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
 /// Bytes of a system prompt in UTF-8.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };

@@ -1,4 +1,4 @@
-//! How a model was opened, and how its networks are computed.
+//! Load times of a model, and the implementation of each network.
 
 use std::time::Duration;
 
@@ -23,6 +23,6 @@ pub struct ComputePath {
     /// The implementation, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`. Products of 8-bit values
     /// are named.
     pub implementation: String,
-    /// Why it is not the fast one. Empty: it is, or there is no other.
+    /// Why the fast implementation is not used; empty if it is used or there is only one.
     pub reason: String,
 }

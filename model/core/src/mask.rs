@@ -1,11 +1,11 @@
-//! Which pixels of an image are drawn again.
+//! [`Mask`]: which pixels of an image change.
 
 use std::fmt;
 
 use crate::Area;
 
-/// How much of each pixel is drawn again: 0 keeps the pixel of the initial image bit for bit, 255 takes the drawn one, and
-/// values in between mix the two.
+/// The weight of the generated image in each pixel: 0 keeps the pixel of the initial image bit for bit, 255 replaces it, and values
+/// in between blend the two.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mask {
     width_px: u32,
@@ -19,8 +19,8 @@ impl Mask {
         Self { width_px, height_px, levels: vec![0; width_px as usize * height_px as usize] }
     }
 
-    /// A mask of `width_px * height_px` values, row by row: those from 128 on are drawn again. `None` if their number is
-    /// another.
+    /// A mask of `width_px * height_px` values, row by row. Values of at least 128 become 255, others 0. `None` if the number of
+    /// values is different.
     pub fn from_levels(width_px: u32, height_px: u32, levels: &[u8]) -> Option<Self> {
         let is_whole = levels.len() == width_px as usize * height_px as usize;
         let levels = levels.iter().map(|level| if *level < 128 { 0 } else { 255 }).collect();
@@ -67,8 +67,8 @@ impl Mask {
         self
     }
 
-    /// The mask with a soft edge: pixels that are drawn again stay so, and around them the level falls to 0 within
-    /// `feather_px` pixels, along rows, columns and diagonals alike. Pixels farther away keep level 0.
+    /// The mask with a soft edge: pixels at 255 stay, and around them the level falls to 0 within `feather_px` pixels, along
+    /// rows, columns and diagonals alike.
     #[must_use]
     pub fn feathered(&self, feather_px: u32) -> Self {
         // Grown by half of it, and averaged over the other half on both sides.
@@ -85,8 +85,8 @@ impl Mask {
         Self { levels, ..*self }
     }
 
-    /// The part in `area` at another size: a pixel is drawn again if one that it covers is not kept. `area` must lie within the
-    /// mask.
+    /// The part in `area` at another size. A pixel of the result is not kept if any pixel that it covers is not kept. `area` must
+    /// lie within the mask.
     #[must_use]
     pub fn covering(&self, area: &Area, width_px: u32, height_px: u32) -> Self {
         let covered = |place: u32, from: u32, to: u32| {

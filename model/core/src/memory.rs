@@ -40,29 +40,29 @@ impl MemoryNeed {
         fixed.saturating_add(pixels.saturating_mul(self.pixel_bytes))
     }
 
-    /// Bytes that the adapters of a request take at most. Several may change the same weights, which are there once; all
-    /// together change no more than all weights, or than what the largest of them changes.
+    /// Upper bound of the bytes that the adapters of a request take. Adapters that change the same weights share one changed
+    /// copy, so together they need at most a copy of all weights, or what the largest of them needs.
     fn adapter_bytes(&self, spec: &GenerationSpec) -> u64 {
         let each = || spec.adapters.iter().map(|adapter| adapter.device_bytes);
         let all = each().fold(0, u64::saturating_add);
         each().max().unwrap_or(0).max(all.min(self.fixed_bytes))
     }
 
-    /// The next smaller request. Besides [`fixed_bytes`](Self::fixed_bytes) it needs about half as much memory or less:
-    /// fewer images if several are computed at once, else smaller ones whose edges are multiples of `multiple_px`. `None`
-    /// if there is no smaller one.
+    /// The next smaller request, which needs at most about half of the memory above [`fixed_bytes`](Self::fixed_bytes): fewer
+    /// images if a batch has several, otherwise smaller ones with edges that are multiples of `multiple_px`. `None` if there
+    /// is no smaller request.
     pub fn smaller(&self, spec: &GenerationSpec, multiple_px: u32) -> Option<SmallerRequest> {
         let GenerationSpec { images, width_px, height_px, .. } = *spec;
         if images > 1 && self.batch_max != 1 {
             return Some(SmallerRequest { images: self.batch(images) / 2, width_px, height_px });
         }
-        // Seven tenths of each edge are half of the pixels.
+        // 0.7 of each edge is about half of the pixels.
         let shorter = |edge_px: u32| (edge_px / 10 * 7 / multiple_px.max(1) * multiple_px.max(1)).max(multiple_px);
         let smaller = SmallerRequest { images, width_px: shorter(width_px), height_px: shorter(height_px) };
         (smaller.width_px < width_px || smaller.height_px < height_px).then_some(smaller)
     }
 
-    /// How many of a request's images are computed at once.
+    /// Batch size of a request.
     fn batch(&self, images: u32) -> u32 {
         if self.batch_max == 0 { images } else { images.min(self.batch_max) }
     }

@@ -1,4 +1,4 @@
-//! What a loaded model is.
+//! [`ModelInfo`]: the properties of a model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use crate::{
     Stage, StepCache, StepCacheSupport,
 };
 
-/// What a loaded model is.
+/// The properties of a model that requests are checked against and clients can read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     /// The name that requests give.
@@ -30,13 +30,13 @@ pub struct ModelInfo {
     /// Whether requests may bring an initial image with or without a mask, or ask for a second pass: the checkpoint has an
     /// encoder of pixels.
     pub encodes_images: bool,
-    /// What a user must know, such as that the weights are random. Empty: nothing.
+    /// A notice for users, such as that the weights are random; may be empty.
     pub notice: String,
     /// SHA-256 over the configuration of its parts and the beginning of its weight files, in lower-case hexadecimal.
     pub fingerprint: String,
     /// The system prompt of a request that gives none.
     pub default_system_prompt: String,
-    /// The same for a prompt without markup, if the model was trained with another one for these.
+    /// The system prompt of a request that gives none and whose prompt has no markup.
     pub default_plain_system_prompt: String,
     /// How it reads prompts.
     pub prompt_text: PromptText,
@@ -48,18 +48,18 @@ pub struct ModelInfo {
     pub has_shift: bool,
     /// The sampling options of a request that gives none.
     pub sampling: Sampling,
-    /// Name and fingerprint of its refiner, `name@fingerprint`; `None`: it has none.
+    /// Name and fingerprint of its refiner, `name@fingerprint`; `None` without a refiner.
     pub refiner: Option<String>,
     /// The control networks that were found for it.
     pub controls: Vec<ControlNetwork>,
-    /// What it was trained with; `None`: its folder does not state it.
+    /// The tags and sizes it was trained with; `None` if its folder does not list them.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
-    /// Its step cache; `None`: its family has none, and every request is exact.
+    /// Its step cache; `None` if its family has none, which makes every request exact.
     pub step_cache: Option<StepCacheSupport>,
 }
 
 impl ModelInfo {
-    /// Fills in the settings of the step cache that the quality of a request stands for, unless it gives its own. A level without
+    /// Fills in the step cache settings of the request's quality level, unless the request has its own. A level without
     /// settings becomes exact.
     pub fn fill_quality(&self, sampling: &mut Sampling) {
         if let (None, Some(support), Quality::High | Quality::Fast) =
@@ -72,7 +72,7 @@ impl ModelInfo {
         }
     }
 
-    /// Checks that the model has what a request samples with.
+    /// Checks that the model supports the request's sampling options.
     ///
     /// # Errors
     ///

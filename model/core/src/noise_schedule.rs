@@ -1,24 +1,24 @@
-//! The noise levels at which a solver stops.
+//! [`NoiseSchedule`]: the noise levels between the steps of a solver.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::Solver;
 
-/// How the noise levels of the steps lie between the first and the last one.
+/// How the noise levels are spaced between the first and the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NoiseSchedule {
-    /// Those of the model: the shifted flow times, or the training times that its scheduler configuration chooses.
+    /// The model's own: shifted flow times, or the training times that its scheduler configuration selects.
     #[default]
     Native,
-    /// By the power of Karras et al. 2022 (arXiv:2206.00364, equation 5, rho 7): more steps at little noise.
+    /// Karras et al. 2022 (arXiv:2206.00364, equation 5, rho 7): more steps at low noise.
     Karras,
-    /// By equal ratios from each level to the next.
+    /// The ratio of each level to the next is constant.
     Exponential,
 }
 
 impl NoiseSchedule {
-    /// All schedules.
+    /// Every schedule, the default first.
     pub const ALL: [NoiseSchedule; 3] = [NoiseSchedule::Native, NoiseSchedule::Karras, NoiseSchedule::Exponential];
 
     /// The lower-case name, as command lines and `model_index.json` have it.
@@ -30,8 +30,8 @@ impl NoiseSchedule {
         }
     }
 
-    /// The schedule of a solver for which none is chosen, of those that a model offers: Karras for DPM-Solver++, as its users
-    /// expect ("DPM++ 2M Karras"), and otherwise the model's own.
+    /// The default schedule of a solver on a model that supports `offered`: Karras for DPM-Solver++ ("DPM++ 2M Karras" in other
+    /// programs), otherwise the model's own.
     pub fn usual(solver: Solver, offered: &[NoiseSchedule]) -> Self {
         match solver {
             Solver::Dpm if offered.contains(&NoiseSchedule::Karras) => NoiseSchedule::Karras,

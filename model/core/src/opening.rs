@@ -21,29 +21,29 @@ pub trait ModelSource: Send + Sync {
     /// The device, the checkpoint or an adapter cannot be used, or the warm-up fails.
     fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError>;
 
-    /// Bytes of host memory that the copy of the weights takes now; 0: there is none.
+    /// Bytes of host memory that the copy of the weights takes now; 0 without a copy.
     fn host_copy_bytes(&self) -> u64;
 
-    /// Frees the copy of the weights in host memory. A model that is open stays open, and the next one reads the files.
+    /// Frees the copy of the weights in host memory. An open model stays open; the next opening reads the files.
     fn drop_host_copy(&self);
 }
 
 /// Choices of one call of [`ModelSource::open`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
-    /// Keep a copy of the weights in host memory, from which a later opening with this option reads them. The first one fills
-    /// it from the files. On the CPU there is never a copy: host memory is the device's memory.
+    /// Keep a copy of the weights in host memory. The first opening fills it from the files; later openings with this option
+    /// read it. Ignored on the CPU, whose device memory is host memory.
     pub keeps_host_copy: bool,
-    /// Do not warm up: the model was open before in this process, so its kernels are compiled and chosen. Its working memory
-    /// is allocated by the first request.
+    /// Skip the warm-up, because this process has opened the model before and its kernels are compiled and tuned. The first
+    /// request allocates the working memory.
     pub skips_warm_up: bool,
 }
 
-/// A model that is not open. It is enough to check requests and to plan memory.
+/// What is known of a model that is not open: enough to check requests and to plan memory.
 #[derive(Clone)]
 pub struct ModelDescription {
-    /// The open model's, without the phases of loading and the compute paths. [`MemoryNeed::fixed_bytes`] are the bytes of
-    /// its weights on the device in the chosen precision.
+    /// The information that the open model will have, without loading phases and compute paths. Its
+    /// [`MemoryNeed::fixed_bytes`] is the size of the weights on the device in the chosen precision.
     ///
     /// [`MemoryNeed::fixed_bytes`]: crate::MemoryNeed::fixed_bytes
     pub info: EngineInfo,
@@ -51,6 +51,6 @@ pub struct ModelDescription {
     pub tokens: Arc<dyn TokenCounter>,
     /// Checks adapters of requests; `None`: the model takes none.
     pub adapters: Option<Arc<dyn AdapterInspector>>,
-    /// Bytes that a copy of its weights takes in host memory; 0: there can be none on this device.
+    /// Bytes that a copy of its weights takes in host memory; 0 if this device has no such copies.
     pub host_copy_bytes: u64,
 }

@@ -1,4 +1,4 @@
-//! How a model is opened.
+//! [`ModelOptions`]: how a model is opened.
 
 use std::path::PathBuf;
 use std::str::FromStr;

@@ -5,30 +5,31 @@ use crate::Stage;
 /// The work of an operation, for comparison with what the device can do.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
-    /// Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
+    /// Floating-point operations of products and attention; a multiplication with its addition counts as two. 0 for an
+    /// operation that is bound by memory.
     pub flops: f64,
-    /// Bytes that must be read and written at least. 0: bound by arithmetic.
+    /// The least bytes that must be read and written. 0 for an operation that is bound by arithmetic.
     pub bytes: f64,
 }
 
 impl Cost {
-    /// Of a product of `[m, k]` and `[k, n]`.
+    /// 2 m k n operations of the product of `[m, k]` and `[k, n]`; bytes are not counted.
     pub fn product(m: usize, k: usize, n: usize) -> Self {
         Self { flops: 2.0 * m as f64 * k as f64 * n as f64, bytes: 0.0 }
     }
 
-    /// Of an operation that moves so many bf16 values.
+    /// No operations, and the bytes of `elements` bf16 values read or written.
     pub fn moved(elements: usize) -> Self {
         Self::moved_bytes(2 * elements)
     }
 
-    /// Of an operation that moves so many bytes.
+    /// No operations, and `bytes` bytes read or written.
     pub fn moved_bytes(bytes: usize) -> Self {
         Self { flops: 0.0, bytes: bytes as f64 }
     }
 }
 
-/// All operations of one name in one layer of a network.
+/// Total of all operations with the same name in one layer of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProfileSpan {
     /// The network, as the model names it.
@@ -45,7 +46,7 @@ pub struct ProfileSpan {
     pub cost: Cost,
 }
 
-/// Sums up the spans that `is_same` puts together, in the order of first appearance.
+/// Merges spans that `is_same` groups, in the order of first appearance.
 pub fn sum_spans(spans: &[ProfileSpan], is_same: impl Fn(&ProfileSpan, &ProfileSpan) -> bool) -> Vec<ProfileSpan> {
     let mut sums: Vec<ProfileSpan> = Vec::new();
     for span in spans {
@@ -62,7 +63,7 @@ pub fn sum_spans(spans: &[ProfileSpan], is_same: impl Fn(&ProfileSpan, &ProfileS
     sums
 }
 
-/// What a device reaches in operations that nothing else slows down.
+/// Measured peak rates of a device.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peaks {
     /// Floating-point operations a second, in a large square product of bf16 values. Products in fp8 can do more.

@@ -6,13 +6,13 @@ use crate::{EvaluationReuse, Rgb8, Stage, StageProfile, TokenCount};
 
 /// One report to the observer.
 pub enum Progress<'a> {
-    /// A pass begins: 2 before the first stage of a second pass. The first pass is not reported.
+    /// A pass after the first begins: 2, before the first stage of a second pass.
     Pass(u32),
     /// A stage begins.
     Stage(Stage),
     /// The text encoders have read the prompt: the count of each, in the order of the model's encoders.
     TextEncoded(Vec<TokenCount>),
-    /// A step is done.
+    /// A step of the sampler has been computed.
     Step(StepDone<'a>),
     /// Where the time of a stage went, after its end; only if the request asks for it.
     Profile(StageProfile),
@@ -23,22 +23,22 @@ pub enum Progress<'a> {
 pub enum PreviewMethod {
     /// A linear map from latent channels to RGB, one pixel for each latent position.
     Linear,
-    /// The tiny decoder if the model has one, else the full one: as large as the image.
+    /// The tiny decoder if the model has one, otherwise the full decoder. The preview has the size of the image.
     Decoder,
 }
 
-/// A step of the denoiser that is done, with its latents for a preview.
+/// A completed step, with its latents for previews.
 pub struct StepDone<'a> {
     /// Its numbers.
     pub report: StepReport,
-    /// Index of the first image of the batch that the step belongs to; previews count from it.
+    /// Index of the first image of the step's batch. The first preview belongs to this image.
     pub first_image: u32,
     /// See [`StepDone::previews`].
     pub draw_previews: &'a dyn Fn(PreviewMethod) -> Vec<Rgb8>,
 }
 
 impl StepDone<'_> {
-    /// Draws every image of the batch as the prediction at the start of the step has it. Costs nothing unless called.
+    /// Decodes the step's prediction of every image of the batch. Nothing is computed unless this is called.
     ///
     /// Empty if the device fails, in which case the generation ends with that error.
     pub fn previews(&self, method: PreviewMethod) -> Vec<Rgb8> {
@@ -55,28 +55,27 @@ pub struct StepReport {
     pub total: u32,
     /// The pass that the step belongs to: 1, or 2 if the request has a second one.
     pub pass: u32,
-    /// Time reached: 0 is noise, 1 is the image.
+    /// Time after the step: 0 is noise, 1 is the image.
     pub t: f64,
     /// Share of noise left: `1 - t`.
     pub sigma: f64,
-    /// How long the step took, measured to the end of the device's work.
+    /// Duration of the step, until the device has finished it.
     pub duration: Duration,
-    /// Whether guidance acted at the start of the step.
+    /// Whether guidance was active at the start of the step.
     pub guidance_active: bool,
     /// Evaluations of the denoiser so far. A guided one computes both halves and counts once.
     pub evaluations: u32,
-    /// Share of the halves of guidance of all images of the batch, in the evaluations of this step, that reused the middle blocks
-    /// of an earlier evaluation. 0: everything was computed.
+    /// Share of this step's evaluations that reused the middle blocks of an earlier one. Each half of guidance of each image of
+    /// the batch counts as one. 0 if everything was computed.
     pub reused_share: f32,
 }
 
-/// Where the time went, each part measured to the end of the device's work. Time spent in the observer is in none of them
-/// but `total`.
+/// Time of each part of a generation, until the device has finished it. Time in the observer counts in `total` only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
     /// Tokenizers and text encoders.
     pub text_encode: Duration,
-    /// What is computed once before the first step, such as positions, masks and noise.
+    /// Everything that is computed once before the first step, such as positions, masks and noise.
     pub prepare: Duration,
     /// One duration for each step, in order.
     pub steps: Vec<Duration>,
@@ -104,7 +103,7 @@ pub enum Outcome {
         images: Vec<Rgb8>,
         /// Where the time went.
         timings: Timings,
-        /// What each of the images reused, in the same order; empty: nothing.
+        /// Evaluations of each image that the step cache reused, in the same order; empty without a step cache.
         reused: Vec<EvaluationReuse>,
     },
     /// The observer stopped it.

@@ -1,10 +1,10 @@
-//! How exactly a picture is computed, and what was measured of each level on a model.
+//! [`Quality`]: the quality levels of the step cache, and the measured profile of a model.
 
 use std::fmt;
 
 use crate::{ReuseRule, StepCache};
 
-/// How exactly the evaluations of a request are computed.
+/// How much the evaluations of a request may differ from exact ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quality {
     /// Every evaluation is computed whole; nothing is reused.
@@ -38,12 +38,12 @@ impl fmt::Display for Quality {
     }
 }
 
-/// What the pictures of a level may differ from the exact ones.
+/// How much the images of a level may differ from the exact ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QualityBounds {
-    /// Least PSNR in decibels, the mean over all measured pictures.
+    /// The least mean PSNR over all measured images, in decibels.
     pub psnr_db_min: f32,
-    /// Most attributes, in percent of all, that are lost on average.
+    /// The most attributes that may be lost on average, in percent of all.
     pub binding_loss_percent_max: f32,
 }
 
@@ -54,21 +54,21 @@ impl QualityBounds {
     pub const FAST: Self = Self { psnr_db_min: 30.0, binding_loss_percent_max: 1.0 };
 }
 
-/// What was measured of the levels on one checkpoint, against its exact pictures.
+/// The quality profile of a checkpoint: measurements of each level against exact images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QualityProfile {
     /// How it was measured, such as `120 prompts, euler, 20 steps, guidance 3.5, 256x256, cpu, f32`.
     pub conditions: String,
-    /// [`Quality::High`].
+    /// The measured level of [`Quality::High`].
     pub high: QualityLevel,
-    /// [`Quality::Fast`].
+    /// The measured level of [`Quality::Fast`].
     pub fast: QualityLevel,
 }
 
-/// What was measured of one level.
+/// The measurement of one level.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QualityLevel {
-    /// Its settings; `None`: none of those that were tried stays within the bounds, so requests of this level become exact.
+    /// Its settings; `None` if no settings that were tried stay within the bounds, which makes requests of this level exact.
     pub cache: Option<StepCache>,
     /// Figures; those of exact pictures if there are no settings.
     pub promise: QualityPromise,
@@ -94,7 +94,7 @@ pub struct QualityPromise {
 }
 
 impl QualityProfile {
-    /// What was measured of a level; `None` of those that need no measurement.
+    /// The measurement of a level; `None` for levels without one.
     pub fn level(&self, quality: Quality) -> Option<&QualityLevel> {
         match quality {
             Quality::High => Some(&self.high),
@@ -114,7 +114,7 @@ pub struct StepCacheSupport {
 }
 
 impl StepCacheSupport {
-    /// The settings of a level: those of the profile, or those that are built in. `None`: nothing is reused.
+    /// The settings of a level: from the profile, otherwise the built-in ones. `None` if nothing is reused.
     pub fn settings(&self, quality: Quality) -> Option<StepCache> {
         match (&self.profile, built_in(quality)) {
             (Some(profile), _) => profile.level(quality).and_then(|level| level.cache),
@@ -122,7 +122,7 @@ impl StepCacheSupport {
         }
     }
 
-    /// What the profile promises for these settings of a level; `None`: they are not those that were measured.
+    /// The profile's figures for these settings of a level; `None` if other settings were measured.
     pub fn promise(&self, quality: Quality, cache: Option<&StepCache>) -> Option<&QualityPromise> {
         let level = self.profile.as_ref()?.level(quality)?;
         (level.cache.as_ref() == cache).then_some(&level.promise)

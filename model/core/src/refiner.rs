@@ -1,7 +1,7 @@
 //! The refiner of a request.
 
-/// Has the model's refiner compute the end of the schedule: an ensemble of two denoisers that share their latents (Podell et al.
-/// 2023, <https://arxiv.org/abs/2307.01952>, section 2.5).
+/// The model's refiner computes the end of the schedule, on the latents of the base model (Podell et al. 2023,
+/// <https://arxiv.org/abs/2307.01952>, section 2.5).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Refiner {
     /// The share of the training times, from noise on, that the base model computes. In diffusers this is `denoising_end` of the

@@ -2,7 +2,7 @@
 //!
 //! `L(x) = sinc(x) sinc(x / 3)` for `|x| < 3` (Duchon 1979, doi:10.1175/1520-0450(1979)018<1016:LFIOAT>2.0.CO;2). Rows and
 //! columns are resampled one after the other, in f32. To make an image smaller, the kernel is widened by the ratio of the
-//! sizes, so that every source pixel counts. Weights are normalised: a constant colour stays what it is.
+//! sizes, so that every source pixel counts. Weights are normalised, so a constant colour does not change.
 
 use std::f64::consts::PI;
 
@@ -13,7 +13,7 @@ const LOBES: f64 = 3.0;
 const CHANNELS: usize = 3;
 
 impl Rgb8 {
-    /// The image at another size. At its own size it is the same, bit for bit. Both edges must be at least 1.
+    /// The image resampled to another size, at least 1 x 1. The same size returns the same pixels.
     #[must_use]
     pub fn resampled(&self, width_px: u32, height_px: u32) -> Self {
         if (width_px, height_px) == (self.width_px, self.height_px) {

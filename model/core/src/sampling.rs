@@ -1,13 +1,13 @@
-//! How latents are integrated and guided: the options, their bounds, and when guidance acts.
+//! [`Sampling`]: the options of sampling, their limits, and when guidance is active.
 
 use crate::{Limit, NoiseSchedule, Quality, SamplingFault, Solver, StepCache};
 
-/// How latents are integrated and guided: of one request, or the defaults of a model.
+/// Sampling options of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// The method that integrates from noise to picture.
     pub solver: Solver,
-    /// The noise levels that it walks.
+    /// The noise levels between its steps.
     pub schedule: NoiseSchedule,
     /// *Intervals* between noise and image, for every solver.
     pub steps: u32,
@@ -15,9 +15,9 @@ pub struct Sampling {
     pub guidance: Guidance,
     /// Time shift of the schedule; 1 leaves it unshifted.
     pub shift: f32,
-    /// How exactly evaluations are computed.
+    /// Quality level.
     pub quality: Quality,
-    /// What evaluations reuse of earlier ones; `None`: nothing.
+    /// Settings of the step cache; `None` if nothing is reused.
     pub step_cache: Option<StepCache>,
 }
 
@@ -83,8 +83,8 @@ pub struct PartialSampling {
 }
 
 impl PartialSampling {
-    /// The given options, and the defaults of a model for the others. A solver other than the model's gets the schedule that is
-    /// usual for it, of those that the model offers.
+    /// Fills options that are not given with the model's defaults. A solver other than the model's default gets its usual
+    /// schedule, if the model supports that.
     pub fn resolve(&self, defaults: &Sampling, offered: &[NoiseSchedule]) -> Sampling {
         let mut sampling = self.or(defaults);
         if self.schedule.is_none() && sampling.solver != defaults.solver {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Enlarges every image of a request and draws it again from a part of the schedule, with its own noise.
+/// Enlarges every image of a request and denoises it again over the last part of a schedule, with new noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SecondPass {
     /// Width of the images after it, in pixels.
@@ -11,7 +11,7 @@ pub struct SecondPass {
     pub height_px: u32,
     /// How the images of the first pass are enlarged.
     pub upscaler: Upscaler,
-    /// The share of its schedule that is computed, above 0 and at most 1.
+    /// Share of the schedule that is computed: its end. Above 0 and at most 1.
     pub strength: f32,
     /// Intervals of its whole schedule.
     pub steps: u32,
@@ -20,9 +20,9 @@ pub struct SecondPass {
 /// How images are enlarged between two passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Upscaler {
-    /// The pixels, with Lanczos' kernel: latents are decoded, and the enlarged pixels encoded again.
+    /// Decodes the latents, enlarges the pixels with Lanczos' kernel, and encodes them again.
     Lanczos,
-    /// The latents, bilinear. It needs no decoder, and draws softer edges.
+    /// Bilinear interpolation of the latents. It needs no decoding, and gives softer edges.
     LatentBilinear,
 }
 

@@ -1,9 +1,9 @@
-//! The solvers that carry noise to latents.
+//! The solvers that integrate from noise to latents.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How the latents are carried from one time to the next.
+/// The method that integrates the latents from one time to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Solver {
     /// Explicit Euler: one evaluation a step.
@@ -16,8 +16,8 @@ pub enum Solver {
     /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
     /// arXiv:2211.01095, algorithm 2): one evaluation a step. Flow models are sampled on uniform flow times.
     Dpm,
-    /// Euler steps to a lower noise level, each followed by fresh noise up to the wanted one (k-diffusion's
-    /// `sample_euler_ancestral` with `eta` 1): one evaluation a step. Pictures do not converge as steps are added.
+    /// Euler steps below the next noise level, each followed by new noise up to that level (k-diffusion's
+    /// `sample_euler_ancestral` with `eta` 1): one evaluation a step. Images do not converge as steps are added.
     EulerAncestral,
     /// Denoising diffusion implicit models (Song et al. 2020, arXiv:2010.02502, equation 12 with sigma 0): one evaluation a step.
     Ddim,

@@ -1,4 +1,4 @@
-//! One request for images as the model gets it, and the check against what the model can do.
+//! [`GenerationSpec`]: a request as the engine gets it, and the check of its numbers.
 
 use std::ops::Range;
 
@@ -7,42 +7,42 @@ use crate::{
     computed_steps, least_strength, limits,
 };
 
-/// One request: checked by the server, with every default filled in.
+/// A request with every default filled in. The server has checked it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerationSpec {
-    /// The prompt as the text encoders read it, without a system prompt.
+    /// The prompt for the text encoders, without the system prompt.
     pub text: String,
-    /// The system prompt. Which encoders read it is up to the model.
+    /// The system prompt. The model decides which encoders read it.
     pub system_prompt: String,
-    /// What the images must not be, as the text encoders read it. Empty: the empty text.
+    /// The negative prompt for the text encoders, without its system prompt. It may be empty.
     pub negative: String,
-    /// The system prompt of `negative`. Which encoders read it is up to the model.
+    /// The system prompt of `negative`. The model decides which encoders read it.
     pub negative_system_prompt: String,
     /// Width at which the first pass draws, in pixels.
     pub width_px: u32,
     /// Height at which the first pass draws, in pixels.
     pub height_px: u32,
-    /// How many images.
+    /// Number of images, from 1.
     pub images: u32,
-    /// Seed of the noise; 0 is a seed like any other. Image `i` depends on the seed and on `i` alone.
+    /// Seed of the noise. 0 has no special meaning. The noise of image `i` depends on the seed and on `i` only.
     pub seed: u64,
-    /// How the latents are integrated and guided.
+    /// Solver, schedule, steps and guidance.
     pub sampling: Sampling,
-    /// Indices of the images that are drawn, ascending; empty: all. Each is bit-exactly the one of the whole request.
+    /// Indices of the images to return, ascending; empty for all. Each is bit for bit the same as in the whole request.
     pub image_indices: Vec<u32>,
-    /// What the images begin from; `None`: from noise alone.
+    /// The image to start from; `None` starts from noise alone.
     pub init: Option<InitImage>,
     /// A second pass at a larger size.
     pub second_pass: Option<SecondPass>,
     /// Images that steer the denoiser through control networks.
     pub controls: Vec<ControlChoice>,
-    /// Has the model's refiner compute the end of each pass.
+    /// The end of each pass is computed by the model's refiner.
     pub refiner: Option<Refiner>,
-    /// The most images computed at once; 0: as many as the model takes.
+    /// The largest batch size; 0 leaves it to the model.
     pub max_batch: u32,
-    /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
+    /// Whether to measure the time of each kind of operation. It makes the job some percent slower and changes no pixel.
     pub profile: bool,
-    /// Adapters that are applied to the model for this request, in this order.
+    /// Adapters to apply for this request, in this order.
     pub adapters: Vec<AdapterChoice>,
 }
 
@@ -70,7 +70,7 @@ impl GenerationSpec {
         }
     }
 
-    /// The passes, in order: one, or two.
+    /// The first pass, then the second one if there is one.
     pub fn passes(&self) -> impl Iterator<Item = Pass> {
         let strength = self.init.as_ref().map_or(1.0, |init| init.strength);
         let first =
@@ -84,17 +84,17 @@ impl GenerationSpec {
         std::iter::once(first).chain(second)
     }
 
-    /// Steps that are computed for each batch, in all passes.
+    /// Number of steps of one batch, all passes together.
     pub fn computed_steps(&self) -> u32 {
         self.passes().map(|pass| pass.steps()).sum()
     }
 
-    /// The indices of the images that are drawn, ascending.
+    /// Indices of the images of the result, ascending.
     pub fn drawn(&self) -> Vec<u32> {
         if self.image_indices.is_empty() { (0..self.images).collect() } else { self.image_indices.clone() }
     }
 
-    /// Whether an image is drawn.
+    /// Whether the result contains an image.
     pub fn draws(&self, image_index: u32) -> bool {
         if self.image_indices.is_empty() {
             image_index < self.images
@@ -103,13 +103,14 @@ impl GenerationSpec {
         }
     }
 
-    /// The images that are computed at once, batch by batch. A batch without an image that is drawn is left out; the others
-    /// are those of the whole request, since in a batch of another size sums are rounded differently.
+    /// The image indices of each batch, at most [`max_batch`](Self::max_batch) of them. Batches without an index in
+    /// [`image_indices`](Self::image_indices) are left out; the others are the same as without `image_indices`, because sums
+    /// are rounded differently in a batch of another size.
     pub fn batches(&self) -> Vec<Range<u32>> {
         self.batches_of(self.max_batch)
     }
 
-    /// As [`batches`](Self::batches), with another [`max_batch`](Self::max_batch).
+    /// As [`batches`](Self::batches) with this `max_batch`.
     pub fn batches_of(&self, max_batch: u32) -> Vec<Range<u32>> {
         let size = if max_batch == 0 { self.images } else { max_batch.min(self.images) };
         let batches =
@@ -117,11 +118,11 @@ impl GenerationSpec {
         batches.filter(|batch| batch.clone().any(|image_index| self.draws(image_index))).collect()
     }
 
-    /// Checks every number against the bounds of all models and `size`, those of one model.
+    /// Checks every number against [`limits`] and against `size`, the sizes that the model supports.
     ///
     /// # Errors
     ///
-    /// The first field that is out of bounds, with what it may be.
+    /// The first field that is out of range, with the values that are allowed.
     pub fn check(&self, size: &SizeLimits) -> Result<(), SpecError> {
         size.check_edge("width_px", self.width_px)?;
         size.check_edge("height_px", self.height_px)?;
@@ -174,7 +175,7 @@ impl GenerationSpec {
         Ok(())
     }
 
-    /// Bytes of the images that it holds, masks included.
+    /// Bytes of host memory that its images and masks take.
     pub fn image_bytes(&self) -> usize {
         let init = self.init.as_ref().map_or(0, InitImage::bytes);
         init + self.controls.iter().map(|control| control.image.pixels.len()).sum::<usize>()
@@ -225,7 +226,7 @@ impl Pass {
         computed_steps(self.grid_steps, self.strength)
     }
 
-    /// Pixels of an image.
+    /// Width times height of an image.
     pub fn pixels(&self) -> u64 {
         u64::from(self.width_px) * u64::from(self.height_px)
     }

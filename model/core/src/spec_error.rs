@@ -1,4 +1,4 @@
-//! Why a request does not fit a model, each with a value that would.
+//! [`SpecError`]: a field that a model cannot accept, with values that it can.
 
 use crate::SamplingFault;
 
@@ -43,7 +43,7 @@ pub enum SpecError {
     /// At this strength no step is computed.
     #[error("{field} is {given}, which computes none of {steps} steps: use at least {least}")]
     NoStep {
-        /// The field.
+        /// Path of the field, such as `init.strength`.
         field: &'static str,
         /// What was asked for.
         given: String,
@@ -52,20 +52,20 @@ pub enum SpecError {
         /// The least strength that computes one.
         least: String,
     },
-    /// A part of the initial image has another size than it must.
+    /// An image, a mask or a region of the request does not have the required size.
     #[error("{field} does not fit {width_px} x {height_px} pixels: use this size")]
     InitSize {
-        /// The part.
+        /// Path of the field, such as `init.mask`.
         field: &'static str,
-        /// The width that it must have.
+        /// The required width.
         width_px: u32,
-        /// The height that it must have.
+        /// The required height.
         height_px: u32,
     },
     /// A field has a value that this model does not have.
     #[error("{field} is {given}, which this model does not have: use {supported}")]
     Unsupported {
-        /// The field.
+        /// Path of the field, such as `second_pass`.
         field: &'static str,
         /// What was asked for.
         given: String,

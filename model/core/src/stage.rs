@@ -3,19 +3,19 @@
 /// A stage of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// The weights are put on the device. The server reports it, not the model, and only if they were not there.
+    /// The weights are loaded to the device. Reported by the server, and only if they were not there.
     LoadModel,
-    /// The weights are changed to those with the request's adapters, or back to those without; only if they were others.
+    /// The request's adapters are applied to the weights, or those of the request before are removed. Only if they differ.
     LoadAdapters,
     /// The text encoders read the prompt.
     TextEncode,
-    /// The encoder turns pixels into latents: those of the initial image, or those that a second pass begins from.
+    /// The VAE encodes pixels to latents: an initial image, or the images that a second pass starts from.
     VaeEncode,
-    /// The sampler carries noise to latents.
+    /// The sampler integrates from noise to latents.
     Denoise,
-    /// The decoder turns latents into pixels.
+    /// The VAE decodes latents to pixels.
     Decode,
-    /// Pixels become files. The server reports it, not the model.
+    /// Pixels are encoded to image files. Reported by the server.
     EncodeImage,
 }
 

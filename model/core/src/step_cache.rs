@@ -1,30 +1,31 @@
 //! Settings of a step cache: which evaluations of a denoiser reuse the middle blocks of an earlier one.
 //!
-//! The method is that of DBCache (<https://github.com/vipshop/cache-dit>) and of the first-block cache before it: every evaluation
-//! computes some blocks at the front and some at the back. While what the front blocks add changes little, the sum of what the
-//! middle blocks added at the last evaluation that computed them is added again. The extrapolation is that of TaylorSeer (Liu et
-//! al. 2025, arXiv:2503.06923) at orders 0 and 1.
+//! The method is that of DBCache (<https://github.com/vipshop/cache-dit>) and of the first-block cache before it. Every evaluation
+//! computes some blocks at the front and some at the back of the stack. If the residual of the front blocks has changed little
+//! since an earlier evaluation, the residual of the middle blocks is taken from that evaluation instead of being computed. It may
+//! be extrapolated as in TaylorSeer (Liu et al. 2025, arXiv:2503.06923), at order 0 or 1.
 
 use crate::limit::STEPS;
 use crate::{Limit, SamplingFault};
 
-/// What evaluations reuse of earlier ones.
+/// Settings of the step cache.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepCache {
     /// Blocks at the beginning of the stack that every evaluation computes, at least 1.
     pub front_blocks: u32,
     /// Blocks at its end that every evaluation computes, at least 1.
     pub back_blocks: u32,
-    /// When the blocks between them are reused.
+    /// When the middle blocks are reused.
     pub rule: ReuseRule,
-    /// Order of the extrapolation of what they add: 0 repeats the last value, 1 continues the line through the last two.
+    /// Order of the extrapolation of the middle blocks' residual: 0 repeats the last value, 1 continues the line through the
+    /// last two.
     pub taylor_order: u32,
 }
 
 /// When an evaluation reuses the middle blocks of an earlier one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ReuseRule {
-    /// While what the front blocks add changes little; each half of guidance of each image decides on its own.
+    /// While the residual of the front blocks changes little. Each half of guidance of each image decides for itself.
     Change {
         /// The relative change, in the L1 norm, below which the middle blocks are reused. 0: never.
         threshold: f32,
@@ -33,7 +34,7 @@ pub enum ReuseRule {
         /// The most evaluations in a row that reuse. 0: no limit.
         consecutive_max: u32,
     },
-    /// In these steps of each pass, whatever changes.
+    /// In these steps of each pass.
     Steps(StepSet),
 }
 
@@ -91,7 +92,7 @@ impl StepCache {
     /// The field of the steps of [`ReuseRule::Steps`].
     pub const STEPS_FIELD: &str = "sampling.step_cache.in_steps.steps";
 
-    /// Every value that cannot be used with so many steps, whatever the model.
+    /// Every value that no model can use with this number of steps.
     pub(crate) fn faults(&self, steps: u32) -> Vec<SamplingFault> {
         let mut faults = Vec::new();
         for (blocks, field) in [(self.front_blocks, Self::FRONT_FIELD), (self.back_blocks, Self::BACK_FIELD)] {
@@ -122,25 +123,25 @@ impl StepCache {
         faults
     }
 
-    /// Blocks of a stack of `blocks` blocks that an evaluation which reuses does not compute.
+    /// Number of middle blocks in a stack of `blocks` blocks.
     pub fn middle_blocks(&self, blocks: u32) -> u32 {
         blocks.saturating_sub(self.front_blocks.saturating_add(self.back_blocks))
     }
 }
 
-/// The evaluations of one image that reused the middle blocks, by number from 1, over all passes.
+/// The evaluations of one image that reused the middle blocks. Evaluations are numbered from 1 over all passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvaluationReuse {
-    /// Evaluations in all.
+    /// Number of evaluations of the denoiser, those that reused nothing included.
     pub evaluations: u32,
-    /// Those that reused in the conditional half.
+    /// Evaluations whose conditional half reused the blocks.
     pub conditional: Vec<u32>,
-    /// Those that reused in the unconditional half.
+    /// Evaluations whose unconditional half reused the blocks.
     pub unconditional: Vec<u32>,
 }
 
 impl EvaluationReuse {
-    /// Adds those of a later pass.
+    /// Appends the evaluations of a later pass.
     pub fn append(&mut self, later: &Self) {
         let before = self.evaluations;
         self.conditional.extend(later.conditional.iter().map(|number| number + before));

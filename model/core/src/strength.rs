@@ -1,4 +1,4 @@
-//! How much of a schedule is computed when an image is changed instead of drawn from noise.
+//! The number of computed steps of a request that starts from an image.
 
 /// How many of `steps` are computed at a strength: the last `floor(steps * strength)` of the grid, the rule of diffusers.
 ///
@@ -6,7 +6,7 @@
 /// below 0.7. ComfyUI's rule is another: its `denoise` d computes all `steps`, on the last part of a grid of `steps / d`.
 /// 0 for a strength that is not above 0, and `steps` for one of 1 or more.
 pub fn computed_steps(steps: u32, strength: f32) -> u32 {
-    /// Below this no number of steps that a request may have gives a whole one. It also bounds the decimals.
+    /// Below this, no allowed number of steps gives a whole step. It also bounds the number of decimals.
     const LEAST: f32 = 1e-4;
     if strength >= 1.0 {
         return steps;

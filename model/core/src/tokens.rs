@@ -1,4 +1,4 @@
-//! How many tokens a text has.
+//! Token counts.
 
 /// Counts tokens, on any thread and without a device.
 pub trait TokenCounter: Send + Sync {
@@ -6,7 +6,7 @@ pub trait TokenCounter: Send + Sync {
     fn count(&self, system_prompt: &str, text: &str) -> Vec<TokenCount>;
 }
 
-/// How many tokens one text encoder makes of a text.
+/// Number of tokens of a text for one text encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenCount {
     /// The encoder's name.
@@ -15,7 +15,7 @@ pub struct TokenCount {
     pub tokens: u32,
     /// The most that the encoder reads.
     pub limit: u32,
-    /// The beginning of the text that is cut off; `None` if none is.
+    /// The beginning of the text that the encoder does not read; `None` if it reads everything.
     pub first_lost: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What a model was trained with, as far as its folder states it.
+//! [`ModelVocabulary`]: the tags and sizes that a model was trained with, if its folder lists them.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub struct ModelVocabulary {
 }
 
 impl ModelVocabulary {
-    /// Whether both edges and the area of a size are between the smallest and the largest of training.
+    /// Whether both edges and the area are between the smallest and the largest of the training sizes.
     pub fn covers_size(&self, width_px: u32, height_px: u32) -> bool {
         let is_between = |values: &mut dyn Iterator<Item = u64>, value: u64| {
             let (least, most) = values.fold((u64::MAX, 0), |(least, most), next| (least.min(next), most.max(next)));

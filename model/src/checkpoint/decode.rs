@@ -48,7 +48,7 @@ pub(super) fn fill_bf16(parts: &[(&SafetensorsFile, &TensorEntry)], out: &mut [b
     fill(parts, out, bf16::from_f32, |value| value);
 }
 
-/// The same in f32.
+/// As [`fill_bf16`], converted to f32.
 pub(super) fn fill_f32(parts: &[(&SafetensorsFile, &TensorEntry)], out: &mut [f32]) {
     fill(parts, out, |value| value, bf16::to_f32);
 }

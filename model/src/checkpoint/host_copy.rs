@@ -16,12 +16,12 @@ use super::{SafetensorsFile, TensorEntry};
 
 /// Allocates the host memory of a [`HostCopy`]: page-locked memory for a GPU.
 pub trait HostAllocator: Send + Sync {
-    /// Allocates memory for so many elements of `dtype`, `BF16` or `F32`, and has `fill` write all of them once. Clones of
+    /// Allocates memory for `elements` elements of `dtype`, `BF16` or `F32`, and has `fill` write all of them once. Clones of
     /// the result share the memory.
     ///
     /// # Errors
     ///
-    /// The host has not so much memory.
+    /// The host does not have enough memory.
     fn store(&self, elements: usize, dtype: DType, fill: &mut dyn FnMut(HostValues<'_>))
     -> Result<Bytes, NoHostMemory>;
 }
@@ -83,7 +83,7 @@ impl HostCopy {
         Self { allocator, tensors: Mutex::default() }
     }
 
-    /// Bytes that it holds.
+    /// Bytes of host memory that the copy takes.
     pub fn bytes(&self) -> u64 {
         self.lock().bytes
     }

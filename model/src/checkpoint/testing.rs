@@ -90,7 +90,7 @@ impl Stored {
     }
 }
 
-/// Writes tensors to `dir/name`.
+/// Writes a safetensors file with these tensors and returns its path.
 pub(crate) fn write_file(dir: &Path, name: &str, tensors: &[Stored]) -> PathBuf {
     let path = dir.join(name);
     let views = tensors.iter().map(|tensor| {

@@ -216,7 +216,7 @@ impl Pins {
         Ok((pin(&pins)?, pins))
     }
 
-    /// The device.
+    /// The GPU that the addresses are on.
     pub(crate) fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
     }

@@ -146,7 +146,7 @@ impl Gpu {
         Ok(gpu)
     }
 
-    /// Versions of the libraries.
+    /// Versions of the driver and of the CUDA libraries that were loaded.
     pub fn versions(&self) -> Versions {
         self.versions
     }

@@ -19,7 +19,7 @@ pub(crate) struct HostMemory {
 }
 
 impl HostMemory {
-    /// Bytes that are allocated.
+    /// Size of all pieces in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.pieces.iter().map(LockedMemory::bytes).sum()
     }

@@ -30,7 +30,7 @@ pub struct Image {
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// Channels.
+    /// Channels, the innermost dimension.
     pub channels: usize,
 }
 
@@ -40,7 +40,7 @@ impl Image {
         self.height * self.width
     }
 
-    /// Values.
+    /// Number of values: height times width times channels.
     pub fn elements(&self) -> usize {
         self.pixels() * self.channels
     }

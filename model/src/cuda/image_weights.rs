@@ -24,7 +24,7 @@ pub(crate) struct Owned {
     pins: Option<Pins>,
 }
 
-/// A convolution.
+/// Addresses of the weights of a convolution.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     /// Address of `[output, kernel, kernel, input]`.

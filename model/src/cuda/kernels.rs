@@ -270,7 +270,7 @@ impl Kernels {
         launch(self.time_sinusoid, times.len() as u64, THREADS, stream, &mut arguments)
     }
 
-    /// `out = silu(x)`.
+    /// `out = silu(x)` for bf16 values; both arrays have `elements` of them and may be the same.
     pub fn silu_each(&self, stream: CUstream, x: u64, out: u64, elements: usize) -> Result<(), CudaError> {
         let elements = elements as i64;
         launch_each(self.silu_each, elements as u64, stream, &mut arguments![x, out, elements])

@@ -49,7 +49,7 @@ impl LockedMemory {
         Ok(Self { address, bytes, context })
     }
 
-    /// Its size.
+    /// Size in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -60,7 +60,7 @@ impl LockedMemory {
     }
 
     pub(crate) fn values_mut<T: Plain>(&mut self) -> &mut [T] {
-        // SAFETY: the driver gave so many bytes, aligned to a page; the reference is exclusive; and every bit pattern is a
+        // SAFETY: the driver allocated `bytes` bytes, aligned to a page; the reference is exclusive; and every bit pattern is a
         // value of `T`, whatever the memory contains.
         unsafe { std::slice::from_raw_parts_mut(self.address.cast::<T>(), self.bytes / size_of::<T>()) }
     }

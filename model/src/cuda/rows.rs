@@ -36,7 +36,7 @@ impl Rows {
         Some(rows)
     }
 
-    /// The number of rows.
+    /// Number of rows, at most [`ROWS_MAX`].
     pub fn count(&self) -> usize {
         self.count as usize
     }

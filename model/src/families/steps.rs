@@ -12,7 +12,7 @@ use super::passes::{Flow, PassPlan};
 
 /// A step of a batch that is done.
 pub(crate) struct BatchStep<'a> {
-    /// From 1 on.
+    /// Number of the step, from 1.
     pub(crate) index: u32,
     /// Share of data and noise reached, as a [`StepReport`] has it.
     pub(crate) t: f64,

@@ -84,7 +84,7 @@ pub(crate) fn linear_stack<'a>(path: &str, names: &[&str], layer: &'a mut Linear
     AdaptableWeight { parts, place: WeightPlace::Matrix(&mut layer.weight) }
 }
 
-/// The weight of a norm at `path`.
+/// The scale vector of an RMS norm at `path`.
 pub(crate) fn norm<'a>(path: &str, norm: &'a mut Norm) -> AdaptableWeight<'a> {
     let [width] = norm.weight.dims();
     AdaptableWeight { parts: vec![(format!("{path}.weight"), width)], place: WeightPlace::Vector(&mut norm.weight) }

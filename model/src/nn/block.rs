@@ -68,7 +68,7 @@ impl Projection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(feature = "cuda"), allow(unreachable_pub, reason = "the session of the GPU takes it"))]
 pub struct Heads {
-    /// Query heads.
+    /// Number of query heads.
     pub query: usize,
     /// Key heads, and as many value heads.
     pub kv: usize,
@@ -147,7 +147,7 @@ pub(crate) struct Block {
 
 /// What one half of a block is modulated with, `[batch, 1, dim]` each.
 struct Modulation {
-    /// `1 + scale`
+    /// `1 + scale`.
     scale: Tensor<3>,
     /// `tanh(gate)`
     gate: Tensor<3>,
@@ -176,7 +176,7 @@ impl Block {
         [&self.qkv, &self.out, &self.gate_up, &self.down]
     }
 
-    /// As [`projections`](Self::projections).
+    /// As [`projections`](Self::projections), to replace them.
     #[cfg(feature = "cuda")]
     pub(crate) fn projections_mut(&mut self) -> [&mut Projection; 4] {
         [&mut self.qkv, &mut self.out, &mut self.gate_up, &mut self.down]

@@ -34,7 +34,7 @@ pub enum Stream {
     SecondPass,
     /// What a solver adds in a step.
     Step {
-        /// The pass, from 1.
+        /// Number of the pass, from 1.
         pass: u32,
         /// The step on the whole grid of the pass, from 0.
         index: u32,

@@ -3,7 +3,7 @@
 
 use sakuga_model_core::{ReuseRule, StepCache};
 
-/// What is known of an evaluation before it is decided.
+/// Number and step of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Evaluation {
     /// Its number in the pass, from 1.
@@ -12,7 +12,7 @@ pub(crate) struct Evaluation {
     pub(crate) step: u32,
 }
 
-/// What decides an evaluation.
+/// What an evaluation does with the middle blocks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Plan {
     /// The blocks are computed.
@@ -44,7 +44,7 @@ impl Decisions {
         &self.settings
     }
 
-    /// What decides an evaluation.
+    /// How it is decided whether `evaluation` computes the middle blocks or reuses them.
     pub(crate) fn plan(&self, evaluation: Evaluation) -> Plan {
         if self.computed_at[0].is_none() {
             return Plan::Compute;
@@ -63,7 +63,7 @@ impl Decisions {
         }
     }
 
-    /// Notes what was decided for an evaluation at time `t`.
+    /// Records the decision for an evaluation at time `t`.
     pub(crate) fn note(&mut self, evaluation: Evaluation, t: f32, reuses: bool) {
         self.log.push((evaluation.number, reuses));
         if reuses {

@@ -52,7 +52,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The grid of `solver`, one of [`SOLVERS`], with so many intervals and this time shift.
+    /// The grid of `solver`, one of [`SOLVERS`], with this number of intervals and this time shift.
     pub fn new(solver: Solver, intervals: usize, shift: f64) -> Self {
         debug_assert!(SOLVERS.contains(&solver), "{solver} is not for flow matching");
         match solver {
@@ -70,7 +70,7 @@ impl Schedule {
         }
     }
 
-    /// The solver.
+    /// The solver that the grid was made for.
     pub fn solver(&self) -> Solver {
         self.solver
     }

@@ -26,7 +26,7 @@ def main():
 
     def clock(one, seconds):
         one.add_argument("--seconds", type=float, default=seconds, help="about how long to train")
-        one.add_argument("--most", type=int, default=10**9, help="stop after so many steps")
+        one.add_argument("--most", type=int, default=10**9, help="stop after this number of steps")
         one.add_argument("--steps", type=int, default=25, help="steps between two looks at the clock")
 
     one = command("tokenizer", "Make the tokenizer of both encoders from texts of a data set.", data=True)

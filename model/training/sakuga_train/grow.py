@@ -96,7 +96,7 @@ def observe(whole, config, networks, data, ids, lengths, t, noise, grid):
 
 
 def split(block, y, width, parts):
-    """The block as `parts` blocks of so many hidden units each, fitted to the inputs `y` of its feed-forward layer."""
+    """The block as `parts` blocks of `width` hidden units each, fitted to the inputs `y` of its feed-forward layer."""
     w1, w2, w3 = (block[f"feed_forward.w{i}.weight"] for i in (1, 2, 3))
     hidden = jax.nn.silu(y @ w1.T) * (y @ w3.T)
     output = hidden @ w2.T

@@ -51,7 +51,7 @@ class Pool:
         return sum(self.filled.values())
 
     def room(self, patches):
-        """The least room for so many patches."""
+        """The smallest capacity that holds `patches` patches."""
         return next(room for room in self.capacities if room >= patches)
 
     def add(self, latents, grid, ids, lengths):

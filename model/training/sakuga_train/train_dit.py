@@ -22,7 +22,7 @@ from .pool import Pool
 from .shards import Stream
 from .train_vae import Static
 
-# The rate stays at its height until so much of the time is over, then falls to nothing.
+# The learning rate stays at its peak for this share of the time, then falls to 0.
 FALL_FROM = 0.3
 
 

@@ -14,7 +14,7 @@ from .shards import Stream
 
 KL_WEIGHT = 2e-4
 PEAK_RATE = 3e-3
-# Crops are small for so much of the time, then large.
+# Crops are small for this share of the time, then large.
 SMALL_UNTIL = 0.8
 
 

@@ -38,7 +38,7 @@ pub struct UploadStart {
     /// Bytes of the whole file. Required.
     #[prost(uint64, tag = "2")]
     pub size: u64,
-    /// Where the bytes of this call begin in the file: as many as the server has.
+    /// Offset of this call's bytes in the file: the number of bytes that the server has.
     #[prost(uint64, tag = "3")]
     pub offset: u64,
 }
@@ -92,7 +92,7 @@ impl ::prost::Name for UploadAssetPartRequest {
         "/sakuga.asset.v1.UploadAssetPartRequest".into()
     }
 }
-/// The part is there.
+/// The part is stored.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadAssetPartResponse {
     /// The asset, once the file is whole. Absent: more parts are missing.
@@ -124,23 +124,23 @@ pub struct Asset {
     /// Bytes.
     #[prost(uint64, tag = "2")]
     pub size: u64,
-    /// What it is, found out from its bytes.
+    /// Its kind, detected from its bytes.
     #[prost(enumeration = "AssetKind", tag = "3")]
     pub kind: i32,
     /// When its owner uploaded it.
     #[prost(message, optional, tag = "4")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is deleted unless it is used: a time after its last use, which the server sets (`--asset-keep-hours`). An
-    /// upload, a download and a request that names it are uses; within an hour they count once.
+    /// When it is deleted unless it is used again: a fixed time after its last use (`--asset-keep-hours`). Uploads, downloads and
+    /// requests that name it are uses; they are recorded once an hour.
     #[prost(message, optional, tag = "5")]
     pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// What the file says.
+    /// Facts about the contents.
     #[prost(oneof = "asset::Facts", tags = "6, 7")]
     pub facts: ::core::option::Option<asset::Facts>,
 }
 /// Nested message and enum types in `Asset`.
 pub mod asset {
-    /// What the file says.
+    /// Facts about the contents.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Facts {
         /// Of a picture.
@@ -161,7 +161,7 @@ impl ::prost::Name for Asset {
         "/sakuga.asset.v1.Asset".into()
     }
 }
-/// What a picture is, and what the server does about it when a request uses it.
+/// Properties of a picture, and how the server converts it when a request uses it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PictureFacts {
     /// Width in pixels, after the orientation.
@@ -176,7 +176,7 @@ pub struct PictureFacts {
     /// Whether it has an alpha channel. It is composited on white then.
     #[prost(bool, tag = "4")]
     pub has_alpha: bool,
-    /// What is done about its colour profile.
+    /// How its colour profile is handled.
     #[prost(enumeration = "ColorProfile", tag = "5")]
     pub color_profile: i32,
     /// The name of the profile that is converted, or why a profile is ignored.
@@ -210,8 +210,8 @@ impl ::prost::Name for TensorFacts {
         "/sakuga.asset.v1.TensorFacts".into()
     }
 }
-/// Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
-/// that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
+/// Asks for the bytes of an asset. A call that reads the whole asset fails with DATA_LOSS before the last bytes if they are not
+/// those that were uploaded. Parts are not verified: a client that resumes a download must compare the file with its SHA-256.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAssetRequest {
     /// Its SHA-256 in lower-case hexadecimal. Required.
@@ -280,7 +280,7 @@ impl ::prost::Name for ListAssetsRequest {
 /// A page of the assets.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListAssetsResponse {
-    /// The assets, newest first: fewer than asked for if they are long.
+    /// The assets, newest first. A page may have fewer than `page_size` if they are long.
     #[prost(message, repeated, tag = "1")]
     pub assets: ::prost::alloc::vec::Vec<Asset>,
     /// Asks for the next page. Empty: this is the last.
@@ -374,7 +374,7 @@ impl AssetKind {
         }
     }
 }
-/// What is done about the colour profile of a picture.
+/// How the colour profile of a picture is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ColorProfile {
@@ -429,9 +429,9 @@ pub mod asset_service_client {
     use tonic::codegen::http::Uri;
     /// Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
     ///
-    /// An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-    /// does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-    /// are stored once; neither of them learns of it: each has to upload them in full.
+    /// An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+    /// `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+    /// each owner has to upload them in full, so neither can find out that the other has them.
     #[derive(Debug, Clone)]
     pub struct AssetServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -501,11 +501,11 @@ pub mod asset_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-        /// by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-        /// next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-        /// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-        /// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+        /// Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+        /// interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+        /// offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+        /// `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+        /// asset already, the answer comes at once. A newer call for the same file ends an older one.
         pub async fn upload_asset(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -532,9 +532,9 @@ pub mod asset_service_client {
                 .insert(GrpcMethod::new("sakuga.asset.v1.AssetService", "UploadAsset"));
             self.inner.client_streaming(req, path, codec).await
         }
-        /// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-        /// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-        /// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        /// Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+        /// until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+        /// answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
         pub async fn upload_asset_part(
             &mut self,
             request: impl tonic::IntoRequest<super::UploadAssetPartRequest>,
@@ -561,7 +561,7 @@ pub mod asset_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+        /// The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
         pub async fn get_asset(
             &mut self,
             request: impl tonic::IntoRequest<super::GetAssetRequest>,
@@ -611,7 +611,7 @@ pub mod asset_service_client {
                 .insert(GrpcMethod::new("sakuga.asset.v1.AssetService", "ListAssets"));
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+        /// Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
         pub async fn delete_asset(
             &mut self,
             request: impl tonic::IntoRequest<super::DeleteAssetRequest>,
@@ -653,11 +653,11 @@ pub mod asset_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AssetServiceServer.
     #[async_trait]
     pub trait AssetService: std::marker::Send + std::marker::Sync + 'static {
-        /// Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-        /// by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-        /// next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-        /// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-        /// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+        /// Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+        /// interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+        /// offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+        /// `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+        /// asset already, the answer comes at once. A newer call for the same file ends an older one.
         async fn upload_asset(
             &self,
             request: tonic::Request<
@@ -667,9 +667,9 @@ pub mod asset_service_server {
             tonic::Response<crate::asset::v1::UploadAssetResponse>,
             tonic::Status,
         >;
-        /// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-        /// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-        /// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        /// Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+        /// until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+        /// answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
         async fn upload_asset_part(
             &self,
             request: tonic::Request<crate::asset::v1::UploadAssetPartRequest>,
@@ -686,7 +686,7 @@ pub mod asset_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+        /// The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
         async fn get_asset(
             &self,
             request: tonic::Request<crate::asset::v1::GetAssetRequest>,
@@ -699,7 +699,7 @@ pub mod asset_service_server {
             tonic::Response<crate::asset::v1::ListAssetsResponse>,
             tonic::Status,
         >;
-        /// Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+        /// Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
         async fn delete_asset(
             &self,
             request: tonic::Request<crate::asset::v1::DeleteAssetRequest>,
@@ -710,9 +710,9 @@ pub mod asset_service_server {
     }
     /// Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
     ///
-    /// An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-    /// does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-    /// are stored once; neither of them learns of it: each has to upload them in full.
+    /// An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+    /// `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+    /// each owner has to upload them in full, so neither can find out that the other has them.
     #[derive(Debug)]
     pub struct AssetServiceServer<T> {
         inner: Arc<T>,

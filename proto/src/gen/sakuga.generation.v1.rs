@@ -30,8 +30,8 @@ impl ::prost::Name for ImageSource {
         "/sakuga.generation.v1.ImageSource".into()
     }
 }
-/// The image that the pictures begin from. Its latents get the noise of a time before the end of the schedule, and only the
-/// rest of the schedule is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+/// The image to start from. Noise of an intermediate time is added to its latents, and only the rest of the schedule is computed
+/// (SDEdit, Meng et al. 2022, arXiv:2108.01073).
 ///
 /// Of `sampling.steps` n, floor(n x strength) are computed, the rule of diffusers with exact decimal arithmetic: 0.7 of 30
 /// are 21. ComfyUI's `denoise` follows another rule: it computes all n, on the last part of a grid of n / denoise. A
@@ -41,15 +41,15 @@ pub struct InitImage {
     /// The image.
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<ImageSource>,
-    /// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change little; at 1 only what a
-    /// mask keeps is left of the image. Absent: 0.75.
+    /// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
+    /// only pixels that a mask keeps remain. Absent: 0.75.
     #[prost(float, optional, tag = "2")]
     pub strength: ::core::option::Option<f32>,
-    /// How the image gets the size of the picture. Needed if it has another size and there is no `canvas`.
+    /// How the image is resized to the size of the picture. Required if the sizes differ and there is no `canvas`.
     #[prost(enumeration = "ResizeMode", tag = "3")]
     pub resize: i32,
-    /// Draws around the image: it keeps its size and takes a part of the picture, and the rest is drawn as if a mask had marked
-    /// it.
+    /// Extends the image (outpainting): it keeps its size and covers a part of the picture; the rest is generated as if a mask
+    /// had marked it.
     #[prost(message, optional, tag = "4")]
     pub canvas: ::core::option::Option<Canvas>,
 }
@@ -83,22 +83,22 @@ impl ::prost::Name for Canvas {
         "/sakuga.generation.v1.Canvas".into()
     }
 }
-/// What of the image is drawn again: exactly one of `image` and `boxes`, or neither with a `canvas`. After every step the
-/// latents outside get the noise of that time on those of the image. Pixels outside of the mask grown by `feather` are those of
-/// the resized image, bit for bit.
+/// Which part of the image to change (inpainting): exactly one of `image` and `boxes`, or neither with a `canvas`. After every
+/// step, latents outside of the mask are replaced by the image's latents with the noise of that time. Pixels farther than
+/// `feather` from the mask are bit for bit those of the resized image.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Mask {
-    /// White is drawn again: pixels from half brightness on. It has the size of the picture, or that of the image, whose changes
-    /// of size it then follows.
+    /// Pixels of at least half brightness mark what to change. It has the size of the picture, or the size of the image and is then
+    /// resized with it.
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<ImageSource>,
-    /// Rectangles of the picture that are drawn again, at most 64.
+    /// Rectangles of the picture to change, at most 64.
     #[prost(message, repeated, tag = "2")]
     pub boxes: ::prost::alloc::vec::Vec<Box>,
-    /// Pixels around the mask over which drawn and kept pixels are mixed, 0 to 256.
+    /// Width in pixels of the transition around the mask between generated and kept pixels, 0 to 256.
     #[prost(uint32, tag = "3")]
     pub feather: u32,
-    /// Draws the surroundings of the mask alone, at the model's default size, and puts the result back.
+    /// Generates only the area around the mask, at about the model's default size, and pastes the result back.
     #[prost(message, optional, tag = "4")]
     pub masked_only: ::core::option::Option<MaskedOnly>,
 }
@@ -138,11 +138,11 @@ impl ::prost::Name for Box {
         "/sakuga.generation.v1.Box".into()
     }
 }
-/// How the surroundings of a mask are drawn alone. Previews show them alone as well.
+/// Generates only the area around a mask. Previews show this area only.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MaskedOnly {
-    /// Pixels around the mask that are drawn with it, 0 to 1024. The area is then made square where the picture has room.
-    /// Absent: 32.
+    /// Pixels around the mask that belong to the area, 0 to 1024. The area is then extended to a square as far as the picture
+    /// allows. Absent: 32.
     #[prost(uint32, optional, tag = "1")]
     pub padding: ::core::option::Option<u32>,
 }
@@ -165,27 +165,27 @@ pub struct Control {
     /// The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded.
     #[prost(message, optional, tag = "2")]
     pub image: ::core::option::Option<ImageSource>,
-    /// What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
-    /// poses, are not part of the server: give their result as the image.
+    /// Preprocessing of the image. Preprocessors with weights of their own, such as those for depth and poses, are not part of the
+    /// server: send their result as the image.
     #[prost(enumeration = "Preprocessor", tag = "3")]
     pub preprocessor: i32,
-    /// Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+    /// Factor on the network's residuals, 0 to 2. Absent: 1, as trained.
     #[prost(float, optional, tag = "4")]
     pub scale: ::core::option::Option<f32>,
-    /// The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+    /// The share of the computed steps after which it begins to act, 0 to 1. Absent: 0.
     #[prost(float, optional, tag = "5")]
     pub start: ::core::option::Option<f32>,
-    /// The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+    /// The share of the computed steps after which it stops, 0 to 1, at least `start`. Absent: 1.
     #[prost(float, optional, tag = "6")]
     pub end: ::core::option::Option<f32>,
-    /// How the image gets the size of the picture. Needed if it has another size.
+    /// How the image is resized to the size of the picture. Required if the sizes differ.
     #[prost(enumeration = "ResizeMode", tag = "7")]
     pub resize: i32,
-    /// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
-    /// 100.
+    /// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient that touches an edge belongs to it.
+    /// Absent: 100.
     #[prost(uint32, optional, tag = "8")]
     pub canny_low: ::core::option::Option<u32>,
-    /// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+    /// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient belongs to an edge. Absent: 200.
     #[prost(uint32, optional, tag = "9")]
     pub canny_high: ::core::option::Option<u32>,
 }
@@ -199,8 +199,8 @@ impl ::prost::Name for Control {
         "/sakuga.generation.v1.Control".into()
     }
 }
-/// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-/// with its own noise under the same seed. Not together with a mask.
+/// A second pass at a larger size: every picture of the first pass is enlarged and denoised again over the last part of a
+/// schedule, with new noise from the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
@@ -212,7 +212,7 @@ pub struct SecondPass {
     /// The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5.
     #[prost(float, optional, tag = "3")]
     pub strength: ::core::option::Option<f32>,
-    /// Intervals of its schedule, 1 to 200. 0: as many as the first pass has.
+    /// Intervals of its schedule, 1 to 200. 0: the number of the first pass.
     #[prost(uint32, tag = "4")]
     pub steps: u32,
 }
@@ -226,7 +226,7 @@ impl ::prost::Name for SecondPass {
         "/sakuga.generation.v1.SecondPass".into()
     }
 }
-/// How an image gets the size of the picture. Images are resampled with Lanczos' kernel.
+/// How an image is resized to the size of the picture, with Lanczos' kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ResizeMode {
@@ -236,7 +236,7 @@ pub enum ResizeMode {
     Crop = 1,
     /// It is scaled until it fits into the picture, and its outermost pixels are repeated evenly on both sides.
     Pad = 2,
-    /// It is scaled to width and height, whatever its shape.
+    /// It is scaled to width and height without keeping its aspect ratio.
     Stretch = 3,
 }
 impl ResizeMode {
@@ -263,11 +263,11 @@ impl ResizeMode {
         }
     }
 }
-/// What is done to a control image before its network reads it.
+/// Preprocessing of a control image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Preprocessor {
-    /// Nothing: the image is what the network was trained with.
+    /// None: the image has the form that the network was trained with.
     Unspecified = 0,
     /// White edges on black, as OpenCV's `Canny` draws them.
     Canny = 1,
@@ -328,7 +328,7 @@ impl Upscaler {
 /// One request for pictures. Every field but the prompt has a default; `started` shows what each became.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerateRequest {
-    /// Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one.
+    /// The caller's name for the job, at most 64 characters. Logs and `accepted` contain it. Empty: the server generates one.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     /// How strictly `xml` is read.
@@ -341,7 +341,7 @@ pub struct GenerateRequest {
     /// text, or else the model's default. Present and empty: no system prompt.
     #[prost(string, optional, tag = "8")]
     pub system_prompt: ::core::option::Option<::prost::alloc::string::String>,
-    /// How the latents are integrated.
+    /// Solver, schedule, steps and guidance.
     #[prost(message, optional, tag = "9")]
     pub sampling: ::core::option::Option<Sampling>,
     /// Width in pixels, a multiple of 16. 0: the model's default.
@@ -353,8 +353,8 @@ pub struct GenerateRequest {
     /// How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them.
     #[prost(uint32, tag = "12")]
     pub images: u32,
-    /// Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
-    /// the server draws one; 0 is a seed like any other.
+    /// Seed of the noise. The noise of image i depends on the seed and on i only, not on the batch. Absent: the server chooses
+    /// a random seed. 0 is a valid seed.
     #[prost(uint64, optional, tag = "13")]
     pub seed: ::core::option::Option<u64>,
     /// What previews to send.
@@ -363,28 +363,28 @@ pub struct GenerateRequest {
     /// Least time between two `gpu_stats` events, in milliseconds. 0: 500.
     #[prost(uint32, tag = "15")]
     pub gpu_stats_interval_ms: u32,
-    /// Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
-    /// time; the pictures are the same.
+    /// Measures the time of each kind of operation on the device and reports it in `profile` events. The job gets some percent
+    /// slower; the pictures do not change.
     #[prost(bool, tag = "16")]
     pub profile: bool,
     /// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
     /// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     #[prost(string, optional, tag = "17")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
-    /// The image that the pictures begin from. Absent: they begin from noise alone.
+    /// The image to start from. Absent: start from noise alone.
     #[prost(message, optional, tag = "18")]
     pub init: ::core::option::Option<InitImage>,
-    /// What of the image is drawn again. Absent: everything.
+    /// Which part of the image to change. Absent: all of it.
     #[prost(message, optional, tag = "19")]
     pub mask: ::core::option::Option<Mask>,
     /// A second pass at a larger size. Absent: there is one pass.
     #[prost(message, optional, tag = "20")]
     pub second_pass: ::core::option::Option<SecondPass>,
-    /// Has the model's refiner compute the end of the schedule. Absent: the model draws alone.
+    /// The model's refiner computes the end of the schedule. Absent: no refiner is used.
     #[prost(message, optional, tag = "21")]
     pub refiner: ::core::option::Option<Refiner>,
-    /// Images that steer the pictures through control networks, at most 4; what several networks add is summed up. They act on the base
-    /// model, and not on its refiner.
+    /// Images that steer the pictures through control networks, at most 4. The residuals of several networks are added. They act on
+    /// the base model, not on its refiner.
     #[prost(message, repeated, tag = "22")]
     pub controls: ::prost::alloc::vec::Vec<Control>,
     /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
@@ -479,14 +479,13 @@ impl ::prost::Name for Adapter {
         "/sakuga.generation.v1.Adapter".into()
     }
 }
-/// Has the refiner of a Stable Diffusion XL model compute the end of the schedule, on the same latents: `Model.refiner` says
-/// whether a model has one. Of `sampling.steps`, the model computes those at training times of at least 1000 x (1 - switch_at), and
-/// the refiner the others; with a second pass this holds for each pass. The refiner reads the same prompts with its own text encoder,
-/// and adapters do not change it.
+/// The refiner of a Stable Diffusion XL model computes the end of the schedule, on the same latents. `Model.refiner` says whether a
+/// model has one. The base model computes the steps at training times of at least 1000 x (1 - switch_at), and the refiner the
+/// others, in each pass. The refiner reads the same prompts with its own text encoder, and adapters do not change it.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Refiner {
-    /// The share of the training times that the model computes, 0 to 1, from noise on: `denoising_end` of the base model and
-    /// `denoising_start` of the refiner in diffusers. Absent: 0.8.
+    /// The share of the training times that the base model computes, 0 to 1, beginning with noise: `denoising_end` of the base
+    /// model and `denoising_start` of the refiner in diffusers. Absent: 0.8.
     #[prost(float, optional, tag = "1")]
     pub switch_at: ::core::option::Option<f32>,
     /// The aesthetic score that the refiner reads with the prompt, 0 to 10. Absent: 6.
@@ -506,13 +505,13 @@ impl ::prost::Name for Refiner {
         "/sakuga.generation.v1.Refiner".into()
     }
 }
-/// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+/// The template from which a client made prompts, and its choices. All fields together have at most twice the bytes of a prompt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Expansion {
     /// The prompt with its alternatives and wildcards.
     #[prost(string, tag = "1")]
     pub template: ::prost::alloc::string::String,
-    /// The negative prompt with its own. Empty: nothing was chosen in it.
+    /// The negative prompt with its alternatives and wildcards. Empty: it has none.
     #[prost(string, tag = "2")]
     pub negative_template: ::prost::alloc::string::String,
     /// The seed of the choices.
@@ -521,7 +520,7 @@ pub struct Expansion {
     /// Which of the prompts of that seed this is, from 0.
     #[prost(uint32, tag = "4")]
     pub variation: u32,
-    /// What was chosen, in the order of the places where it stands.
+    /// The chosen texts, in the order of their positions in the templates.
     #[prost(string, repeated, tag = "5")]
     pub choices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
@@ -535,15 +534,15 @@ impl ::prost::Name for Expansion {
         "/sakuga.generation.v1.Expansion".into()
     }
 }
-/// How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
-/// model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
+/// How noise is integrated to a picture. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`. A NewBie model
+/// without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sampling {
     /// The solver.
     #[prost(enumeration = "Solver", tag = "1")]
     pub solver: i32,
-    /// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
-    /// programs that count the points between them say one more.
+    /// Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
+    /// its intervals use a number that is larger by one.
     #[prost(uint32, tag = "2")]
     pub steps: u32,
     /// Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
@@ -561,12 +560,12 @@ pub struct Sampling {
     /// Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default.
     #[prost(float, optional, tag = "6")]
     pub shift: ::core::option::Option<f32>,
-    /// Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
-    /// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+    /// Guidance is active from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+    /// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside of the interval compute the conditional half only.
     /// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
     #[prost(float, optional, tag = "7")]
     pub guidance_from: ::core::option::Option<f32>,
-    /// The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+    /// The noise levels between the steps. `sakuga.system.v1.Model.schedules` lists those of each model.
     #[prost(enumeration = "NoiseSchedule", tag = "8")]
     pub schedule: i32,
     /// Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
@@ -574,12 +573,12 @@ pub struct Sampling {
     /// default.
     #[prost(float, optional, tag = "9")]
     pub guidance_rescale: ::core::option::Option<f32>,
-    /// How exactly evaluations are computed. Unspecified: exact, or custom if `step_cache` is given.
+    /// Quality level. Unspecified: exact, or custom if `step_cache` is given.
     #[prost(enumeration = "Quality", tag = "10")]
     pub quality: i32,
-    /// What evaluations reuse of earlier ones. Absent: what `quality` stands for on the model. Not with `QUALITY_EXACT`. `started`
-    /// and the record in a picture's file give the settings in force, so that the same request draws the same picture again after
-    /// the model's profile has changed.
+    /// Settings of the step cache. Absent: those of `quality` on the model. Not allowed with `QUALITY_EXACT`. `started` and the
+    /// metadata of pictures contain the settings that were used, so a request from them gives the same picture again even if the
+    /// model's profile has changed.
     #[prost(message, optional, tag = "11")]
     pub step_cache: ::core::option::Option<StepCache>,
 }
@@ -593,9 +592,8 @@ impl ::prost::Name for Sampling {
         "/sakuga.generation.v1.Sampling".into()
     }
 }
-/// A step cache: every evaluation computes the blocks at the front and at the back of the denoiser; those between them are
-/// sometimes not computed, and what they added at an earlier evaluation is added again. Each half of guidance of each picture has
-/// its own state.
+/// A step cache. Every evaluation computes the blocks at the front and at the back of the denoiser. The middle blocks may be
+/// skipped; their residual of an earlier evaluation is then added again. Each half of guidance of each picture has its own state.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct StepCache {
     /// Blocks at the front that every evaluation computes, at least 1. 0: 1.
@@ -605,23 +603,23 @@ pub struct StepCache {
     /// the model.
     #[prost(uint32, tag = "2")]
     pub back_blocks: u32,
-    /// Order of the extrapolation of what the blocks add, 0 to 1: 0 repeats the last value, 1 continues the line through the last
-    /// two (Liu et al. 2025, arXiv:2503.06923).
+    /// Order of the extrapolation of the middle blocks' residual, 0 to 1: 0 repeats the last value, 1 continues the line through
+    /// the last two (Liu et al. 2025, arXiv:2503.06923).
     #[prost(uint32, tag = "5")]
     pub taylor_order: u32,
-    /// When the blocks between them are reused. Required.
+    /// When the middle blocks are reused. Required.
     #[prost(oneof = "step_cache::Rule", tags = "3, 4")]
     pub rule: ::core::option::Option<step_cache::Rule>,
 }
 /// Nested message and enum types in `StepCache`.
 pub mod step_cache {
-    /// When the blocks between them are reused. Required.
+    /// When the middle blocks are reused. Required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Rule {
-        /// While what the front blocks add changes little.
+        /// While the residual of the front blocks changes little.
         #[prost(message, tag = "3")]
         ByChange(super::ReuseByChange),
-        /// In fixed steps, whatever changes: to repeat a pattern.
+        /// In fixed steps, for example to repeat a pattern.
         #[prost(message, tag = "4")]
         InSteps(super::ReuseInSteps),
     }
@@ -636,7 +634,7 @@ impl ::prost::Name for StepCache {
         "/sakuga.generation.v1.StepCache".into()
     }
 }
-/// Reuse while what the front blocks add changes little since the last evaluation that was computed whole.
+/// Reuse while the residual of the front blocks differs little from that of the last evaluation that computed all blocks.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct ReuseByChange {
     /// The relative change, in the L1 norm, below which the blocks are reused, 0 to 1. 0: never.
@@ -688,7 +686,7 @@ pub struct PreviewOptions {
     /// The longer edge in pixels at the most, 16 to 2048. 0: 512.
     #[prost(uint32, tag = "3")]
     pub max_edge: u32,
-    /// A preview after every this many steps. 0: every step.
+    /// Number of steps between two previews. 0: one after every step.
     #[prost(uint32, tag = "4")]
     pub every_steps: u32,
     /// Least time between two previews of one image, in milliseconds. 0: no limit.
@@ -705,7 +703,7 @@ impl ::prost::Name for PreviewOptions {
         "/sakuga.generation.v1.PreviewOptions".into()
     }
 }
-/// How exactly evaluations are computed. Models of a family without a step cache have only the exact level.
+/// How much pictures may differ from exact ones to save time. Models of a family without a step cache support the exact level only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Quality {
@@ -802,18 +800,18 @@ impl Solver {
         }
     }
 }
-/// How the noise levels of the steps lie between the first and the last one.
+/// How the noise levels are spaced between the first and the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum NoiseSchedule {
-    /// The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
-    /// solver and `NOISE_SCHEDULE_NATIVE` for others.
+    /// The default of the solver: Karras for `SOLVER_DPM` if the model supports it; otherwise the model's default for its default
+    /// solver, and `NOISE_SCHEDULE_NATIVE` for the others.
     Unspecified = 0,
     /// The model's own: shifted flow times, or the training times of its scheduler configuration.
     Native = 1,
-    /// By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+    /// Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
     Karras = 2,
-    /// By equal ratios. Not with `SOLVER_DDIM`.
+    /// The ratio of each level to the next is constant. Not with `SOLVER_DDIM`.
     Exponential = 3,
 }
 impl NoiseSchedule {
@@ -848,9 +846,9 @@ pub enum PreviewMethod {
     Unspecified = 0,
     /// No previews.
     None = 1,
-    /// A linear map from latent channels to RGB: an eighth of the size, next to free.
+    /// A linear map from latent channels to RGB: an eighth of the size, at nearly no cost.
     Linear = 2,
-    /// The tiny decoder if the model has one, else the full one: the size of the picture.
+    /// The tiny decoder if the model has one, otherwise the full one: the size of the picture.
     Decoder = 3,
 }
 impl PreviewMethod {
@@ -918,8 +916,8 @@ impl ImageFormat {
 ///
 ///    accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 ///
-/// `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-/// start with the same seed. Discard the pieces of pictures that came before it.
+/// `requeued` returns a job to the state before `started`: the server was stopped while the job ran, and it runs again from
+/// the start with the same seed. Discard the pieces of pictures that were received before.
 ///
 /// `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
 /// completed, failed or cancelled, after which the stream ends.
@@ -954,16 +952,16 @@ pub mod generate_event {
         /// The job waits.
         #[prost(message, tag = "5")]
         Queued(super::Queued),
-        /// The job has the device.
+        /// The job runs.
         #[prost(message, tag = "6")]
         Started(super::Started),
         /// A part of the pipeline begins.
         #[prost(message, tag = "7")]
         Stage(super::StageBegun),
-        /// A step is done.
+        /// A step was computed.
         #[prost(message, tag = "8")]
         Step(super::Step),
-        /// A preview of the picture while it is drawn.
+        /// A preview of the unfinished picture.
         #[prost(message, tag = "9")]
         Preview(super::Preview),
         /// A sample of the device.
@@ -984,7 +982,7 @@ pub mod generate_event {
         /// The server was stopped while the job ran; the job waits again.
         #[prost(message, tag = "15")]
         Requeued(super::Requeued),
-        /// Where the time of a part of the pipeline went, on request.
+        /// The profile of a part of the pipeline, on request.
         #[prost(message, tag = "16")]
         Profile(super::Profile),
     }
@@ -999,7 +997,7 @@ impl ::prost::Name for GenerateEvent {
         "/sakuga.generation.v1.GenerateEvent".into()
     }
 }
-/// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
+/// The server was stopped while the job ran. The job waits again and will run from the start with the same seed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Requeued {
     /// The number of the next attempt: 2 after the first stop.
@@ -1056,10 +1054,10 @@ impl ::prost::Name for Queued {
         "/sakuga.generation.v1.Queued".into()
     }
 }
-/// The job has the device.
+/// The job runs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Started {
-    /// The request with every default filled in: sent again, it makes the same pictures on the same device.
+    /// The request with every default filled in. Sent again, it gives the same pictures on the same device.
     #[prost(message, optional, tag = "1")]
     pub resolved: ::core::option::Option<GenerateRequest>,
     /// The seed of each picture's noise, in the order of `completed.images`.
@@ -1068,10 +1066,10 @@ pub struct Started {
     /// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
     #[prost(string, tag = "3")]
     pub device: ::prost::alloc::string::String,
-    /// What a user must know about the model, such as that its weights are random. Empty: nothing.
+    /// A notice for users of the model, such as that its weights are random. May be empty.
     #[prost(string, tag = "4")]
     pub model_notice: ::prost::alloc::string::String,
-    /// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+    /// The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
     #[prost(message, optional, tag = "5")]
     pub quality: ::core::option::Option<QualityPromise>,
 }
@@ -1085,8 +1083,8 @@ impl ::prost::Name for Started {
         "/sakuga.generation.v1.Started".into()
     }
 }
-/// How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
-/// holds for prompts, sizes and steps like those that were measured.
+/// How similar the pictures of a quality level were to exact ones when the model's profile was measured (`sakuga bench quality`).
+/// It applies to prompts, sizes and steps like the measured ones.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct QualityPromise {
     /// How it was measured: prompts, sampling, size, device and precision.
@@ -1113,7 +1111,7 @@ pub struct QualityPromise {
     /// Attributes that were right in the pictures of the quality, in percent. Absent: not measured.
     #[prost(float, optional, tag = "8")]
     pub binding_percent: ::core::option::Option<f32>,
-    /// Share of the evaluations of the blocks in the middle that were computed, 0 to 1.
+    /// Share of the evaluations of the middle blocks that were computed, 0 to 1.
     #[prost(float, tag = "9")]
     pub computed_share: f32,
 }
@@ -1147,7 +1145,7 @@ impl ::prost::Name for StageBegun {
         "/sakuga.generation.v1.StageBegun".into()
     }
 }
-/// A step is done.
+/// A step was computed.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Step {
     /// From 1 to `total`.
@@ -1156,7 +1154,7 @@ pub struct Step {
     /// Steps of this job that are computed, in all passes.
     #[prost(uint32, tag = "2")]
     pub total: u32,
-    /// Time reached: 0 is noise, 1 is the picture.
+    /// Time after the step: 0 is noise, 1 is the picture.
     #[prost(float, tag = "3")]
     pub t: f32,
     /// Share of noise left: 1 - t.
@@ -1177,8 +1175,8 @@ pub struct Step {
     /// The pass that it belongs to: 1, or 2 if the request has a second one.
     #[prost(uint32, tag = "9")]
     pub pass_number: u32,
-    /// Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
-    /// denoiser, 0 to 1. 0: everything was computed.
+    /// Share of this step's evaluations that reused the middle blocks of the denoiser, 0 to 1. Each half of guidance of each picture
+    /// counts as one. 0: everything was computed.
     #[prost(float, tag = "10")]
     pub reused_share: f32,
 }
@@ -1192,7 +1190,7 @@ impl ::prost::Name for Step {
         "/sakuga.generation.v1.Step".into()
     }
 }
-/// A preview of the picture while it is drawn: the picture that the current velocity predicts.
+/// A preview: the picture that the denoiser predicts at this step.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Preview {
     /// Which picture of the batch.
@@ -1227,13 +1225,13 @@ impl ::prost::Name for Preview {
         "/sakuga.generation.v1.Preview".into()
     }
 }
-/// Where the device's time in one part of the pipeline went. Sent after the part's last step.
+/// The device's time in one part of the pipeline, by operation. Sent after the part's last step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
     /// The part.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
-    /// The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+    /// The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
     /// compute path does not measure them.
     #[prost(message, repeated, tag = "2")]
     pub spans: ::prost::alloc::vec::Vec<ProfileSpan>,
@@ -1243,11 +1241,12 @@ pub struct Profile {
     /// The time of the part by the host's clock, in milliseconds.
     #[prost(double, tag = "4")]
     pub wall_ms: f64,
-    /// What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+    /// Peak rate of the device in floating-point operations per second, measured for this profile with a large product. Absent:
     /// not measured.
     #[prost(double, optional, tag = "5")]
     pub peak_flops_per_second: ::core::option::Option<f64>,
-    /// What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured.
+    /// Peak rate of the device in bytes read and written per second, measured for this profile with a large copy. Absent: not
+    /// measured.
     #[prost(double, optional, tag = "6")]
     pub peak_bytes_per_second: ::core::option::Option<f64>,
 }
@@ -1261,7 +1260,7 @@ impl ::prost::Name for Profile {
         "/sakuga.generation.v1.Profile".into()
     }
 }
-/// All operations of one name in one layer.
+/// Total of all operations with the same name in one layer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProfileSpan {
     /// The network, by the name of its part in `sakuga.system.v1.Model.parameters`.
@@ -1270,7 +1269,7 @@ pub struct ProfileSpan {
     /// The layer or block, from 0. Absent: outside of them.
     #[prost(uint32, optional, tag = "2")]
     pub layer: ::core::option::Option<u32>,
-    /// What was done, such as `attention` or `product qkv`.
+    /// The operation, such as `attention` or `product qkv`.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
     /// How often.
@@ -1279,10 +1278,10 @@ pub struct ProfileSpan {
     /// Time on the device, in milliseconds.
     #[prost(double, tag = "5")]
     pub ms: f64,
-    /// Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
+    /// Floating-point operations of products and attention; a multiplication with its addition counts as two. 0: bound by memory.
     #[prost(double, tag = "6")]
     pub flops: f64,
-    /// Bytes that must be read and written at least. 0: bound by arithmetic.
+    /// The least bytes that must be read and written. 0: bound by arithmetic.
     #[prost(double, tag = "7")]
     pub bytes: f64,
 }
@@ -1366,7 +1365,7 @@ pub struct ImageInfo {
     /// The metadata in the file.
     #[prost(message, optional, tag = "6")]
     pub metadata: ::core::option::Option<ImageMetadata>,
-    /// What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
+    /// What the step cache reused. The file contains it in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
     #[prost(message, optional, tag = "7")]
     pub reuse: ::core::option::Option<EvaluationReuse>,
 }
@@ -1380,17 +1379,17 @@ impl ::prost::Name for ImageInfo {
         "/sakuga.generation.v1.ImageInfo".into()
     }
 }
-/// The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
-/// others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+/// The evaluations of one picture that reused the middle blocks of the denoiser. Evaluations are numbered from 1 over all passes;
+/// those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EvaluationReuse {
     /// Evaluations of the picture.
     #[prost(uint32, tag = "1")]
     pub evaluations: u32,
-    /// Those that reused in the conditional half.
+    /// Evaluations whose conditional half reused the blocks.
     #[prost(uint32, repeated, tag = "2")]
     pub conditional: ::prost::alloc::vec::Vec<u32>,
-    /// Those that reused in the unconditional half.
+    /// Evaluations whose unconditional half reused the blocks.
     #[prost(uint32, repeated, tag = "3")]
     pub unconditional: ::prost::alloc::vec::Vec<u32>,
 }
@@ -1410,7 +1409,7 @@ pub struct ImageMetadata {
     /// Version of this record: 1.
     #[prost(uint32, tag = "1")]
     pub version: u32,
-    /// The program that made it, such as `sakuga-server 0.1.0`.
+    /// The program that wrote it, such as `sakuga-server 0.1.0`.
     #[prost(string, tag = "2")]
     pub software: ::prost::alloc::string::String,
     /// The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
@@ -1435,10 +1434,10 @@ pub struct ImageMetadata {
     /// The adapters of the request, by name and content.
     #[prost(message, repeated, tag = "10")]
     pub adapters: ::prost::alloc::vec::Vec<AppliedAdapter>,
-    /// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+    /// The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
     #[prost(message, optional, tag = "11")]
     pub quality: ::core::option::Option<QualityPromise>,
-    /// The refiner of the request, `name@fingerprint`. Empty: it has none.
+    /// The refiner that was used, `name@fingerprint`. Empty: none.
     #[prost(string, tag = "12")]
     pub refiner: ::prost::alloc::string::String,
     /// The control networks of the request, in its order.
@@ -1522,10 +1521,10 @@ pub struct Timings {
     /// From `accepted` to `completed`.
     #[prost(message, optional, tag = "6")]
     pub total: ::core::option::Option<::prost_types::Duration>,
-    /// The weights of the model to the device. Absent: they were there.
+    /// Loading the weights of the model to the device. Absent: they were there.
     #[prost(message, optional, tag = "7")]
     pub load_model: ::core::option::Option<::prost_types::Duration>,
-    /// Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded.
+    /// Pixels to latents, of an initial image and before a second pass. Absent: nothing was encoded.
     #[prost(message, optional, tag = "8")]
     pub vae_encode: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1573,12 +1572,12 @@ pub enum Stage {
     Decode = 3,
     /// Pixels become PNG.
     EncodeImage = 4,
-    /// The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
+    /// The weights of the model are loaded to the device. Before the other stages, and only if they were not there.
     LoadModel = 5,
-    /// The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
+    /// The VAE encodes pixels to latents: an initial image, or the pictures that a second pass enlarges.
     VaeEncode = 6,
-    /// The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
-    /// only if the weights were others.
+    /// The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
+    /// only if they differ.
     LoadAdapters = 7,
 }
 impl Stage {
@@ -1678,13 +1677,13 @@ pub struct Job {
     /// When it was accepted.
     #[prost(message, optional, tag = "7")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it last got the device. Absent while it waits.
+    /// When it last started to run. Absent while it waits.
     #[prost(message, optional, tag = "8")]
     pub start_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When it ended. Absent until then.
     #[prost(message, optional, tag = "9")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is cancelled if it has not ended. Absent: never.
+    /// The job is cancelled at this time if it has not ended. Absent: no deadline.
     #[prost(message, optional, tag = "10")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// How often it was started: more than 1 if the server was stopped while it ran.
@@ -1693,14 +1692,13 @@ pub struct Job {
     /// The number of the oldest event that is kept.
     #[prost(uint64, tag = "12")]
     pub oldest_sequence: u64,
-    /// The number that the next event will have; of an ended job, one more than its terminal event's.
+    /// The sequence number of the next event. For an ended job, one more than that of its terminal event.
     #[prost(uint64, tag = "13")]
     pub next_sequence: u64,
     /// Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits.
     #[prost(uint32, optional, tag = "14")]
     pub queue_position: ::core::option::Option<u32>,
-    /// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
-    /// measured.
+    /// Estimated time until a waiting job starts, or until a running one ends. Absent until something was measured.
     #[prost(message, optional, tag = "15")]
     pub eta: ::core::option::Option<::prost_types::Duration>,
     /// Its pictures, if it is completed.
@@ -1712,23 +1710,23 @@ pub struct Job {
     /// At which step it was cancelled and why, if it was.
     #[prost(message, optional, tag = "18")]
     pub cancelled: ::core::option::Option<Cancelled>,
-    /// Steps that are done. Absent unless the job has the device.
+    /// Number of computed steps. Absent unless the job runs.
     #[prost(uint32, optional, tag = "19")]
     pub step: ::core::option::Option<u32>,
-    /// All steps. Absent unless the job has the device.
+    /// Number of all steps. Absent unless the job runs.
     #[prost(uint32, optional, tag = "20")]
     pub step_total: ::core::option::Option<u32>,
-    /// Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+    /// Short texts to find it by, such as `favourite`, in the order in which LabelJob added them.
     #[prost(string, repeated, tag = "21")]
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+    /// Estimated time from its start until its pictures are ready, including the load of its model, made when it was accepted.
     /// Absent: no job of its model had been measured.
     #[prost(message, optional, tag = "22")]
     pub estimated_time: ::core::option::Option<::prost_types::Duration>,
-    /// How long it took from its start to its pictures. Absent unless it is completed.
+    /// Actual time from its start until its pictures were ready. Absent unless it is completed.
     #[prost(message, optional, tag = "23")]
     pub actual_time: ::core::option::Option<::prost_types::Duration>,
-    /// The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
+    /// The device that runs or ran it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
     #[prost(string, tag = "24")]
     pub device: ::prost::alloc::string::String,
 }
@@ -1745,13 +1743,13 @@ impl ::prost::Name for Job {
 /// Priority and time limits of a job, and what happens to it without watchers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobOptions {
-    /// Its share of the device while others wait.
+    /// Its share of the devices while other jobs wait.
     #[prost(enumeration = "Priority", tag = "1")]
     pub priority: i32,
-    /// Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
+    /// Cancels the job when the last stream that watches it ends. False: it runs without watchers, too.
     #[prost(bool, tag = "2")]
     pub cancel_on_disconnect: bool,
-    /// How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
+    /// Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none.
     #[prost(message, optional, tag = "3")]
     pub disconnect_grace: ::core::option::Option<::prost_types::Duration>,
     /// Cancels the job if it has not ended this long after it was accepted. Absent: never.
@@ -1776,7 +1774,7 @@ pub enum JobState {
     Unspecified = 0,
     /// It waits.
     Queued = 1,
-    /// It has the device, or its pictures are being written.
+    /// It runs on a device, or its pictures are being written.
     Running = 2,
     /// Its pictures are complete.
     Completed = 3,
@@ -1813,8 +1811,8 @@ impl JobState {
         }
     }
 }
-/// A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
-/// as a normal one, and that four times as often as a low one. No client waits forever.
+/// A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
+/// normal ones, and normal ones four times as often as low ones. No client waits forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Priority {
@@ -1868,13 +1866,13 @@ impl ::prost::Name for GenerateResponse {
         "/sakuga.generation.v1.GenerateResponse".into()
     }
 }
-/// A job to be estimated.
+/// The job to estimate.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EstimateRequest {
     /// What to draw.
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<GenerateRequest>,
-    /// Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+    /// Its priority, which determines its queue position, and its `timeout`, which the estimate is compared with.
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<JobOptions>,
 }
@@ -1891,7 +1889,7 @@ impl ::prost::Name for EstimateRequest {
 /// The answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct EstimateResponse {
-    /// What the job would take.
+    /// The expected time, memory and energy.
     #[prost(message, optional, tag = "1")]
     pub estimate: ::core::option::Option<Estimate>,
 }
@@ -1905,7 +1903,7 @@ impl ::prost::Name for EstimateResponse {
         "/sakuga.generation.v1.EstimateResponse".into()
     }
 }
-/// What a job would take, by the jobs of the same model that this server has measured on this device.
+/// The expected time, memory and energy of a job, from the jobs of the same model that this server has measured on this device.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Estimate {
     /// The model that would draw it.
@@ -1914,22 +1912,22 @@ pub struct Estimate {
     /// The device.
     #[prost(string, tag = "2")]
     pub device: ::prost::alloc::string::String,
-    /// Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+    /// Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
     #[prost(uint32, tag = "3")]
     pub learned_jobs: u32,
-    /// From the start of the job to its pictures, without the time in the queue and with the load of the model.
+    /// From the start of the job until its pictures are ready, including the load of the model, without the time in the queue.
     #[prost(message, optional, tag = "4")]
     pub time: ::core::option::Option<EstimatedTime>,
-    /// The parts of `time.expected`, in the order in which they come.
+    /// The parts of `time.expected`, in the order in which they first run.
     #[prost(message, repeated, tag = "5")]
     pub parts: ::prost::alloc::vec::Vec<EstimatedPart>,
     /// Tokens of the prompt for each text encoder.
     #[prost(message, repeated, tag = "6")]
     pub tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
-    /// Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+    /// Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
     #[prost(message, repeated, tag = "7")]
     pub negative_tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
-    /// Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+    /// Number of computed steps, over all passes and batches.
     #[prost(uint32, tag = "8")]
     pub steps: u32,
     /// Evaluations of the network in these steps. A guided one computes both halves and counts once.
@@ -1941,16 +1939,16 @@ pub struct Estimate {
     /// Device memory that the job needs, the weights included.
     #[prost(uint64, tag = "11")]
     pub memory_needed_bytes: u64,
-    /// Device memory that there is for it. Absent: not known.
+    /// Device memory that it may use. Absent: not known.
     #[prost(uint64, optional, tag = "12")]
     pub memory_available_bytes: ::core::option::Option<u64>,
     /// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
     #[prost(double, optional, tag = "13")]
     pub energy_joules: ::core::option::Option<f64>,
-    /// Jobs that would be before it, the running ones included; 0: a device is free for it.
+    /// Number of jobs that would run before it, running ones included. 0: a device is free for it.
     #[prost(uint32, tag = "14")]
     pub queue_position: u32,
-    /// Time until it would start. Absent: a job before it is of a model that was not measured yet.
+    /// Time until it would start. Absent: a job before it has a model without measurements.
     #[prost(message, optional, tag = "15")]
     pub eta: ::core::option::Option<::prost_types::Duration>,
     /// When it would start, by the server's clock. Absent with `eta`.
@@ -1976,16 +1974,16 @@ impl ::prost::Name for Estimate {
         "/sakuga.generation.v1.Estimate".into()
     }
 }
-/// An estimated time.
+/// An estimated time with its 80 % interval, which is derived from the errors of earlier estimates.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EstimatedTime {
-    /// The most probable time.
+    /// The expected time.
     #[prost(message, optional, tag = "1")]
     pub expected: ::core::option::Option<::prost_types::Duration>,
-    /// One job in ten takes less, by how far earlier estimates were off.
+    /// The 10th percentile: one job in ten is faster.
     #[prost(message, optional, tag = "2")]
     pub low: ::core::option::Option<::prost_types::Duration>,
-    /// One job in ten takes more.
+    /// The 90th percentile: one job in ten is slower.
     #[prost(message, optional, tag = "3")]
     pub high: ::core::option::Option<::prost_types::Duration>,
 }
@@ -2011,7 +2009,7 @@ pub struct EstimatedPart {
     /// How long it takes.
     #[prost(message, optional, tag = "3")]
     pub time: ::core::option::Option<::prost_types::Duration>,
-    /// Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+    /// Number of measurements behind the estimate, at most 96. 0: it is a guess.
     #[prost(uint32, tag = "4")]
     pub measurements: u32,
 }
@@ -2028,13 +2026,13 @@ impl ::prost::Name for EstimatedPart {
 /// Why CreateJob would refuse a request now, though the request is valid.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Obstacle {
-    /// What it is.
+    /// The limit that is exceeded.
     #[prost(enumeration = "ObstacleKind", tag = "1")]
     pub kind: i32,
-    /// What is missing, with figures.
+    /// What is exceeded and by how much, as a sentence.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
-    /// Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+    /// Changes to the request; each of them alone would remove this obstacle. Empty: no change to the request would.
     #[prost(message, repeated, tag = "3")]
     pub changes: ::prost::alloc::vec::Vec<RequestChange>,
 }
@@ -2048,13 +2046,13 @@ impl ::prost::Name for Obstacle {
         "/sakuga.generation.v1.Obstacle".into()
     }
 }
-/// A change of a request.
+/// A change to a request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct RequestChange {
-    /// The fields and what to set them to.
+    /// The fields and their new values.
     #[prost(message, repeated, tag = "1")]
     pub fields: ::prost::alloc::vec::Vec<FieldValue>,
-    /// The same as a sentence.
+    /// The change as a sentence.
     #[prost(string, tag = "2")]
     pub description: ::prost::alloc::string::String,
 }
@@ -2088,15 +2086,15 @@ impl ::prost::Name for FieldValue {
         "/sakuga.generation.v1.FieldValue".into()
     }
 }
-/// The parts of a job whose times are learnt apart.
+/// The parts of a job that are estimated separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum EstimatedPartKind {
     /// Never sent.
     Unspecified = 0,
-    /// The weights of the model are put on the device.
+    /// Loading the weights of the model to the device.
     LoadModel = 1,
-    /// The weights are changed to those with the adapters of the request, or back.
+    /// Applying the adapters of the request to the weights, or removing those of an earlier request.
     LoadAdapters = 2,
     /// The text encoders.
     TextEncode = 3,
@@ -2153,7 +2151,7 @@ impl EstimatedPartKind {
         }
     }
 }
-/// What a request does not fit.
+/// The limit that a request exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ObstacleKind {
@@ -2165,7 +2163,7 @@ pub enum ObstacleKind {
     Deadline = 2,
     /// The queue is full.
     Queue = 3,
-    /// The client has as many jobs as it may have.
+    /// The client has the most jobs that one client may have.
     ClientJobs = 4,
 }
 impl ObstacleKind {
@@ -2206,7 +2204,7 @@ pub mod generation_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Draws pictures.
+    /// Generates pictures and estimates requests.
     #[derive(Debug, Clone)]
     pub struct GenerationServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -2309,9 +2307,8 @@ pub mod generation_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-        /// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-        /// with what would have to change.
+        /// Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+        /// is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
         ///
         /// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
         pub async fn estimate(
@@ -2382,7 +2379,7 @@ impl ::prost::Name for CreateJobResponse {
         "/sakuga.generation.v1.CreateJobResponse".into()
     }
 }
-/// Which job, and from where on.
+/// Which job, and the first event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchJobRequest {
     /// The job.
@@ -2461,7 +2458,7 @@ impl ::prost::Name for WatchCreated {
 /// Nothing happened for a while; the connection and the job are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchProgress {
-    /// Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
+    /// Every event below this number was sent or replaced by a newer one. A client that reconnects can continue here.
     #[prost(uint64, tag = "1")]
     pub next_sequence: u64,
     /// When it was sent, by the server's clock.
@@ -2556,8 +2553,8 @@ pub struct JobFilter {
     /// Those accepted before this time.
     #[prost(message, optional, tag = "5")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
-    /// Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
-    /// also as a part of a word and in other capitals. At most 256 bytes.
+    /// Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
+    /// part of a word and regardless of case. At most 256 bytes.
     #[prost(string, tag = "6")]
     pub text: ::prost::alloc::string::String,
     /// Those that have all of these labels. At most 16.
@@ -2580,8 +2577,8 @@ impl ::prost::Name for JobFilter {
 /// A page of jobs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListJobsResponse {
-    /// The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
-    /// asked for, or none, and yet not be the last.
+    /// The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
+    /// `page_size`, or none, without being the last one.
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<Job>,
     /// Where the next page begins. Empty: this is the last.
@@ -2658,7 +2655,7 @@ impl ::prost::Name for CancelJobRequest {
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobResponse {
-    /// As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees.
+    /// As it is now. A waiting job is cancelled; a running job still runs until its next step.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
@@ -2687,8 +2684,8 @@ pub struct GetArtifactRequest {
     /// Bytes at the most. 0: to the end.
     #[prost(uint64, tag = "4")]
     pub limit: u64,
-    /// Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
-    /// file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+    /// Sends a JPEG of the picture instead of its file, reduced so that its longer edge has at most this number of pixels, 16 to
+    /// 2048. It has no metadata. The server caches the latest ones in memory. 0: sends the file.
     #[prost(uint32, tag = "5")]
     pub max_edge: u32,
 }
@@ -2769,7 +2766,7 @@ impl ::prost::Name for GetJobTelemetryRequest {
         "/sakuga.generation.v1.GetJobTelemetryRequest".into()
     }
 }
-/// The samples and the activity while the job had the device, up to now if it still has it.
+/// Samples and activity from the start of the job until its end, or until now if it still runs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobTelemetryResponse {
     /// Samples, in order.
@@ -2804,7 +2801,7 @@ pub mod job_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    /// Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
     ///
     /// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -2910,14 +2907,14 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "CreateJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Streams a job's events from any one on, the past ones first, until the terminal one.
+        /// Streams a job's events from any event on, past ones first, until the terminal one.
         ///
-        /// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-        /// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-        /// when nothing else does.
+        /// The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+        /// queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+        /// was for a while.
         ///
-        /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-        /// that is. Do not try again with the same number. Also if the number is higher than any event's.
+        /// OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+        /// again with the same number. Also if the number is higher than that of any event.
         pub async fn watch_job(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchJobRequest>,
@@ -2966,7 +2963,7 @@ pub mod job_service_client {
         }
         /// Lists jobs, the newest first.
         ///
-        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
         pub async fn list_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::ListJobsRequest>,
@@ -2991,7 +2988,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "ListJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
         /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
         ///
         /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -3071,7 +3068,7 @@ pub mod job_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        /// Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
         /// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         pub async fn get_job_telemetry(
             &mut self,
@@ -3161,9 +3158,8 @@ pub mod generation_service_server {
             &self,
             request: tonic::Request<crate::generation::v1::GenerateRequest>,
         ) -> std::result::Result<tonic::Response<Self::GenerateStream>, tonic::Status>;
-        /// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-        /// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-        /// with what would have to change.
+        /// Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+        /// is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
         ///
         /// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
         async fn estimate(
@@ -3174,7 +3170,7 @@ pub mod generation_service_server {
             tonic::Status,
         >;
     }
-    /// Draws pictures.
+    /// Generates pictures and estimates requests.
     #[derive(Debug)]
     pub struct GenerationServiceServer<T> {
         inner: Arc<T>,
@@ -3423,14 +3419,14 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Streams a job's events from any one on, the past ones first, until the terminal one.
+        /// Streams a job's events from any event on, past ones first, until the terminal one.
         ///
-        /// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-        /// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-        /// when nothing else does.
+        /// The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+        /// queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+        /// was for a while.
         ///
-        /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-        /// that is. Do not try again with the same number. Also if the number is higher than any event's.
+        /// OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+        /// again with the same number. Also if the number is higher than that of any event.
         async fn watch_job(
             &self,
             request: tonic::Request<crate::generation::v1::WatchJobRequest>,
@@ -3445,7 +3441,7 @@ pub mod job_service_server {
         >;
         /// Lists jobs, the newest first.
         ///
-        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
         async fn list_jobs(
             &self,
             request: tonic::Request<crate::generation::v1::ListJobsRequest>,
@@ -3453,7 +3449,7 @@ pub mod job_service_server {
             tonic::Response<crate::generation::v1::ListJobsResponse>,
             tonic::Status,
         >;
-        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
         /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
         ///
         /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -3489,7 +3485,7 @@ pub mod job_service_server {
             tonic::Response<Self::GetArtifactStream>,
             tonic::Status,
         >;
-        /// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        /// Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
         /// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         async fn get_job_telemetry(
             &self,
@@ -3507,7 +3503,7 @@ pub mod job_service_server {
             tonic::Status,
         >;
     }
-    /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    /// Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
     ///
     /// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every

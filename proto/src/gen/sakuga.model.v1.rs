@@ -38,13 +38,13 @@ impl ::prost::Name for ListModelsResponse {
 /// One model and where its weights are.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelStatus {
-    /// What `GenerateRequest.model` names.
+    /// The name that `GenerateRequest.model` chooses it by.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Whether it draws requests that name no model.
+    /// Whether it is used for requests that name no model.
     #[prost(bool, tag = "2")]
     pub is_default: bool,
-    /// Where its weights are: on the device where a job of it can begin soonest.
+    /// Where its weights are, on the device where its next job could start first.
     #[prost(enumeration = "ModelState", tag = "3")]
     pub state: i32,
     /// Why it could not be loaded. Only with `MODEL_STATE_FAILED`.
@@ -68,7 +68,7 @@ pub struct ModelStatus {
     /// Median time of its latest steps. Absent until a step was measured.
     #[prost(message, optional, tag = "10")]
     pub step_time: ::core::option::Option<::prost_types::Duration>,
-    /// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
+    /// Number of measured jobs behind estimates of the model, those of earlier runs of the server included.
     #[prost(uint32, tag = "11")]
     pub learned_jobs: u32,
     /// The names of the devices that it is loaded on, such as `cuda:0`.
@@ -85,7 +85,7 @@ impl ::prost::Name for ModelStatus {
         "/sakuga.model.v1.ModelStatus".into()
     }
 }
-/// Puts a model on the device.
+/// Loads a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoadModelRequest {
     /// The model's name. Required.
@@ -119,7 +119,7 @@ impl ::prost::Name for LoadModelResponse {
         "/sakuga.model.v1.LoadModelResponse".into()
     }
 }
-/// Takes a model off the device.
+/// Unloads a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UnloadModelRequest {
     /// The model's name. Required.
@@ -189,7 +189,7 @@ impl ::prost::Name for ListAdaptersResponse {
 /// One adapter.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AdapterStatus {
-    /// What `Adapter.name` names: the name of its file without the extension, or of its folder.
+    /// The name that `Adapter.name` chooses it by: that of its file without the extension, or of its folder.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
@@ -249,7 +249,7 @@ pub struct AdapterFit {
     /// What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used.
     #[prost(string, repeated, tag = "7")]
     pub text_problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+    /// The known layout with the most similar names, such as `FLUX.1, diffusers names`. Empty: it fits, or no layout is similar.
     #[prost(string, tag = "8")]
     pub nearest_layout: ::prost::alloc::string::String,
 }
@@ -435,9 +435,8 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "ListModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-        /// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-        /// again.
+        /// Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+        /// least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
         pub async fn load_model(
             &mut self,
             request: impl tonic::IntoRequest<super::LoadModelRequest>,
@@ -462,7 +461,7 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "LoadModel"));
             self.inner.unary(req, path, codec).await
         }
-        /// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+        /// Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
         /// model loads it again.
         pub async fn unload_model(
             &mut self,
@@ -538,9 +537,8 @@ pub mod model_service_server {
             tonic::Response<crate::model::v1::ListModelsResponse>,
             tonic::Status,
         >;
-        /// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-        /// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-        /// again.
+        /// Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+        /// least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
         async fn load_model(
             &self,
             request: tonic::Request<crate::model::v1::LoadModelRequest>,
@@ -548,7 +546,7 @@ pub mod model_service_server {
             tonic::Response<crate::model::v1::LoadModelResponse>,
             tonic::Status,
         >;
-        /// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+        /// Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
         /// model loads it again.
         async fn unload_model(
             &self,

@@ -5,7 +5,7 @@ pub struct GpuStats {
     /// When it was taken.
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's.
+    /// Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host.
     #[prost(enumeration = "StatsSource", tag = "2")]
     pub source: i32,
     /// The device's index; 0 for the host.
@@ -100,14 +100,14 @@ impl StatsSource {
         }
     }
 }
-/// What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
-/// `devices`.
+/// The running jobs and the memory of the server's devices at one moment. The fields 2, 3 and 5 to 8 are those of the first entry
+/// of `devices`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Activity {
     /// When it was measured.
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The device's memory as the engine manages it. Empty: the engine does not know.
+    /// The device's memory by purpose, as the engine manages it. Empty: the engine does not report it.
     #[prost(message, repeated, tag = "2")]
     pub pools: ::prost::alloc::vec::Vec<MemoryPool>,
     /// The device's memory by process. Empty if the driver does not report it.
@@ -116,20 +116,20 @@ pub struct Activity {
     /// Jobs that wait.
     #[prost(uint32, tag = "4")]
     pub queued: u32,
-    /// The job that has the device. Empty: none.
+    /// The job that runs on the device. Empty: none.
     #[prost(string, tag = "5")]
     pub job_id: ::prost::alloc::string::String,
     /// The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
     /// `encode_image`. Empty: none.
     #[prost(string, tag = "6")]
     pub stage: ::prost::alloc::string::String,
-    /// Steps of it that are done.
+    /// Number of its computed steps.
     #[prost(uint32, tag = "7")]
     pub step: u32,
-    /// Steps that it has.
+    /// Number of all its steps.
     #[prost(uint32, tag = "8")]
     pub steps: u32,
-    /// The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+    /// The devices of the server, in the order of the configuration. In the telemetry of a job, only the device that ran it.
     #[prost(message, repeated, tag = "9")]
     pub devices: ::prost::alloc::vec::Vec<DeviceActivity>,
 }
@@ -143,7 +143,7 @@ impl ::prost::Name for Activity {
         "/sakuga.system.v1.Activity".into()
     }
 }
-/// What one device is doing at one moment.
+/// The job and the memory of one device at one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct DeviceActivity {
     /// The device, such as `cuda:0`.
@@ -152,22 +152,22 @@ pub struct DeviceActivity {
     /// Whether it takes jobs.
     #[prost(enumeration = "DeviceState", tag = "2")]
     pub state: i32,
-    /// Its memory as the engine manages it. Empty: the engine does not know.
+    /// Its memory by purpose, as the engine manages it. Empty: the engine does not report it.
     #[prost(message, repeated, tag = "3")]
     pub pools: ::prost::alloc::vec::Vec<MemoryPool>,
     /// Its memory by process. Empty if the driver does not report it.
     #[prost(message, repeated, tag = "4")]
     pub processes: ::prost::alloc::vec::Vec<ProcessMemory>,
-    /// The job that has it. Empty: none, or one of another owner.
+    /// The job that runs on it. Empty: none, or one of another owner.
     #[prost(string, tag = "5")]
     pub job_id: ::prost::alloc::string::String,
-    /// The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+    /// The job's part of the pipeline, as in `Activity.stage`. Empty: none.
     #[prost(string, tag = "6")]
     pub stage: ::prost::alloc::string::String,
-    /// Steps of it that are done.
+    /// Number of the job's computed steps.
     #[prost(uint32, tag = "7")]
     pub step: u32,
-    /// Steps that it has.
+    /// Number of all steps of the job.
     #[prost(uint32, tag = "8")]
     pub steps: u32,
 }
@@ -227,7 +227,7 @@ impl ::prost::Name for ProcessMemory {
         "/sakuga.system.v1.ProcessMemory".into()
     }
 }
-/// A part of the way from the program's start to its readiness.
+/// A phase between the program's start and its readiness.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LoadingPhase {
     /// What was done: `device`, the name of a part of the model, or `warm-up`.
@@ -262,7 +262,7 @@ pub struct ComputePath {
     /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
     #[prost(string, tag = "2")]
     pub implementation: ::prost::alloc::string::String,
-    /// Why it is not the fast one. Empty: it is, or there is no other.
+    /// Why the fast implementation is not used. Empty: it is used, or there is only one.
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
@@ -444,7 +444,7 @@ impl ::prost::Name for ListModelsResponse {
 /// One model.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Model {
-    /// What GenerateRequest.model names.
+    /// The name that `GenerateRequest.model` chooses it by.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model.
@@ -456,7 +456,7 @@ pub struct Model {
     /// Whether it has a tiny decoder for previews.
     #[prost(bool, tag = "4")]
     pub has_preview_decoder: bool,
-    /// What a user must know, such as that the weights are random. Empty: nothing.
+    /// A notice for users, such as that the weights are random. May be empty.
     #[prost(string, tag = "5")]
     pub notice: ::prost::alloc::string::String,
     /// SHA-256 over its configuration and, of each weight file, the name, the length and the first 16 MiB, in lower-case
@@ -466,14 +466,14 @@ pub struct Model {
     /// What the text encoders read before a prompt unless a request says otherwise.
     #[prost(string, tag = "7")]
     pub default_system_prompt: ::prost::alloc::string::String,
-    /// How it draws unless a request says otherwise.
+    /// The sampling options of a request that gives none.
     #[prost(message, optional, tag = "8")]
     pub default_sampling: ::core::option::Option<SamplingDefaults>,
     /// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
     #[prost(message, repeated, tag = "9")]
     pub text_encoders: ::prost::alloc::vec::Vec<TextEncoder>,
-    /// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
-    /// begin from and a second pass add `vae_encode`.
+    /// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An initial
+    /// image and a second pass add `vae_encode`.
     #[prost(string, repeated, tag = "10")]
     pub stages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`.
@@ -494,13 +494,13 @@ pub struct Model {
     /// How its encoders read a prompt.
     #[prost(enumeration = "PromptText", tag = "16")]
     pub prompt_text: i32,
-    /// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
+    /// Whether requests may have an initial image or a second pass: the checkpoint has the VAE's encoder.
     #[prost(bool, tag = "17")]
     pub encodes_images: bool,
     /// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
     #[prost(string, repeated, tag = "18")]
     pub schedules: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+    /// The tags and sizes that the model was trained with, from `vocabulary.json` in its folder. Absent: the folder has no such file.
     #[prost(message, optional, tag = "19")]
     pub vocabulary: ::core::option::Option<ModelVocabulary>,
     /// Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
@@ -510,11 +510,11 @@ pub struct Model {
     /// is exact.
     #[prost(uint32, tag = "21")]
     pub step_cache_blocks: u32,
-    /// Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+    /// Whether its folder has a quality profile, which `sakuga bench quality` measures. Without one, the quality levels guarantee
     /// nothing.
     #[prost(bool, tag = "22")]
     pub has_quality_profile: bool,
-    /// What was found in the folder of control networks, by name.
+    /// The contents of the folder of control networks, by name.
     #[prost(message, repeated, tag = "23")]
     pub control_networks: ::prost::alloc::vec::Vec<ControlNetwork>,
 }
@@ -531,7 +531,7 @@ impl ::prost::Name for Model {
 /// A control network of a model.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ControlNetwork {
-    /// What `Control.network` names: the name of its file without the extension, or of its folder.
+    /// The name that `Control.network` chooses it by: that of its file without the extension, or of its folder.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used.
@@ -554,7 +554,7 @@ impl ::prost::Name for ControlNetwork {
         "/sakuga.system.v1.ControlNetwork".into()
     }
 }
-/// What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+/// The tags and sizes that a model was trained with. It ignores other tags, and pictures of other sizes are poor.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ModelVocabulary {
     /// The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes.
@@ -637,7 +637,7 @@ impl ::prost::Name for TextEncoder {
         "/sakuga.system.v1.TextEncoder".into()
     }
 }
-/// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
+/// A model's defaults for the fields of `sakuga.generation.v1.Sampling`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SamplingDefaults {
     /// The solver, one of `Model.solvers`.
@@ -684,7 +684,7 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
-    /// Also the server's other devices and then those of the machine that it does not use, each with its own message.
+    /// Also sends the server's other devices, then the devices of the machine that it does not use, one message for each.
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }
@@ -779,13 +779,13 @@ impl ::prost::Name for ListDevicesResponse {
         "/sakuga.system.v1.ListDevicesResponse".into()
     }
 }
-/// A device of the server. One engine draws on it, one job at a time.
+/// A device of the server. Its engine runs one job at a time.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Device {
-    /// Names it in calls, such as `cuda:0`.
+    /// Its name in calls, such as `cuda:0`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+    /// The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`.
     #[prost(string, tag = "2")]
     pub full_name: ::prost::alloc::string::String,
     /// Whether it takes jobs.
@@ -797,10 +797,10 @@ pub struct Device {
     /// The models that are loaded on it, the one that was used last at the end.
     #[prost(string, repeated, tag = "5")]
     pub models: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The job that has it. Empty: none, or one of another owner.
+    /// The job that runs on it. Empty: none, or one of another owner.
     #[prost(string, tag = "6")]
     pub job_id: ::prost::alloc::string::String,
-    /// Jobs that it has taken since the start of the server.
+    /// Number of jobs that it has started since the start of the server.
     #[prost(uint64, tag = "7")]
     pub jobs: u64,
     /// How often it was lost, by an error of the device or because its engine hung, since the start of the server.
@@ -1087,7 +1087,7 @@ pub mod system_service_client {
                 .insert(GrpcMethod::new("sakuga.system.v1.SystemService", "ListModels"));
             self.inner.unary(req, path, codec).await
         }
-        /// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+        /// Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
         pub async fn watch_gpu_stats(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchGpuStatsRequest>,
@@ -1114,7 +1114,7 @@ pub mod system_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+        /// The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
         pub async fn watch_activity(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchActivityRequest>,
@@ -1168,8 +1168,8 @@ pub mod system_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-        /// the other devices; without one they keep waiting, and new ones are refused.
+        /// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+        /// on the other devices. If there is none, they keep waiting and new jobs are refused.
         pub async fn drain_device(
             &mut self,
             request: impl tonic::IntoRequest<super::DrainDeviceRequest>,
@@ -1223,7 +1223,7 @@ pub mod system_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+        /// Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
         pub async fn enable_device(
             &mut self,
             request: impl tonic::IntoRequest<super::EnableDeviceRequest>,
@@ -1292,7 +1292,7 @@ pub mod system_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+        /// Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
         async fn watch_gpu_stats(
             &self,
             request: tonic::Request<crate::system::v1::WatchGpuStatsRequest>,
@@ -1309,7 +1309,7 @@ pub mod system_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+        /// The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
         async fn watch_activity(
             &self,
             request: tonic::Request<crate::system::v1::WatchActivityRequest>,
@@ -1325,8 +1325,8 @@ pub mod system_service_server {
             tonic::Response<crate::system::v1::ListDevicesResponse>,
             tonic::Status,
         >;
-        /// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-        /// the other devices; without one they keep waiting, and new ones are refused.
+        /// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+        /// on the other devices. If there is none, they keep waiting and new jobs are refused.
         async fn drain_device(
             &self,
             request: tonic::Request<crate::system::v1::DrainDeviceRequest>,
@@ -1342,7 +1342,7 @@ pub mod system_service_server {
             tonic::Response<crate::system::v1::DisableDeviceResponse>,
             tonic::Status,
         >;
-        /// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+        /// Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
         async fn enable_device(
             &self,
             request: tonic::Request<crate::system::v1::EnableDeviceRequest>,

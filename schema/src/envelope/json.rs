@@ -186,7 +186,7 @@ fn for_each_piece(text: &str, inside: Range<usize>, mut found: impl FnMut(Piece)
     }
 }
 
-/// The text of a string.
+/// The string between the quotes at `inside`, with its escapes decoded.
 fn decoded(text: &str, inside: Range<usize>) -> String {
     let mut decoded = String::new();
     for_each_piece(text, inside, |piece| match piece {

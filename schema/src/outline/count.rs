@@ -31,7 +31,7 @@ impl Tally {
         *count = count.saturating_add(number);
     }
 
-    /// All of them.
+    /// Number of characters of all genders.
     pub(crate) fn total(&self) -> u32 {
         self.girls.saturating_add(self.boys).saturating_add(self.others)
     }

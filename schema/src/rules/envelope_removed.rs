@@ -130,7 +130,7 @@ pub(crate) fn settings(span: Range<usize>, text: &str) -> Finding {
     )
 }
 
-/// A second prompt.
+/// Finding: the text has more than one prompt; `span` is the second one.
 pub(crate) fn several_prompts(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "a second prompt in the same text").into_error().help("leave one of them")
 }

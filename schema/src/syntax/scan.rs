@@ -159,7 +159,7 @@ fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
 }
 
-/// The next `<` or `>` from `at`.
+/// Offset of the next `<` or `>` at or after `at`, and which of the two it is.
 fn next_bracket(source: &str, at: usize) -> Option<(usize, u8)> {
     let bytes = &source.as_bytes()[at..];
     let offset = bytes.iter().position(|byte| matches!(byte, b'<' | b'>'))?;

@@ -1,4 +1,4 @@
-//! Finding the adapters that a request names, or every fault with the nearest remedy.
+//! Looks up the adapters that a request names. Every fault is reported, with the most similar known name.
 
 use sakuga_model_core::{AdapterChoice, Limit, limits};
 
@@ -75,7 +75,7 @@ pub(super) fn is_uploaded<'a>(
     })
 }
 
-/// Whether a request for `model` may have so many adapters. If not, the fault is added to `faults`.
+/// Whether a request for `model` may have this number of adapters. If not, the fault is added to `faults`.
 pub(super) fn may_have(requested: &[RequestedAdapter], model: &ServedModel, faults: &mut Vec<Violation>) -> bool {
     let max = limits::ADAPTERS.max;
     if requested.len() > max {

@@ -1,4 +1,4 @@
-//! What a file is for each model.
+//! Describes an adapter file for each model.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
 /// One inspector for each model, in the order of the configuration; `None`: the model takes no adapters.
 pub(crate) type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
 
-/// What a file is for each model, in the same order.
+/// The description of a file for each model, in the same order.
 pub(super) type Descriptions = Vec<Option<AdapterDescription>>;
 
-/// What the file or folder at `path` is for each model. Reads all of it. Blocks.
+/// Describes the file or folder at `path` for each model. Reads all of it; blocks.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! [`Listing`]: what is known of the adapters at one time.
+//! [`Listing`]: a snapshot of the folder of adapters.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use sakuga_model_core::AdapterDescription;
 
 use crate::models::ModelId;
 
-/// What is known of the adapters at one time.
+/// A snapshot of the folder of adapters.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Listing {
     /// By name.

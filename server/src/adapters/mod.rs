@@ -1,9 +1,8 @@
-//! Adapters that requests may use: the files of the server's folder and those that clients uploaded, what they are, and which
-//! models they fit.
+//! Adapters that requests may use: files in the server's folder and files that clients uploaded, with the models that they fit.
 //!
-//! [`Adapters`] keeps a [`Listing`] of the folder up to date and finds the adapters that a request names: in it, and by their
-//! SHA-256 also among the files that the caller [uploaded](Uploads). The models say what a file is, by their
-//! [`AdapterInspector`](sakuga_model_core::AdapterInspector)s; nothing here knows a format.
+//! [`Adapters`] keeps a [`Listing`] of the folder up to date and looks up the adapters of a request: in the listing, and by SHA-256
+//! also in the caller's [uploads](Uploads). Files are described by each model's
+//! [`AdapterInspector`](sakuga_model_core::AdapterInspector), so no file format is known here.
 
 mod choose;
 mod folder;

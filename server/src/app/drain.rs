@@ -10,11 +10,11 @@ use crate::scheduler::Scheduler;
 use crate::store::StoreError;
 use crate::store::place::OpenError;
 
-/// How long clients may take, after the last job, to read what was sent to them.
+/// How long connections stay open after the last job, so that clients can read their events.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the collector may take to receive what is left.
+/// How long the export of remaining traces may take.
 const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the running job may go on when the store is damaged: its end cannot be stored.
+/// How long the running job may continue when the store is damaged. Its end cannot be stored.
 const DAMAGED_DRAIN: Duration = Duration::from_secs(2);
 
 impl App {
@@ -74,7 +74,7 @@ impl App {
         // A failure to join is a panic of the worker, which is logged already.
         let _ = tokio::task::spawn_blocking(move || scheduler.close(FLUSH_TIMEOUT)).await;
         let jobs = context.jobs.clone();
-        // Here, and not when the last task of a connection lets go of it: the process may end before.
+        // Closed here, because the process may end before the last task of a connection drops its reference.
         let closed = tokio::task::spawn_blocking(move || {
             jobs.close_writer();
             if let Some(store) = store {

@@ -18,7 +18,7 @@ pub(super) struct Engine {
     pub(super) share: Option<CpuShare>,
 }
 
-/// The part of the CPU that one of several engines has.
+/// The share of the CPU's cores for one of several engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CpuShare {
     /// Which of them, from 0.
@@ -101,7 +101,7 @@ fn sources(
 
 #[cfg(any(feature = "burn", test))]
 impl CpuShare {
-    /// Its cores: as many as each other engine has, and at least one.
+    /// Number of cores: the same for each engine, at least one.
     fn cores(self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         (all / self.engines).max(1)

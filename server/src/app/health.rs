@@ -59,8 +59,8 @@ impl HealthNames {
         self.all().into_iter().map(|name| (name, status)).collect()
     }
 
-    /// The status of every name that depends on an engine. A model that is on no device serves too: it is loaded for its next
-    /// job. One that could not be loaded does not, nor does a device that takes no jobs.
+    /// The status of every name that depends on an engine. A model that is not loaded is serving, because its next job loads it.
+    /// A model whose load failed and a device that takes no jobs are not serving.
     fn statuses(
         &self,
         engine: &EngineStatus,

@@ -51,7 +51,7 @@ pub(super) fn name(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// What the messages of a method may be.
+/// Limits of the messages of a method.
 pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
     let name = name(method);
     if name.starts_with("grpc.") {

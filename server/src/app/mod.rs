@@ -57,7 +57,7 @@ use routes::routes;
 
 /// Interval of the device samples that streams without events carry, to show that the server is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// Answers with whole jobs that may be in the making at once.
+/// The most ListJobs and GetJob answers that are built at once.
 const LARGE_ANSWERS: usize = 4;
 /// Requests that are estimated at once.
 const ESTIMATES: usize = 4;

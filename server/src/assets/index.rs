@@ -70,7 +70,7 @@ impl Index {
         self.owners.keys().map(|owner| &**owner)
     }
 
-    /// The records of an owner.
+    /// The records of an owner, by id; none for an unknown owner.
     pub(super) fn of(&self, owner: &str) -> impl Iterator<Item = &AssetRecord> {
         self.owners.get(owner).into_iter().flat_map(BTreeMap::values)
     }

@@ -101,7 +101,7 @@ impl AssetRecord {
         self.record.use_time = Some(now.into());
     }
 
-    /// The asset as clients see it, kept for so long after its last use.
+    /// The asset as clients see it. It expires `keep` after its last use.
     pub(super) fn asset(&self, keep: Duration) -> pb::Asset {
         let expire_time = self.used.checked_add(keep).map(prost_types::Timestamp::from);
         pb::Asset { expire_time, ..self.record.asset.clone().unwrap_or_default() }

@@ -43,7 +43,7 @@ pub(crate) struct Assets {
     changes: tokio::sync::Mutex<()>,
 }
 
-/// What an owner uses.
+/// What an owner's assets take, and the owner's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Bytes of its assets and unfinished uploads.
@@ -198,7 +198,7 @@ impl Assets {
         (assets, None)
     }
 
-    /// What an owner uses.
+    /// What an owner's assets take, and the owner's quota.
     pub(crate) fn usage(&self, owner: &AssetOwner) -> Usage {
         let state = self.state.lock();
         let used = owner.names().map(|name| state.used(name)).sum();

@@ -83,7 +83,7 @@ impl State {
         uploads.iter().any(|unfinished| self.discard_unused(unfinished))
     }
 
-    /// Removes the uploads that no call has continued for so long.
+    /// Removes the uploads that no call has continued for `time`.
     pub(super) fn discard_unused_for(&mut self, time: Duration) {
         let uploads: Vec<Arc<Unfinished>> = self.uploads.values().cloned().collect();
         for unfinished in uploads {

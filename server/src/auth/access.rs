@@ -40,7 +40,7 @@ impl Scopes {
     /// `generate`, `admin` and `metrics`.
     pub const ALL: Self = Self(Scope::Generate.bit() | Scope::Admin.bit() | Scope::Metrics.bit());
 
-    /// The set of one.
+    /// The set with `scope` alone.
     pub const fn one(scope: Scope) -> Self {
         Self(scope.bit())
     }

@@ -24,7 +24,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     Ok(token)
 }
 
-/// Reads the token and removes the header, so that no service can write the secret anywhere.
+/// Reads the token and removes the header, so that no service can log the secret.
 ///
 /// # Errors
 ///

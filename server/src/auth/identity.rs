@@ -1,4 +1,4 @@
-//! Who makes a call.
+//! [`ClientIdentity`]: the identity of a call's client.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -16,7 +16,7 @@ const NAME_BYTES_MAX: usize = 128;
 pub(crate) struct ClientIdentity {
     /// The token's name, or `cert:` and the names in the client's certificate. It may be logged.
     pub name: Arc<str>,
-    /// The name that an older server gave the holder of this certificate; it owns the jobs of that time.
+    /// The name that an older server version used for the holder of this certificate. It owns the jobs of that time.
     pub former_name: Option<Arc<str>>,
     /// What the client may do.
     pub scopes: Scopes,

@@ -1,4 +1,4 @@
-//! Why a call is refused before any service sees it, and the status that says so.
+//! [`Refusal`]: why authentication or authorisation refuses a call, and its gRPC status.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -34,7 +34,7 @@ pub struct TokenEntry {
     pub scopes: Scopes,
     /// The SHA-256 of the token.
     pub hash: [u8; 32],
-    /// Its quota.
+    /// What calls with this token may use at most.
     pub limits: QuotaLimits,
     /// When it expires.
     pub expires: Option<SystemTime>,

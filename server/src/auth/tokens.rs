@@ -1,4 +1,4 @@
-//! The valid tokens, and whose a presented one is.
+//! [`Tokens`]: the valid tokens, and the lookup of a presented token.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// Why nothing can be written into a folder, which need not exist yet; `None` if it can be.
+/// Why the server cannot write into a folder; `None` if it can. The folder may be missing.
 pub(super) fn folder_problem(setting: &str, folder: &Path) -> Option<String> {
     let existing = folder.ancestors().find(|ancestor| ancestor.exists())?;
     let problem = |error: std::io::Error| {

@@ -1,5 +1,9 @@
-//! Which value of a setting is in force: that of its flag, else of its environment variable, else of the configuration
-//! file, else its default.
+//! Resolves each setting: its flag wins over its environment variable, then the configuration file, then the default.
+//!
+//! Settings are declared once, as clap arguments, and the layers below the flags are parsed with the same clap parsers. A layered
+//! reader such as `figment` was not used: it deserialises the merged layers with serde, which would state every setting a second
+//! time and stop at the first error. Here a value is checked by the parser of its argument (ranges included), an unknown key gets a
+//! suggestion, and all problems of all layers are reported at once.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -17,7 +21,7 @@ const CHECK: &str = "check-config";
 /// How similar a known key has to be to be suggested for an unknown one, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.75;
 
-/// The values that were given, by setting. Only valid ones.
+/// The valid values that were given, by setting.
 pub(crate) struct Layers {
     given: BTreeMap<String, Given>,
 }
@@ -78,7 +82,7 @@ pub(crate) fn variable(name: &str) -> String {
     format!("SAKUGA_{}", name.replace('-', "_").to_uppercase())
 }
 
-/// A second variable of a setting, which programs of every maker read. One that is empty counts as not set.
+/// A second variable of a setting that is a convention of other programs. An empty one counts as not set.
 fn shared_variable(name: &str) -> Option<&'static str> {
     (name == "otlp-endpoint").then_some("OTEL_EXPORTER_OTLP_ENDPOINT")
 }
@@ -128,7 +132,7 @@ impl Layers {
         self.given.retain(|name, _| !names.contains(&name.as_str()));
     }
 
-    /// The command line that says all of it.
+    /// The equivalent command line.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = OsString> {
         let flags = self.given.iter().flat_map(|(name, given)| given.values.iter().map(move |value| flag(name, value)));
         std::iter::once("sakuga-server".into()).chain(flags)

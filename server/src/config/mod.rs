@@ -43,7 +43,7 @@ pub struct Config {
     pub studio: StudioConfig,
     /// Limits, keys and tokens of connections and calls.
     pub transport: TransportConfig,
-    /// The models.
+    /// The models to serve, their memory and their devices.
     pub models: ModelsConfig,
     /// What a request may ask for.
     pub limits: Limits,
@@ -142,7 +142,7 @@ impl Default for Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// With `--check-config`: the configuration file that says all of it, each line with where its value comes from.
+    /// With `--check-config`: the effective configuration as a file, each line with the source of its value.
     pub effective: Option<String>,
 }
 
@@ -166,7 +166,7 @@ impl Loaded {
             problems.push(problem);
             layers.remove(&TLS);
         }
-        // What is not valid is a problem already and was left out, so that the rest is checked together.
+        // Values that are not valid are already reported and left out, so the others can be checked together.
         let matches = command.clone().try_get_matches_from(layers.arguments())?;
         let settings = Settings::from_arg_matches(&matches)?;
         problems.extend(settings.problems(is_encrypted, &environment));

@@ -28,7 +28,7 @@ pub struct ModelsConfig {
     pub host_budget: Option<u64>,
     /// The folder of the adapters that requests may use.
     pub adapters: Option<PathBuf>,
-    /// The devices; each has all models.
+    /// Devices to open. Each serves every model.
     pub devices: DevicesChoice,
 }
 
@@ -55,7 +55,8 @@ impl From<EngineChoice> for ModelsConfig {
 }
 
 impl ModelsConfig {
-    /// What weights may take on each of so many devices. Without a limit on the device there are no copies in host memory.
+    /// The memory for weights on each of `devices` devices, and each device's share of host memory. Without a device budget no
+    /// copies are kept in host memory.
     pub(crate) fn budget(&self, devices: usize) -> MemoryBudget {
         let host = || self.host_budget.or_else(|| gpu::host_memory_bytes().map(|bytes| bytes / 2)).unwrap_or(0);
         let host_bytes = if self.device_budget.is_some() { host() / devices.max(1) as u64 } else { 0 };
@@ -66,7 +67,7 @@ impl ModelsConfig {
 /// What draws the jobs of a model.
 #[derive(Clone, Debug)]
 pub enum EngineChoice {
-    /// Gradients on a timetable.
+    /// Draws gradients at set times; see [`crate::engine::scripted`].
     Scripted(Script),
     /// The model. Its device is the one of [`ModelsConfig::devices`].
     #[cfg(feature = "burn")]

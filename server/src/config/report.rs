@@ -1,4 +1,4 @@
-//! What there is to configure, and what is in force.
+//! Lists all settings, and writes the effective configuration as a file.
 
 use clap::{Arg, Command};
 
@@ -48,8 +48,7 @@ fn default(argument: &Arg) -> Option<String> {
     argument.get_default_values().first().map(|value| value.to_string_lossy().into_owned())
 }
 
-/// The configuration file that says what is in force, each line with where its value is from. Passwords in addresses are
-/// masked.
+/// The effective configuration as a file. Each line has the source of its value; passwords in addresses are masked.
 pub(super) fn effective(command: &Command, layers: &Layers, config: &Config) -> String {
     let line = |(name, argument): (&str, &Arg)| match (layers.get(name), default(argument)) {
         (Some(given), _) if layers::is_list(argument) => {

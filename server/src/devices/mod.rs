@@ -1,6 +1,6 @@
-//! The devices of this server: which there are, and whether each takes jobs.
+//! Ids, names and states of the server's devices.
 //!
-//! Plain data. The [scheduler](crate::scheduler) keeps what changes, under its lock.
+//! Plain data: the state that changes is in the [scheduler](crate::scheduler), under its lock.
 
 mod status;
 
@@ -21,13 +21,13 @@ impl DeviceId {
         self.0
     }
 
-    /// All devices of a server that has so many.
+    /// The ids of a server's devices, `count` of them.
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }
 }
 
-/// What a device is called.
+/// The names of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeviceInfo {
     /// What calls and metrics name, such as `cuda:0`.
@@ -43,14 +43,14 @@ impl DeviceInfo {
         Self { name: name.into(), full_name: full_name.into() }
     }
 
-    /// What devices of the same speed have in common; see [`kind`].
+    /// The kind of the device; see [`kind`].
     pub(crate) fn kind(&self) -> &str {
         kind(&self.full_name)
     }
 }
 
-/// What devices of the same speed have in common, from the full name of one: the make, or the name without its number where
-/// the make is not known.
+/// The kind of a device, from its full name: its product name, or the name without its number if the product is not known. Devices
+/// of the same kind share estimates.
 pub(crate) fn kind(full_name: &str) -> &str {
     match full_name.split_once(' ') {
         Some((_, make)) => make,

@@ -15,19 +15,19 @@ use crate::limits::Limits;
 use crate::picture::{self, TextChunk};
 use crate::wire::metadata;
 
-/// Learns how long the pictures of a job took to become files, and returns what was measured of it.
+/// Records the time of encoding a job's pictures, and returns the job's measurements.
 pub(crate) type OnEncoded = Box<dyn FnOnce(&JobRequest, Duration) -> JobMeasurements + Send>;
 
-/// A job whose pictures are drawn.
+/// A job whose pixels are complete.
 pub(crate) struct FinishTask {
     pub job: Job,
     /// The full name of the device that drew it.
     pub device: Arc<str>,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,
-    /// What each of them reused; empty: nothing.
+    /// What the step cache reused for each picture; empty without a step cache.
     pub reused: Vec<EvaluationReuse>,
-    /// Where the engine's time went.
+    /// Times of the engine's stages.
     pub timings: Timings,
     /// How long the job waited in the queue.
     pub queued: Duration,

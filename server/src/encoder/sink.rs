@@ -11,7 +11,7 @@ use crate::job::JobHandle;
 use crate::retention::RetentionGate;
 use crate::store::{ArtifactStore, StoreError, StoreFault};
 
-/// How long a picture is tried again after an error that need not pass, such as an object store that is unreachable.
+/// How long writing a picture is retried after an error that may be permanent, such as an unreachable object store.
 const PUT_PATIENCE: Duration = Duration::from_secs(30);
 /// Time between two attempts.
 const PUT_PAUSE: Duration = Duration::from_millis(250);
@@ -51,7 +51,8 @@ impl ArtifactSink {
         done
     }
 
-    /// Deletes the first `images` files of a job that ends without its pictures. What cannot be deleted goes with the job.
+    /// Deletes the first `images` files of a job that ends without pictures. Files that cannot be deleted now are deleted with the
+    /// job.
     pub(super) fn discard(&self, job: &JobHandle, images: u32) {
         let deleted = self.runtime.block_on(self.artifacts.delete(job.id.as_str(), images));
         if let Err(error) = deleted {

@@ -1,4 +1,4 @@
-//! An engine that draws gradients on a timetable and fails on cue: for tests, and for those who write clients.
+//! An engine that draws gradients at set times and fails where its script says: for tests, and for authors of clients.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -33,7 +33,7 @@ const BLOCKS: u32 = 12;
 /// The names of the text encoders.
 const ENCODERS: [&str; 2] = ["main_encoder", "pooled_encoder"];
 
-/// What the engine does, and when.
+/// Times, sizes and faults of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
     /// How long a step takes, in milliseconds.
@@ -50,11 +50,11 @@ pub struct Script {
     pub load_ms: u64,
     /// The openings that fail, counted from 1 over the life of the server.
     pub failing_openings: Vec<u64>,
-    /// What goes wrong.
+    /// Faults of its jobs.
     pub faults: Vec<ScriptedFault>,
     /// Whether it has a refiner.
     pub has_refiner: bool,
-    /// What it was trained with.
+    /// The tags and sizes that it claims to be trained with.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
@@ -75,7 +75,7 @@ impl Default for Script {
     }
 }
 
-/// One thing that goes wrong.
+/// A fault of one job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptedFault {
     /// The job, counted from 1 over the life of the server.
@@ -86,18 +86,18 @@ pub struct ScriptedFault {
     pub fault: Fault,
 }
 
-/// The ways to go wrong.
+/// The kinds of faults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The job fails.
     Fail,
     /// The device is gone.
     LoseDevice,
-    /// The device has no memory left, when so many bytes are asked for.
+    /// The device runs out of memory at a request for this number of bytes.
     ExhaustMemory(u64),
     /// The engine panics.
     Panic,
-    /// The engine does nothing for so many milliseconds, deaf to its observer.
+    /// The engine does nothing for this number of milliseconds and ignores its observer.
     Hang(u64),
 }
 
@@ -106,7 +106,7 @@ pub fn source(script: Script) -> Arc<dyn ModelSource> {
     new_source(&Arc::new(script), &Arc::default())
 }
 
-/// The same model on so many devices. Their jobs and openings count together: a fault happens once, on the device that has the job.
+/// The same model on `devices` devices. Jobs and openings are counted over all devices, so each fault happens once.
 pub fn sources(script: Script, devices: usize) -> Vec<Arc<dyn ModelSource>> {
     let (script, counts) = (Arc::new(script), Arc::default());
     (0..devices).map(|_| new_source(&script, &counts)).collect()
@@ -413,7 +413,7 @@ impl ScriptedModel {
     }
 }
 
-/// Reports where the time of a stage went, if the request asks for it.
+/// Reports an invented profile of a stage, if the request asks for one.
 fn profile(spec: &GenerationSpec, stage: Stage, took: Duration, observer: &mut Observer<'_>) -> ControlFlow<()> {
     if !spec.profile {
         return ControlFlow::Continue(());

@@ -1,4 +1,4 @@
-//! [`Estimator`]: the fits of one model, and what they say of a job.
+//! [`Estimator`]: predicts the parts of a job from the measurements of one model.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use super::interval::{Errors, Interval};
 use super::work::PassWork;
 use super::{JobMeasurements, JobWork, Measurement, Part, Work};
 
-/// Steps whose median is the step time.
+/// Number of latest steps of which [`Estimator::step_time`] is the median.
 const STEPS: usize = 64;
-/// The longest time that is estimated, a century in seconds: longer ones do not fit everywhere.
+/// Upper bound of an estimate in seconds, about a century. Larger values would overflow times of the system.
 const LONGEST_S: f64 = 3e9;
-/// The factor on both sides of a guess.
+/// The interval of a guess reaches from the expected time divided by this factor to the time multiplied by it.
 const GUESS_FACTOR: f64 = 10.0;
 
-/// What jobs of one model take, learnt from those that were drawn.
+/// Predicts the times of jobs of one model from the jobs that were measured.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Estimator {
     /// By [`Part::index`].
@@ -28,32 +28,30 @@ pub(crate) struct Estimator {
     jobs: u32,
 }
 
-/// What a job is expected to take.
+/// The expected times of one job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prediction {
-    /// Its parts, in the order in which they come.
+    /// Expected time of each part, in the order of [`Part::ALL`].
     pub parts: Vec<PartTime>,
-    /// The factor by which the parts were corrected.
+    /// The correction factor that is already applied to the parts.
     level: f64,
-    /// How far the job is from what was measured.
+    /// How far the job's size is outside of the measured sizes; see [`Fit::distance`].
     distance: f64,
 }
 
-/// A part of a job and its time.
+/// The expected time of one part in one pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct PartTime {
-    /// Which part.
     pub part: Part,
-    /// The pass that it belongs to, from 1.
+    /// Number of the pass, from 1.
     pub pass: u32,
-    /// Seconds.
     pub seconds: f64,
-    /// Measurements that it is learnt from; 0: it is a guess.
+    /// Number of measurements behind the estimate; 0 if it is a guess.
     pub measurements: usize,
 }
 
 impl Prediction {
-    /// Seconds on the device: until the next job can start.
+    /// Seconds for which the job occupies the device. Image files are encoded on the CPU and do not count.
     pub(crate) fn device_seconds(&self) -> f64 {
         self.parts
             .iter()
@@ -63,31 +61,31 @@ impl Prediction {
             .min(LONGEST_S)
     }
 
-    /// Seconds until the pictures.
+    /// Seconds from the start of the job until its image files are ready.
     pub(crate) fn seconds(&self) -> f64 {
         self.parts.iter().map(|part| part.seconds).sum::<f64>().min(LONGEST_S)
     }
 
-    /// Seconds by the regressions alone, and those of [`seconds`](Self::seconds).
+    /// [`seconds`](Self::seconds) before and after the correction.
     pub(crate) fn expected(&self) -> [f64; 2] {
         [self.seconds() / self.level, self.seconds()]
     }
 }
 
 impl Estimator {
-    /// Jobs that it has learnt from.
+    /// Number of measured jobs.
     pub(crate) fn jobs(&self) -> u32 {
         self.jobs
     }
 
-    /// Median time of the latest steps; `None` before the first.
+    /// Median time of the latest [`STEPS`] steps; `None` before the first.
     pub(crate) fn step_time(&self) -> Option<Duration> {
         let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
         steps.sort_unstable();
         steps.get(steps.len() / 2).copied()
     }
 
-    /// Notes a step of the running job.
+    /// Records the time of a step.
     pub(crate) fn step_done(&mut self, took: Duration) {
         if self.steps.len() == STEPS {
             self.steps.pop_front();
@@ -95,18 +93,18 @@ impl Estimator {
         self.steps.push_back(took);
     }
 
-    /// Replaces what is known of the steps of the running job.
+    /// Replaces the measurements of the running job's steps.
     pub(crate) fn set_running(&mut self, steps: &[Measurement]) {
         self.fits[Part::Denoise.index()].set_live(steps.iter().map(Measurement::sample).collect());
     }
 
-    /// Learns from the parts of the job that ended, such as the steps of one that was cancelled.
+    /// Replaces the measurements of the running job by its final ones. Jobs that were cancelled or failed have some, too.
     pub(crate) fn learn_parts(&mut self, parts: &[Measurement]) {
         self.fits[Part::Denoise.index()].set_live(Vec::new());
         self.learn(parts.iter());
     }
 
-    /// Learns from jobs that ended, the oldest first: from the parts of all of them with one regression for each part.
+    /// Adds the measurements of stored jobs, the oldest first. Each part's regression is solved once for all jobs.
     pub(crate) fn restore(&mut self, jobs: &[JobMeasurements]) {
         self.learn(jobs.iter().flat_map(|job| &job.parts));
         jobs.iter().for_each(|job| self.learn_job(job));
@@ -118,12 +116,13 @@ impl Estimator {
         }
     }
 
-    /// Learns from one part.
+    /// Adds one measured part to the fit of its kind.
     pub(crate) fn learn_part(&mut self, measured: &Measurement) {
         self.fits[measured.part.index()].add(measured.sample());
     }
 
-    /// Learns how far the estimate of a job was off, and its energy. Its parts are learnt apart, when they are measured.
+    /// Records the error of a finished job's estimate, and its energy. The parts are added by [`Self::learn_parts`] and
+    /// [`Self::learn_part`] when they are measured.
     pub(crate) fn learn_job(&mut self, job: &JobMeasurements) {
         self.jobs = self.jobs.saturating_add(1);
         if let Some([raw, corrected]) = job.expected
@@ -140,7 +139,8 @@ impl Estimator {
         }
     }
 
-    /// What a job takes; `None` before the first step. `switches_adapters`: the weights have to be changed first.
+    /// Expected times of a job; `None` before the first measured step. `switches_adapters` adds the time of
+    /// [`Part::LoadAdapters`].
     pub(crate) fn predict(&self, work: &JobWork, switches_adapters: bool) -> Option<Prediction> {
         let level = self.errors.level();
         let mut parts = Vec::new();
@@ -175,17 +175,17 @@ impl Estimator {
         Some(Prediction { parts, level, distance })
     }
 
-    /// The interval of the time until the pictures.
+    /// The interval of [`Prediction::seconds`].
     pub(crate) fn interval(&self, prediction: &Prediction) -> Interval {
         self.errors.interval(prediction.seconds(), prediction.distance)
     }
 
-    /// Energy of a job in joules; `None` before the first measurement.
+    /// Expected energy of a job in joules; `None` before the first measurement.
     pub(crate) fn joules(&self, work: &JobWork, prediction: &Prediction) -> Option<f64> {
         self.energy.predict(&[energy_work(prediction.device_seconds(), work.tokens_evaluated())])
     }
 
-    /// Seconds that the steps after the first `done` ones take, previews included; `None` before the first step.
+    /// Expected seconds of the steps that remain after `done` steps, previews included; `None` before the first measured step.
     pub(crate) fn steps_left(&self, work: &JobWork, done: u32) -> Option<f64> {
         let mut begun = 0;
         let mut seconds = 0.0;
@@ -199,19 +199,19 @@ impl Estimator {
         Some(seconds * self.errors.level())
     }
 
-    /// Seconds of everything else on the device that comes after the first `done` steps; `None` before the first step.
+    /// Expected seconds of the other parts on the device that run after `done` steps.
     pub(crate) fn parts_left(&self, work: &JobWork, done: u32) -> f64 {
         let left = work.parts.iter().filter(|part| part.part != Part::EncodeImage && part.after_steps >= done);
         left.map(|part| self.part(part.part, &part.work).0).sum::<f64>() * self.errors.level()
     }
 
-    /// Seconds that the pictures of a job take to become files.
+    /// Expected seconds of [`Part::EncodeImage`].
     pub(crate) fn encode_image(&self, work: &JobWork) -> f64 {
         let files = work.parts.iter().filter(|part| part.part == Part::EncodeImage);
         files.map(|part| self.part(part.part, &part.work).0).sum()
     }
 
-    /// Seconds of the steps of a batch after the first `done` ones, with their previews if `work` is given.
+    /// Expected seconds of a batch's steps that remain after `done` of them, with their previews if `work` is given.
     fn steps_of_batch(&self, pass: &PassWork, batch: usize, done: u32, work: Option<&JobWork>) -> Option<f64> {
         let images = pass.batches.get(batch).copied()?;
         let left = pass.guided.get(done as usize..).unwrap_or_default();
@@ -228,8 +228,8 @@ impl Estimator {
         Some(seconds)
     }
 
-    /// Seconds of a part, and from how many measurements. A part that was never measured takes as long as one like it, or no
-    /// time.
+    /// Expected seconds of a part, and the number of measurements behind them. A part without measurements uses the fit of a
+    /// similar part, or counts as 0 seconds.
     fn part(&self, part: Part, work: &[Work]) -> (f64, usize) {
         let fit = self.fit(part);
         if let Some(seconds) = fit.predict(work) {
@@ -247,14 +247,14 @@ impl Estimator {
         &self.fits[part.index()]
     }
 
-    /// A guess for a model of which nothing was measured: its evaluations at a rate that is usual for such devices, and its
-    /// interval.
+    /// A guess for a model without measurements, and its interval: two operations for each parameter and token, at a typical
+    /// rate of a GPU or a CPU.
     pub(crate) fn guess(work: &JobWork, info: &EngineInfo) -> (Prediction, Interval) {
-        /// Floating-point operations a second that usual devices reach: a GPU, and a CPU.
+        /// Floating-point operations per second of a typical GPU and of a typical CPU.
         const RATES: [f64; 2] = [1e14, 3e10];
-        /// Parameters of a model that states none.
+        /// Number of parameters assumed for a model that does not state it.
         const PARAMETERS: u64 = 100_000_000;
-        // The largest part is the denoiser, or an encoder of about its size.
+        // The largest network is the denoiser, or an encoder of a similar size.
         let parameters = info.model.parameters.values().max().copied().unwrap_or(PARAMETERS);
         let rate = if info.device.starts_with("cuda") { RATES[0] } else { RATES[1] };
         // Two operations for each parameter and token.
@@ -266,7 +266,7 @@ impl Estimator {
     }
 }
 
-/// What energy is proportional to: the time, and the work in it.
+/// The work that the regression of energy uses: energy grows with the time and with the tokens evaluated in it.
 fn energy_work(seconds: f64, tokens: f64) -> Work {
     let rate = if seconds > 0.0 { tokens / seconds } else { 0.0 };
     Work { count: seconds, main: rate, extra: 0.0, length: 0.0 }

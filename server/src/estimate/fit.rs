@@ -1,35 +1,35 @@
-//! [`Fit`]: the time of one part of a job as a function of its work.
+//! [`Fit`]: predicts the time of one part of a job from its work.
 
 use std::collections::VecDeque;
 
 use super::solve::{Normal, UNKNOWNS};
 
-/// Measurements that a fit keeps.
+/// The most measurements that a fit keeps.
 pub(crate) const CAPACITY: usize = 96;
-/// A measurement counts half after so many newer ones.
+/// The weight of a measurement halves with this number of newer ones.
 const HALF_LIFE: f64 = 48.0;
-/// The weight of what is assumed without a measurement: time proportional to the work.
+/// The weight of each assumed sample; see [`assumptions`].
 const ASSUMED_WEIGHT: f64 = 0.02;
-/// Rounds of reweighting against outliers.
+/// Iterations that reweight the measurements to suppress outliers.
 const ROUNDS: usize = 6;
-/// A relative error that is never an outlier.
+/// Relative errors up to this one never reduce a measurement's weight.
 const TOLERANCE: f64 = 0.03;
 
-/// An amount of work: `count` times the same.
+/// An amount of work: `count` equal operations.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Work {
-    /// How often.
+    /// Number of operations.
     pub count: f64,
-    /// Its size, such as tokens or pixels, of the half that is always computed.
+    /// Size of the half that is always computed, in tokens or pixels.
     pub main: f64,
-    /// The size of the half that only guidance computes.
+    /// Size of the half that only guided evaluations compute; 0 without guidance.
     pub extra: f64,
-    /// What attention's cost grows with besides the size: the tokens of one row.
+    /// Tokens of one sequence. The cost of attention grows with the product of this and the size.
     pub length: f64,
 }
 
 impl Work {
-    /// `count` pieces of a size each.
+    /// `count` operations of this size, without guidance.
     pub(crate) fn each(count: f64, size: f64) -> Self {
         Self { count, main: size, extra: 0.0, length: size }
     }
@@ -38,13 +38,13 @@ impl Work {
         self.main + self.extra
     }
 
-    /// Work of another size and the same kind.
+    /// The same operations with every size multiplied by `factor`.
     fn scaled(&self, factor: f64) -> Self {
         Self { main: self.main * factor, extra: self.extra * factor, length: self.length * factor, ..*self }
     }
 
-    /// What the time is a sum of: a constant, both halves, both with attention, and both beyond the knots. Every term grows
-    /// with the work.
+    /// The terms of the regression: a constant, the size of each half, the attention of each half, and the size beyond each
+    /// knot. Every term grows with the work.
     fn terms(&self, knots: [f64; 2]) -> [f64; UNKNOWNS] {
         let Self { count, main, extra, length } = *self;
         let beyond = |knot: f64| (self.size() - knot).max(0.0);
@@ -60,18 +60,18 @@ fn terms(work: &[Work], knots: [f64; 2]) -> [f64; UNKNOWNS] {
     })
 }
 
-/// A measurement.
+/// One measurement: the work and its time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Sample {
     pub(super) work: Vec<Work>,
-    /// Seconds that it took.
     pub(super) seconds: f64,
-    /// Seconds that its error is relative to: a part that is a small share of its job need not be exact.
+    /// Errors are divided by this number of seconds. It is larger than `seconds` for a part that is a small share of its job
+    /// and need not be exact.
     pub(super) scale: f64,
 }
 
 impl Sample {
-    /// The mean size of its work.
+    /// Mean size of its operations.
     fn size(&self) -> f64 {
         let (count, size) = self
             .work
@@ -80,12 +80,12 @@ impl Sample {
         size / f64::max(count, f64::MIN_POSITIVE)
     }
 
-    /// Its class of size, for what is forgotten.
+    /// Its size class: the rounded binary logarithm of the size. [`Fit::add`] drops samples of the most frequent class.
     fn class(&self) -> i32 {
         self.size().max(f64::MIN_POSITIVE).log2().round() as i32
     }
 
-    /// Whether it can be used.
+    /// Whether all numbers are finite, none is negative and there is work.
     fn is_sound(&self) -> bool {
         let numbers = self.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]);
         let are_sound = |value: f64| value.is_finite() && value >= 0.0;
@@ -97,31 +97,31 @@ impl Sample {
     }
 }
 
-/// The time of one part as a function of its work.
+/// A regression of one part's time on its work.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fit {
     samples: VecDeque<Sample>,
-    /// Those of the running job, which its end replaces.
+    /// Samples of the running job. The samples of its end replace them.
     live: Vec<Sample>,
     knots: [f64; 2],
     coefficients: [f64; UNKNOWNS],
-    /// Sizes of the smallest and the largest work that was measured.
+    /// The smallest and the largest measured size.
     range: Option<(f64, f64)>,
 }
 
 impl Fit {
-    /// Measurements that it is learnt from.
+    /// Number of samples.
     pub(super) fn len(&self) -> usize {
         self.samples.len() + self.live.len()
     }
 
-    /// Adds a measurement. Beyond [`CAPACITY`] the oldest one of the most frequent class of size is forgotten, so that many
-    /// jobs of one size do not displace what is known of others.
+    /// Adds a sample. When [`CAPACITY`] is reached, the oldest sample of the most frequent size class is dropped, so that
+    /// many jobs of one size do not displace the samples of other sizes.
     pub(super) fn add(&mut self, sample: Sample) {
         self.add_all([sample]);
     }
 
-    /// Adds measurements, the oldest first: the same as [`Fit::add`] for each, with one regression.
+    /// As [`Fit::add`] for each sample, the oldest first, but solves the regression once.
     pub(super) fn add_all(&mut self, samples: impl IntoIterator<Item = Sample>) {
         let mut is_changed = false;
         for sample in samples.into_iter().filter(Sample::is_sound) {
@@ -146,7 +146,7 @@ impl Fit {
         self.samples.push_back(sample);
     }
 
-    /// Replaces the measurements of the running job.
+    /// Replaces the samples of the running job.
     pub(super) fn set_live(&mut self, samples: Vec<Sample>) {
         if samples.is_empty() && self.live.is_empty() {
             return;
@@ -156,13 +156,13 @@ impl Fit {
         self.refit();
     }
 
-    /// The seconds that work takes; `None` before the first measurement.
+    /// Expected seconds of the work; `None` without samples.
     pub(super) fn predict(&self, work: &[Work]) -> Option<f64> {
         self.range?;
         Some(dot(&terms(work, self.knots), &self.coefficients))
     }
 
-    /// How far the size of the work is outside of what was measured, as the logarithm of the ratio; 0: it is within.
+    /// How far the size of the work is outside of the measured range: the logarithm of its ratio to the nearest end, 0 inside.
     pub(super) fn distance(&self, work: &Work) -> f64 {
         let Some((least, most)) = self.range else { return 0.0 };
         let size = work.size().max(f64::MIN_POSITIVE);
@@ -183,7 +183,7 @@ impl Fit {
         let newest = all.len().saturating_sub(1);
         let age_weight = |place: usize| 0.5_f64.powf((newest - place) as f64 / HALF_LIFE);
         let assumed = assumptions(&all, &sizes);
-        // Columns are brought to the same magnitude, so that the equations can be solved exactly enough.
+        // Columns are scaled to the same magnitude, which keeps the equations well conditioned.
         let mut magnitude = [0.0_f64; UNKNOWNS];
         for row in &rows {
             magnitude.iter_mut().zip(row).for_each(|(most, value)| *most = most.max(*value));
@@ -195,7 +195,7 @@ impl Fit {
                 },
             )
         };
-        // Row, value and weight by age of each measurement: only the weights of outliers change from round to round.
+        // Row, value and age weight of each sample. Only the outlier weights change between iterations.
         let measured = all.iter().zip(&rows).enumerate();
         let measured: Vec<([f64; UNKNOWNS], f64, f64)> = measured
             .map(|(place, (sample, row))| (scaled(row, sample.scale), sample.seconds / sample.scale, age_weight(place)))
@@ -224,9 +224,10 @@ impl Fit {
     }
 }
 
-/// Where the time may bend: at a third and two thirds of the sizes, if there are enough of them.
+/// Sizes at which the slope may change: a third and two thirds of the way through the different sizes, if there are at least
+/// four.
 fn knots(sorted: &[f64]) -> [f64; 2] {
-    /// Sizes that are closer together count as one.
+    /// Sizes within this ratio count as the same size.
     const SAME: f64 = 1.05;
     let mut apart: Vec<f64> = Vec::new();
     for size in sorted {
@@ -240,8 +241,8 @@ fn knots(sorted: &[f64]) -> [f64; 2] {
     }
 }
 
-/// What is assumed until it is measured: work of other sizes takes a time in proportion, and guidance takes as much for a token
-/// as the rest.
+/// Assumed samples with a small weight, for sizes that were not measured: time is proportional to the size, and a token of the
+/// guided half costs the same as any other.
 fn assumptions(all: &[&Sample], sorted_sizes: &[f64]) -> Vec<(Vec<Work>, f64)> {
     let middle = sorted_sizes[sorted_sizes.len() / 2];
     let nearest =
@@ -258,7 +259,8 @@ fn assumptions(all: &[&Sample], sorted_sizes: &[f64]) -> Vec<(Vec<Work>, f64)> {
     vec![scaled(0.25), scaled(4.0), (unguided, typical.seconds * share)]
 }
 
-/// Weights by relative errors: 1 up to one and a half times the median error, less beyond, nearly none far beyond.
+/// The weight of each sample by its relative error: 1 up to 1.5 times the median error, then falling with the inverse of the
+/// error, and nearly 0 above four times that bound.
 fn outlier_weights(errors: &[f64]) -> Vec<f64> {
     let mut sorted = errors.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

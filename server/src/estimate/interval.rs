@@ -1,54 +1,54 @@
-//! [`Interval`]: how far estimates are off.
+//! [`Interval`]: an estimate with its uncertainty, derived from the errors of earlier estimates.
 
 use std::collections::VecDeque;
 
-/// Errors that are kept.
+/// Number of latest errors that are kept.
 const KEPT: usize = 64;
-/// Errors that the correction is the median of.
+/// Number of latest errors of which the correction is the median.
 const LEVEL_OF: usize = 15;
-/// Errors before which nothing is corrected.
+/// Number of errors that are needed before anything is corrected.
 const LEVEL_FROM: usize = 5;
-/// The largest correction, as a logarithm.
+/// Bound of the correction's logarithm, in both directions.
 const LEVEL_MAX: f64 = 0.7;
-/// The logarithm of an error that is assumed in both directions as long as few are known: half as long again.
+/// Logarithm of an assumed error in both directions, about a factor of 1.5. It counts as one error each way, so it matters only
+/// while few errors are known.
 const ASSUMED: f64 = 0.4;
-/// How much of the logarithm of the distance from what was measured is added on both sides.
+/// Share of [`Fit::distance`](super::fit::Fit::distance) by which the interval is widened on both sides.
 const DISTANCE_SHARE: f64 = 0.25;
 
-/// A time in seconds, and the times that one job in ten falls below and one in ten exceeds.
+/// An expected time and its 80 % interval, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Interval {
-    /// The most probable time.
     pub expected: f64,
-    /// One job in ten takes less.
+    /// The 10th percentile.
     pub low: f64,
-    /// One job in ten takes more.
+    /// The 90th percentile.
     pub high: f64,
 }
 
 impl Interval {
-    /// An interval of a factor on both sides.
+    /// The interval from `expected / factor` to `expected * factor`.
     pub(super) fn within(expected: f64, factor: f64) -> Self {
         Self { expected, low: expected / factor, high: expected * factor }
     }
 
-    /// The interval of a time that comes before or after this one without an error of its own.
+    /// Shifts the interval by a time that is known exactly.
     pub(crate) fn plus(self, seconds: f64) -> Self {
         Self { expected: self.expected + seconds, low: self.low + seconds, high: self.high + seconds }
     }
 }
 
-/// The errors of the latest estimates, as logarithms of true time to expected time.
+/// The errors of the latest estimates: logarithms of the ratio of true to expected time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Errors {
-    /// Of the regressions alone.
+    /// Errors of the regressions before correction.
     raw: VecDeque<f64>,
-    /// Of the estimates that clients get.
+    /// Errors of the corrected estimates, which clients receive.
     corrected: VecDeque<f64>,
 }
 
 impl Errors {
-    /// Adds the error of a job.
+    /// Adds the ratios of a job's true time to its estimates before and after correction.
     pub(super) fn add(&mut self, raw: f64, corrected: f64) {
         for (errors, ratio) in [(&mut self.raw, raw), (&mut self.corrected, corrected)] {
             if ratio.is_finite() && ratio > 0.0 {
@@ -60,7 +60,7 @@ impl Errors {
         }
     }
 
-    /// The factor that corrects the regressions: the median of the latest errors.
+    /// The factor that corrects the regressions: the median of the latest [`LEVEL_OF`] errors.
     pub(super) fn level(&self) -> f64 {
         if self.raw.len() < LEVEL_FROM {
             return 1.0;
@@ -70,14 +70,14 @@ impl Errors {
         latest[latest.len() / 2].clamp(-LEVEL_MAX, LEVEL_MAX).exp()
     }
 
-    /// The interval around an expected time from p10 to p90. `distance` is how far the job is from what was measured.
+    /// The interval of an expected time. `distance` is [`Fit::distance`](super::fit::Fit::distance) of the job.
     pub(super) fn interval(&self, expected: f64, distance: f64) -> Interval {
         let mut errors: Vec<f64> = self.corrected.iter().copied().chain([-ASSUMED, ASSUMED]).collect();
         errors.sort_unstable_by(f64::total_cmp);
         let last = (errors.len() - 1) as f64;
         let (low, high) = (errors[(0.1 * last).floor() as usize], errors[(0.9 * last).ceil() as usize]);
         let wider = DISTANCE_SHARE * distance;
-        // The expected time is within its interval also where the latest errors are all on one side.
+        // The interval contains the expected time even if all latest errors have the same sign.
         let (low, high) = (low.min(0.0) - wider, high.max(0.0) + wider);
         Interval { expected, low: expected * low.exp(), high: expected * high.exp() }
     }

@@ -1,4 +1,4 @@
-//! [`JobMeter`]: measures the parts of a job while it is drawn.
+//! [`JobMeter`]: measures the parts of a job while it runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,21 +8,18 @@ use sakuga_model_core::{PreviewMethod, StepReport, Timings};
 use super::fit::Sample;
 use super::{JobWork, Part, Work};
 
-/// The time of a part counts as exact to this share of the whole job.
+/// Errors of a part are relative to at least this share of the job's time: shorter parts need not be exact.
 const LEAST_SHARE: f64 = 0.05;
-/// A step that takes longer than this many times the median is not counted as one: something else was done in it.
+/// Steps that take longer than this factor times the median are ignored, since they contain other work.
 const SLOW_STEP: f64 = 1.5;
 
-/// The time of one part of a job.
+/// The measured time of one part of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measurement {
-    /// Which part.
     pub part: Part,
-    /// Its work.
     pub work: Vec<Work>,
-    /// How long it took, in seconds.
     pub seconds: f64,
-    /// Seconds that the error of an estimate of it is relative to.
+    /// Errors of estimates are divided by this number of seconds; see [`Sample::scale`].
     pub scale: f64,
 }
 
@@ -32,23 +29,21 @@ impl Measurement {
     }
 }
 
-/// What was measured of a job that was drawn to its end.
+/// The measurements of a job that completed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct JobMeasurements {
-    /// Its parts.
     pub parts: Vec<Measurement>,
-    /// Seconds that the parts were expected to take together: by the regressions alone, and as clients get them. `None`: nothing
-    /// had been measured.
+    /// The estimate of `seconds` before and after correction, made when the job started; `None` if nothing had been measured.
     pub expected: Option<[f64; 2]>,
-    /// Seconds that they took.
+    /// Sum of the times of all parts.
     pub seconds: f64,
     /// Energy of the device, in joules.
     pub joules: Option<f64>,
-    /// The work of all evaluations in one number.
+    /// Tokens of all evaluations.
     pub tokens: f64,
 }
 
-/// Steps of the same work.
+/// Identifies steps with the same amount of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct StepClass {
     pass: u32,
@@ -69,13 +64,13 @@ pub(crate) struct JobMeter {
 }
 
 impl JobMeter {
-    /// Notes a step.
+    /// Records a step.
     pub(crate) fn step(&mut self, work: &JobWork, report: &StepReport, first_image: u32) {
         let evaluations = report.evaluations.saturating_sub(self.evaluations).max(1);
         self.evaluations = report.evaluations;
         self.steps_done = report.index;
         if report.reused_share > 0.0 {
-            // Only whole evaluations say how long one takes.
+            // Evaluations that reused blocks do not show the time of a full one.
             return;
         }
         let Some((_, images)) = work.images_of_step(report.pass, first_image) else { return };
@@ -83,7 +78,7 @@ impl JobMeter {
         self.steps.entry(class).or_default().push(report.duration.as_secs_f64() / f64::from(evaluations));
     }
 
-    /// Notes the time of the previews of a batch.
+    /// Records the time of a batch's previews after one step.
     pub(crate) fn previews(
         &mut self,
         work: &JobWork,
@@ -97,17 +92,17 @@ impl JobMeter {
         }
     }
 
-    /// Notes the time that the change of adapters took.
+    /// Records the time of [`Part::LoadAdapters`].
     pub(crate) fn adapters(&mut self, took: Duration) {
         self.adapters = Some(took.as_secs_f64());
     }
 
-    /// Steps that are done.
+    /// Number of steps so far.
     pub(crate) fn steps_done(&self) -> u32 {
         self.steps_done
     }
 
-    /// The usual time of an evaluation in each class of steps.
+    /// Typical time of an evaluation in each class of steps.
     pub(crate) fn steps(&self, work: &JobWork) -> Vec<Measurement> {
         let measured = |(class, times): (&StepClass, &Vec<f64>)| {
             let pass = work.passes.get(class.pass.checked_sub(1)? as usize)?;
@@ -118,7 +113,7 @@ impl JobMeter {
         self.steps.iter().filter_map(measured).collect()
     }
 
-    /// What was measured of a job that was drawn to its end. The time of the file's encoder comes later.
+    /// The measurements of the completed job, without [`Part::EncodeImage`], which is measured later.
     pub(crate) fn finish(self, work: &JobWork, timings: &Timings) -> JobMeasurements {
         let mut parts = self.steps(work);
         let total = timings.total.as_secs_f64();
@@ -169,7 +164,7 @@ impl JobMeter {
     }
 }
 
-/// The mean of the times that are not far above the median; 0 without times.
+/// The mean of the times up to [`SLOW_STEP`] times the median; 0 without times.
 fn usual(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

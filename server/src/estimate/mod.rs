@@ -1,12 +1,14 @@
-//! What a job will take, learnt from the jobs of the same model that this device has drawn.
+//! Estimates of the time, memory and energy of a job, learnt from the jobs of the same model on the same kind of device.
 //!
-//! A job is a sum of parts: the text encoders, the evaluations of the denoiser, the VAE, previews and so on. [`JobWork`] states
-//! the amount of work of each part from the request alone. [`JobMeter`] measures the parts while the job is drawn. A
-//! [`Fit`](fit::Fit) for each part relates the two by a robust regression with coefficients that are not negative, so a larger
-//! job is never expected to take less. An [`Estimator`] has the fits of one model, and the errors of its latest estimates, from
-//! which its intervals follow.
+//! The time of a job is the sum of its [`Part`]s: text encoders, evaluations of the denoiser, VAE, previews and so on.
 //!
-//! The queue's times, the check of deadlines, the `eta` of steps and the call `Estimate` all use it.
+//! - [`JobWork`] computes the amount of work of each part from the request alone.
+//! - [`JobMeter`] measures the time of each part while the job runs.
+//! - [`Fit`](fit::Fit) predicts the time of a part from its work, by a robust regression on the measurements. Coefficients are
+//!   not negative, so more work never has a shorter estimate.
+//! - [`Estimator`] holds the fits of one model and the errors of its latest estimates, from which it derives intervals.
+//!
+//! Start times in the queue, the check of deadlines, the `eta` of steps and the method `Estimate` use these estimates.
 
 mod estimator;
 mod fit;
@@ -25,29 +27,29 @@ pub(crate) use work::JobWork;
 
 use sakuga_model_core::PreviewMethod;
 
-/// The parts of a job whose times are learnt apart. Loading the model is not one of them: the table of models has its time.
+/// A part of a job. Each part has its own regression. Loading the model is not a part: the table of models keeps its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
-    /// The weights are changed to those with the adapters of the request, or back.
+    /// Applying the adapters of the request to the weights, or removing the adapters of the job before.
     LoadAdapters,
     /// The text encoders.
     TextEncode,
-    /// Pixels to latents.
+    /// Encoding images to latents.
     VaeEncode,
     /// The evaluations of the denoiser.
     Denoise,
-    /// Previews.
+    /// Decoding the latents of running steps to previews.
     Preview(PreviewMethod),
-    /// Latents to pixels.
+    /// Decoding the final latents to pixels.
     Decode,
-    /// Pixels to PNG. This is done next to the following job.
+    /// Compressing the pixels to image files on the CPU. The device can run the next job meanwhile.
     EncodeImage,
     /// Everything else on the device.
     Other,
 }
 
 impl Part {
-    /// All parts, in the order in which they come.
+    /// All parts, in the order in which they first run.
     pub(crate) const ALL: [Self; 9] = [
         Self::LoadAdapters,
         Self::TextEncode,

@@ -1,4 +1,4 @@
-//! [`Report`]: what is expected of a request that is not submitted, and what would have to change for it to be accepted.
+//! [`Report`]: the answer of `Estimate`, for a request that is not submitted.
 
 use std::time::Duration;
 
@@ -7,81 +7,79 @@ use sakuga_schema::Diagnostic;
 
 use super::{Interval, PartTime};
 
-/// What is expected of a request.
+/// Expected time, memory and energy of a request, and what would have to change for it to be accepted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Report {
-    /// The model that would draw it.
+    /// Name of the model.
     pub model: String,
-    /// The device.
+    /// Name of the device that would run it.
     pub device: String,
-    /// Jobs that the times are learnt from; 0: they are a guess.
+    /// Number of measured jobs behind the times; 0 if they are a guess.
     pub learned_jobs: u32,
-    /// From its start to its pictures, in seconds, with the load of its model.
+    /// Seconds from the start of the job until its image files are ready, including the load of its model.
     pub time: Interval,
-    /// The parts of that time, without the load.
+    /// The parts of `time`, without the load.
     pub parts: Vec<PartTime>,
-    /// The load of its model; `None`: it is on the device by then.
+    /// The load of its model; `None` if the model will be on the device.
     pub load: Option<Load>,
-    /// Tokens of the prompt and of the negative prompt for each text encoder.
+    /// Token counts of the prompt and of the negative prompt, for each text encoder.
     pub tokens: [Vec<TokenCount>; 2],
-    /// Steps of all passes and batches.
+    /// Number of steps of all passes and batches.
     pub steps: u32,
-    /// Evaluations of the denoiser, and how many of them are guided.
+    /// Number of evaluations of the denoiser, and how many of them are guided.
     pub evaluations: [u32; 2],
-    /// Bytes of the device's memory that it needs.
+    /// Bytes of device memory that the job needs.
     pub memory_needed: u64,
-    /// Bytes that there are for it, if known.
+    /// Bytes of device memory that it may use; `None` if unknown.
     pub memory_available: Option<u64>,
     /// Energy of the device, in joules.
     pub joules: Option<f64>,
-    /// Jobs that would be before it.
+    /// Number of jobs that would run before it.
     pub position: usize,
-    /// Time until it would start.
+    /// Time until it would start; `None` if unknown.
     pub eta: Option<Duration>,
-    /// Why it would be refused.
+    /// Why it would be refused now; empty if it would be accepted.
     pub obstacles: Vec<Obstacle>,
     /// Findings about its prompts.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// The load of a model.
+/// The time to load a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
-    /// Seconds.
     pub seconds: f64,
-    /// Whether it was measured; else it is a guess from the size of the weights.
+    /// Whether the time was measured. Otherwise it is a guess from the size of the weights.
     pub is_measured: bool,
 }
 
 /// Why a valid request would be refused now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Obstacle {
-    /// What it does not fit.
     pub kind: ObstacleKind,
-    /// What is missing.
+    /// What is exceeded and by how much, as a sentence.
     pub description: String,
-    /// Changes of which each would remove this obstacle.
+    /// Changes to the request; each of them alone would remove this obstacle.
     pub changes: Vec<Change>,
 }
 
-/// What a request does not fit.
+/// The limit that a request exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ObstacleKind {
-    /// The memory that there is for it.
+    /// It needs more device memory than it may use.
     Memory,
-    /// Its deadline.
+    /// It would end after its deadline.
     Deadline,
-    /// The queue.
+    /// The queue is full.
     Queue,
-    /// The jobs of its client.
+    /// Its client has the most jobs that one client may have.
     ClientJobs,
 }
 
-/// A change of a request.
+/// A change to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// Fields and their new values, as protobuf JSON writes them; an empty value: without the field.
+    /// Paths of fields and their new values in protobuf JSON. An empty value removes the field.
     pub fields: Vec<(&'static str, String)>,
-    /// The same as a sentence.
+    /// The change as a sentence.
     pub description: String,
 }

@@ -1,4 +1,4 @@
-//! Least squares with coefficients that are not negative, for a few unknowns.
+//! Non-negative least squares for a few unknowns.
 
 /// Unknowns of a fit.
 pub(super) const UNKNOWNS: usize = 7;
@@ -21,8 +21,8 @@ impl Normal {
         }
     }
 
-    /// The best `x` without a negative component. The best one solves the equations of the unknowns that are not zero; with so
-    /// few of them all choices are tried.
+    /// The `x` without negative components that minimises the sum of squares. It solves the normal equations restricted to its
+    /// non-zero components, so every subset of the unknowns is tried: 127 for seven.
     pub(super) fn solve(&self) -> [f64; UNKNOWNS] {
         let (mut best, mut least) = ([0.0; UNKNOWNS], 0.0);
         for chosen in 1_u32..1 << UNKNOWNS {
@@ -40,9 +40,10 @@ impl Normal {
         best
     }
 
-    /// The solution with these unknowns alone, by Cholesky's method; `None` if it has a negative component or is not unique.
+    /// The solution with all other unknowns zero, by Cholesky decomposition; `None` if a component is negative or the matrix is
+    /// singular.
     fn solve_for(&self, unknowns: &[usize]) -> Option<[f64; UNKNOWNS]> {
-        /// Added to the diagonal, relative to it: columns that are nearly the same stay solvable.
+        /// Relative increase of the diagonal, which keeps nearly equal columns solvable.
         const RIDGE: f64 = 1e-9;
         let count = unknowns.len();
         let mut lower = [[0.0; UNKNOWNS]; UNKNOWNS];

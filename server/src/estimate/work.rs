@@ -1,4 +1,4 @@
-//! [`JobWork`]: how much there is to do in each part of a job, by its request alone.
+//! [`JobWork`]: the amount of work in each part of a job, computed from its request.
 
 use std::time::Duration;
 
@@ -9,51 +9,51 @@ use sakuga_model_core::{
 use super::{Part, Work};
 use crate::preview::PreviewPolicy;
 
-/// The work of a control network relative to its denoiser: it repeats the half that reduces the resolution.
+/// Work of a control network relative to its denoiser: it is a copy of the half that reduces the resolution.
 const CONTROL_SHARE: f64 = 0.4;
 
-/// How much there is to do in each part of a job.
+/// The amount of work in each part of a job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct JobWork {
     pub(super) passes: Vec<PassWork>,
-    /// The parts besides steps, previews and adapters.
+    /// All parts except steps, previews and adapters.
     pub(super) parts: Vec<PartWork>,
     pub(super) previews: Option<Previews>,
-    /// The work of putting its adapters in place, if others are.
+    /// The work of [`Part::LoadAdapters`], if the device has other adapters.
     pub(super) adapters: Work,
 }
 
-/// The steps of a pass.
+/// The steps of one pass.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PassWork {
-    /// Images of each batch that is computed.
+    /// Number of images in each batch.
     pub(super) batches: Vec<u32>,
-    /// Whether each step is guided at its start.
+    /// For each step, whether guidance is active at its start.
     pub(super) guided: Vec<bool>,
     pub(super) evaluations_per_step: u32,
-    /// Share of each evaluation that is expected to be computed: below 1 where a step cache reuses some blocks.
+    /// Expected share of the denoiser's blocks that are computed; below 1 where a step cache reuses some.
     pub(super) computed_share: f64,
-    /// Work of an evaluation with control networks, in evaluations without, on average over the steps.
+    /// Work of an evaluation with control networks relative to one without, averaged over the steps.
     controlled: f64,
-    /// Tokens of an image.
+    /// Tokens of one image in the denoiser's sequence.
     image_tokens: f64,
-    /// Tokens of the prompt and of the negative prompt that the denoiser reads.
+    /// Tokens of the prompt and of the negative prompt in the denoiser's sequence.
     text_tokens: [f64; 2],
     pub(super) pixels: f64,
 }
 
-/// The work of a part.
+/// The work of one part in one pass.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PartWork {
     pub(super) part: Part,
-    /// The pass that it belongs to, from 1.
+    /// Number of the pass, from 1.
     pub(super) pass: u32,
-    /// Steps of the whole job before it.
+    /// Number of the job's steps that run before it.
     pub(super) after_steps: u32,
     pub(super) work: Vec<Work>,
 }
 
-/// Which previews are drawn.
+/// How previews are made.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Previews {
     pub(super) method: PreviewMethod,
@@ -67,7 +67,7 @@ impl PassWork {
         self.guided.len() as u32
     }
 
-    /// One evaluation for a batch of so many images.
+    /// One evaluation of a batch of `images` images.
     pub(super) fn evaluation(&self, images: u32, is_guided: bool) -> Work {
         let (images, [text, negative]) = (f64::from(images), self.text_tokens);
         let extra = if is_guided { images * (self.image_tokens + negative) } else { 0.0 };
@@ -87,7 +87,7 @@ impl PassWork {
 }
 
 impl Previews {
-    /// How many of `steps` steps of so many seconds each are previewed.
+    /// Number of previews in `steps` steps that take `step_s` seconds each.
     pub(super) fn count(&self, steps: f64, step_s: f64) -> f64 {
         let turns = steps / f64::from(self.every_steps.max(1));
         let interval_s = self.min_interval.as_secs_f64();
@@ -96,8 +96,8 @@ impl Previews {
 }
 
 impl JobWork {
-    /// The work of a request. `tokens` are the counts of its prompt and of its negative prompt, in the order of the model's
-    /// encoders.
+    /// The work of a request. `tokens` has the token counts of the prompt and of the negative prompt, each in the order of the
+    /// model's encoders.
     pub(crate) fn new(
         spec: &GenerationSpec,
         info: &EngineInfo,
@@ -109,7 +109,7 @@ impl JobWork {
         let batches = spec.batches_of(info.images_at_once(spec.max_batch, first_pixels));
         let batches: Vec<u32> = batches.iter().map(|batch| batch.end - batch.start).collect();
         let is_guided = spec.sampling.guidance.is_ever_active();
-        // The first encoder's tokens are those of the denoiser's sequence.
+        // The denoiser's sequence contains the tokens of the first encoder.
         let read = |counts: &[TokenCount], place: usize| -> f64 {
             counts.get(place).map_or(0.0, |count| f64::from(count.tokens.min(count.limit)))
         };
@@ -131,7 +131,7 @@ impl JobWork {
         let passes: Vec<PassWork> = sizes.iter().map(pass_work).collect();
         let encoded = |counts: &[TokenCount]| (0..counts.len()).map(|place| read(counts, place)).sum::<f64>();
         let texts = if is_guided { &tokens[..] } else { &tokens[..1] };
-        // A refiner reads the same texts again.
+        // The text encoder of a refiner reads the same texts again.
         let readings = if spec.refiner.is_some() { 2 } else { 1 };
         let text = texts.iter().map(|counts| Work::each(f64::from(readings), encoded(counts))).collect();
         let previews = preview.method.map(|method| Previews {
@@ -149,7 +149,7 @@ impl JobWork {
         work
     }
 
-    /// Adds what is done with pixels.
+    /// Adds the parts that encode and decode images.
     fn add_images(&mut self, spec: &GenerationSpec) {
         let drawn = spec.drawn().len() as f64;
         let pixels: Vec<f64> = self.passes.iter().map(|pass| pass.pixels).collect();
@@ -179,18 +179,19 @@ impl JobWork {
         self.passes.get(pass).map_or(0, |pass| pass.steps() * pass.batches.len() as u32)
     }
 
-    /// The work of a part other than steps, previews and changes of adapters.
+    /// The work of a part, all passes together; not of steps, previews and adapters.
     pub(crate) fn of(&self, part: Part) -> Vec<Work> {
         let of_part = self.parts.iter().filter(|found| found.part == part);
         of_part.flat_map(|found| found.work.iter().copied()).collect()
     }
 
-    /// Steps of all passes and batches.
+    /// Number of steps of all passes and batches.
     pub(crate) fn steps(&self) -> u32 {
         (0..self.passes.len()).map(|pass| self.steps_of_pass(pass)).sum()
     }
 
-    /// Evaluations of the denoiser, and how many of them are guided. A guided one computes both halves and counts once.
+    /// Number of evaluations of the denoiser, and how many of them are guided. A guided one computes both halves and counts
+    /// once.
     pub(crate) fn evaluations(&self) -> [u32; 2] {
         let of_pass = |pass: &PassWork| {
             let each = pass.evaluations_per_step * pass.batches.len() as u32;
@@ -199,16 +200,16 @@ impl JobWork {
         self.passes.iter().map(of_pass).fold([0, 0], |sum, pass| [sum[0] + pass[0], sum[1] + pass[1]])
     }
 
-    /// A pass, counted from 1, and how many images its batch from `first_image` on has.
+    /// Pass number `pass`, from 1, and the number of images in its batch that begins with `first_image`.
     pub(super) fn images_of_step(&self, pass: u32, first_image: u32) -> Option<(&PassWork, u32)> {
         let pass = self.passes.get(pass.checked_sub(1)? as usize)?;
-        // Batches but the last are equally large.
+        // All batches but the last have the same size.
         let size = pass.batches.first().copied().unwrap_or(1).max(1);
         let place = (first_image / size) as usize;
         Some((pass, pass.batches.get(place).or(pass.batches.last()).copied().unwrap_or(1)))
     }
 
-    /// The work of all evaluations in one number, for the energy.
+    /// Tokens of all evaluations together, for the energy.
     pub(super) fn tokens_evaluated(&self) -> f64 {
         let of_pass = |pass: &PassWork| {
             let of_step = |guided: &bool| -> f64 {
@@ -224,8 +225,8 @@ impl JobWork {
     }
 }
 
-/// The share of the denoiser's blocks that a pass of so many steps is expected to compute. Settings that were not measured are
-/// expected to reuse nothing, so that no job takes longer than its estimate for that reason.
+/// Expected share of the denoiser's blocks that a pass of `steps` steps computes. Settings of the step cache without a measured
+/// share count as 1, so they never make an estimate too short.
 fn computed_share(model: &ModelInfo, sampling: &Sampling, steps: u32) -> f64 {
     let (Some(support), Some(cache)) = (&model.step_cache, &sampling.step_cache) else { return 1.0 };
     let reused_steps = match cache.rule {
@@ -237,8 +238,8 @@ fn computed_share(model: &ModelInfo, sampling: &Sampling, steps: u32) -> f64 {
     1.0 - reused_steps * f64::from(cache.middle_blocks(support.blocks)) / f64::from(support.blocks.max(1))
 }
 
-/// Whether each computed step of a pass is guided at its start, on the shifted grid of flow matching. The grid of a diffusion
-/// model differs a little in time, which moves the bounds of a limited interval by a step or two.
+/// For each computed step of a pass, whether guidance is active at its start, on the shifted grid of flow matching. The grid of
+/// a diffusion model is slightly different, so the bounds of its guidance interval may be off by a step or two.
 fn guided_steps(sampling: &Sampling, shift: f32, pass: &Pass) -> Vec<bool> {
     let skipped = pass.grid_steps - pass.steps();
     let guided = |step: u32| {

@@ -1,7 +1,7 @@
-//! The energy of a board between the readings of its counter.
+//! Energy of a GPU between two readings of its energy counter.
 //!
-//! NVML takes 4 to 5 ms of a core to read the counter of an H100, and a few microseconds for everything else. Read with
-//! every sample it would cost twenty times what all the rest does.
+//! NVML takes 4 to 5 ms of a core to read the counter of an H100, and a few microseconds for everything else. Reading it with every
+//! sample would cost twenty times as much as all other values, so it is read less often and extrapolated with the power.
 
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ struct Last {
 }
 
 impl EnergyMeter {
-    /// The energy now: that of the counter where it is time to `read` it, else the last with what the power came to since.
-    /// It never falls. Nothing if the counter cannot be read.
+    /// The energy now: a new `read` of the counter if one is due, otherwise the last reading plus the integral of the power since
+    /// then. Never decreases. `None` if the counter cannot be read.
     pub(crate) fn sample(
         &mut self,
         now: Instant,

@@ -1,4 +1,4 @@
-//! Figures of the devices: what a sample is, and who takes it.
+//! Samples of the devices' sensors, and the probes that take them.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -41,13 +41,13 @@ pub(crate) struct DeviceSample {
     pub power_watts: Option<f32>,
     /// Temperature, in degrees Celsius.
     pub temperature_celsius: Option<f32>,
-    /// Why the clocks are held down.
+    /// Why the clocks are throttled.
     pub throttle_reasons: Vec<&'static str>,
-    /// Energy since the driver was loaded, in joules; between readings of its counter reckoned from the power.
+    /// Energy since the driver was loaded, in joules; extrapolated with the power between readings of the counter.
     pub energy_joules: Option<f64>,
-    /// What goes over PCIe.
+    /// PCIe rates.
     pub pcie: Option<PcieRate>,
-    /// Who holds its memory.
+    /// Device memory of each process.
     pub processes: Vec<ProcessMemory>,
 }
 

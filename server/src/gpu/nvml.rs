@@ -31,7 +31,7 @@ struct Board {
     processes: Option<(Instant, Vec<ProcessMemory>)>,
 }
 
-/// Processes are asked for this often: it costs as much as all the rest of a sample, and they come and go slowly.
+/// Interval of the list of processes, which costs as much as all other values of a sample and changes slowly.
 const PROCESSES_PERIOD: Duration = Duration::from_millis(450);
 
 impl Board {

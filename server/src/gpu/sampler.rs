@@ -168,45 +168,45 @@ fn sample_until_closed(shared: &Shared, mut probes: Vec<NamedProbe>) {
     }
 }
 
-/// The samples of one moment that somebody wants.
+/// The samples of one moment that have subscribers.
 struct Round {
-    /// By device; a device that nobody wants is left out.
-    some: Vec<(DeviceId, DeviceSample)>,
-    /// All devices of the server, if somebody wants them.
-    own: Option<Vec<DeviceSample>>,
+    /// The devices of the server that were sampled, in the order of their samples in `own`.
+    ids: Vec<DeviceId>,
+    own: Vec<DeviceSample>,
+    /// Whether `own` has all devices of the server.
+    has_all: bool,
     others: Option<Vec<DeviceSample>>,
 }
 
 impl Round {
     fn take(probes: &mut [NamedProbe], wanted: &[Wanted]) -> Self {
-        let wants_own = wanted.iter().any(|wanted| matches!(wanted, Wanted::Own | Wanted::All));
-        let is_wanted = |id| wants_own || wanted.contains(&Wanted::One(id));
+        let has_all = wanted.iter().any(|wanted| matches!(wanted, Wanted::Own | Wanted::All));
+        let is_wanted = |id| has_all || wanted.contains(&Wanted::One(id));
         let sampled = DeviceId::all(probes.len()).zip(probes.iter_mut()).filter(|(id, _)| is_wanted(*id));
-        let some: Vec<_> =
-            sampled.map(|(id, (name, probe))| (id, DeviceSample { device: name.clone(), ..probe.sample() })).collect();
-        let own = wants_own.then(|| some.iter().map(|(_, sample)| sample.clone()).collect());
-        let others = wanted.contains(&Wanted::All).then(|| others(probes, &some));
-        Self { some, own, others }
+        let (ids, own): (Vec<_>, Vec<_>) =
+            sampled.map(|(id, (name, probe))| (id, DeviceSample { device: name.clone(), ..probe.sample() })).unzip();
+        let others = wanted.contains(&Wanted::All).then(|| others(probes, &own));
+        Self { ids, own, has_all, others }
     }
 
-    /// What a subscriber gets; `None`: it was not taken.
+    /// The samples for a subscriber; `None` if they were not taken.
     fn of(&self, wanted: Wanted) -> Option<Samples<'_>> {
         match wanted {
             Wanted::One(device) => {
-                let (_, sample) = self.some.iter().find(|(id, _)| *id == device)?;
-                Some(Samples { own: std::slice::from_ref(sample), others: &[] })
+                let place = self.ids.iter().position(|id| *id == device)?;
+                Some(Samples { own: &self.own[place..=place], others: &[] })
             }
-            Wanted::Own => Some(Samples { own: self.own.as_deref()?, others: &[] }),
-            Wanted::All => Some(Samples { own: self.own.as_deref()?, others: self.others.as_deref()? }),
+            Wanted::Own => self.has_all.then_some(Samples { own: &self.own, others: &[] }),
+            Wanted::All => Some(Samples { own: &self.own, others: self.others.as_deref()? }),
         }
     }
 }
 
 /// The devices of the machine that are not the server's. A probe knows all but its own.
-fn others(probes: &mut [NamedProbe], own: &[(DeviceId, DeviceSample)]) -> Vec<DeviceSample> {
+fn others(probes: &mut [NamedProbe], own: &[DeviceSample]) -> Vec<DeviceSample> {
     let mut others = probes.first_mut().map(|(_, probe)| probe.others()).unwrap_or_default();
     let is_own = |other: &DeviceSample| {
-        own.iter().any(|(_, own)| (own.source, own.device_index) == (other.source, other.device_index))
+        own.iter().any(|own| (own.source, own.device_index) == (other.source, other.device_index))
     };
     others.retain(|other| !is_own(other));
     others

@@ -9,13 +9,13 @@ use crate::gpu::{self, DeviceSample, Sampler, StatsSource};
 /// Samples over which the cost is measured: three seconds.
 const SAMPLES: u32 = 30;
 
-/// CPU time of the calling thread; `None` where the system does not tell.
+/// CPU time of the calling thread; `None` where the system does not report it.
 fn cpu_time() -> Option<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(Duration::from_nanos(text.split_whitespace().next()?.parse().ok()?))
 }
 
-/// The sampler's share of a core at ten samples a second, if the system tells, and the last sample.
+/// The sampler's share of a core at ten samples a second, if the system reports it, and the last sample.
 fn share_of_a_core(device: &str) -> (Option<f64>, DeviceSample) {
     let sampler = Sampler::start(vec![(device.into(), gpu::probe(device))]).expect("a thread");
     let (sender, times) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! [`HeldImages`]: bounds the memory that the decoded images of waiting jobs take.
+//! [`HeldImages`]: bounds the memory of decoded images in jobs that have not ended.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::limits::Limits;
 /// Unit of the accounts: a semaphore counts in 32 bits.
 const UNIT_BYTES: usize = 1024;
 
-/// Room for images, given back when the last holder is dropped.
+/// Reserved memory for images; released when the last clone is dropped.
 pub(crate) type HeldRoom = Arc<OwnedSemaphorePermit>;
 
-/// The room for the images of all jobs that have not ended.
+/// The memory for images of all jobs that have not ended.
 #[derive(Debug)]
 pub(crate) struct HeldImages(Arc<Semaphore>);
 
@@ -29,7 +29,7 @@ impl HeldImages {
         Self(Arc::new(Semaphore::new(bytes / UNIT_BYTES)))
     }
 
-    /// Takes room for the images of a job; `None`: it has no images.
+    /// Reserves memory for the images of a job; `None` if it has no images.
     ///
     /// # Errors
     ///

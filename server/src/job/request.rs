@@ -1,4 +1,4 @@
-//! [`JobRequest`]: what a checked request asks of the engine, the scheduler and the encoder.
+//! [`JobRequest`]: a checked request with everything that the scheduler, the engine and the encoder need.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::models::ModelId;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
 
-/// What a checked request asks of the engine, the scheduler and the encoder.
+/// A checked request with everything that the scheduler, the engine and the encoder need.
 #[derive(Clone, Debug)]
 pub(crate) struct JobRequest {
     /// The caller's name for the request.
@@ -26,11 +26,11 @@ pub(crate) struct JobRequest {
     pub priority: Priority,
     /// Whether the job survives a shutdown: it then waits for the next start instead of ending as cancelled.
     pub is_kept: bool,
-    /// What the engine draws.
+    /// The request for the engine.
     pub spec: GenerationSpec,
-    /// How much there is to do in each of its parts.
+    /// The amount of work in each of its parts, for estimates.
     pub work: JobWork,
-    /// The room that the images of `spec` take; it is free again when the request is dropped.
+    /// The memory reserved for the images of `spec`, until the request is dropped.
     #[allow(dead_code, reason = "kept for its Drop")]
     pub held_images: Option<HeldRoom>,
     /// Which previews are sent.

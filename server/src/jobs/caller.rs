@@ -1,10 +1,10 @@
-//! [`Caller`]: on whose behalf a call acts on jobs.
+//! [`Caller`]: the client of a call, and which jobs it may access.
 
 use std::sync::Arc;
 
 use crate::assets::AssetOwner;
 
-/// On whose behalf a call acts on jobs.
+/// The client of a call, and which jobs it may access.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The client's name, for limits and shares of the device.
@@ -23,7 +23,7 @@ impl Caller {
         self.sees_all || *self.owner == *owner || self.former_owner.as_deref() == Some(owner)
     }
 
-    /// Whose assets the call may use: the owner's alone, also for a call that acts on every job.
+    /// The owner whose assets the call may use. A call that may access every job still uses its own assets only.
     pub(crate) fn asset_owner(&self) -> AssetOwner {
         AssetOwner { name: self.owner.clone(), former: self.former_owner.clone() }
     }

@@ -1,4 +1,4 @@
-//! [`Alternatives`]: smaller requests that would be accepted in place of one that would not.
+//! [`Alternatives`]: finds changes to a request that exceeds a limit, so that it would be accepted.
 
 use std::time::Duration;
 
@@ -24,12 +24,12 @@ pub(super) struct Alternatives<'a> {
 }
 
 impl Alternatives<'_> {
-    /// Changes of which each makes the request fit into the memory.
+    /// Changes that each make the request fit into the memory.
     pub(super) fn that_fit_memory(&self) -> Vec<Change> {
         self.smaller(|spec| self.jobs.memory_of(self.request.model, spec).fits())
     }
 
-    /// Changes of which each lets the job end in the time that is given, `latest` the timeout that it would need.
+    /// Changes that each let the job end before its deadline. `latest` is the timeout that the unchanged request would need.
     pub(super) fn that_end_within(&self, given: Duration, latest: Duration) -> Vec<Change> {
         let seconds = latest.as_secs() + 1;
         let timeout = Change {
@@ -40,7 +40,7 @@ impl Alternatives<'_> {
         std::iter::once(timeout).chain(self.fewer_steps(fits)).chain(self.smaller(fits)).collect()
     }
 
-    /// When the job would end if it drew this instead.
+    /// When the job would end with this request instead.
     fn end(&self, spec: &GenerationSpec) -> Option<Duration> {
         let dependencies = &self.jobs.dependencies;
         let info = &dependencies.models.get(self.request.model).info;

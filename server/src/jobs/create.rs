@@ -1,8 +1,7 @@
-//! Creates jobs: a request becomes a stored job, or is refused without a trace in the store.
+//! Creates jobs: a request becomes a stored job, or is refused and nothing is stored.
 //!
-//! Cheap checks come first. A call is refused by the client's rate and by the queue before its prompts are parsed and their
-//! tokens are counted, so a flood of refused calls costs next to nothing. A call with an invalid request therefore counts
-//! towards the client's rate.
+//! Cheap checks come first: the client's rate and the queue limit are checked before prompts are parsed and tokens are counted, so a
+//! flood of refused calls costs little. A call with an invalid request therefore counts towards the client's rate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -72,7 +71,7 @@ struct Admitted {
     forecast: Forecasted,
 }
 
-/// What a call is found again by.
+/// Identifies repeated calls.
 struct Name {
     /// Empty if the call has no `request_id`.
     key: Vec<u8>,

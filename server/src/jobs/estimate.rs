@@ -14,16 +14,15 @@ use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, Report}
 use crate::job_id::JobId;
 use crate::scheduler::Forecasted;
 
-/// Bytes of weights that are put on a device in a second, for a model that was never loaded.
+/// Assumed rate of loading weights in bytes per second, for a model that was never loaded.
 const LOAD_BYTES_PER_SECOND: f64 = 1e9;
 
 impl Jobs {
-    /// What is expected of a request. It is checked as [`Jobs::create`] does, and creates nothing. May take milliseconds of a
-    /// core.
+    /// Estimates a request. It is checked as by [`Jobs::create`], but no job is created. Takes up to some milliseconds of CPU time.
     ///
     /// # Errors
     ///
-    /// Those of [`Jobs::create`] but the ones that [`Report::obstacles`] has.
+    /// As for [`Jobs::create`], except those that are returned as [`Report::obstacles`].
     pub(crate) fn estimate(
         &self,
         caller: &Caller,
@@ -92,7 +91,7 @@ fn load(forecast: &Forecasted, weight_bytes: u64) -> Option<Load> {
     }
 }
 
-/// A timeout that nine in ten such jobs meet.
+/// A timeout that is met with a probability of 90 %.
 fn latest_end(forecast: &Forecasted, time: &Interval) -> Duration {
     let until_start = forecast.position.eta.unwrap_or_default();
     until_start + Duration::try_from_secs_f64(time.high).unwrap_or_default()

@@ -13,7 +13,7 @@ use crate::wire::to_proto::{self, JobContext};
 pub(super) struct JobEventEncoder {
     context: JobContext,
     record: Record,
-    /// What measurements of the job hold for.
+    /// Precision and model, for the measurements of the job.
     setup: Setup,
 }
 
@@ -27,10 +27,9 @@ impl EventEncoder for JobEventEncoder {
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         if let EventBody::Started { device } = &event.body {
             self.context.set_device(device);
-            self.setup.set_device(device);
         }
         if let EventBody::Completed { measured, .. } = &event.body {
-            let stored = measurements::to_stored(measured, &self.setup);
+            let stored = measurements::to_stored(measured, &self.setup, &self.context.device);
             self.record.set_measurements(stored);
         }
         let message = to_proto::event(&self.context, event);

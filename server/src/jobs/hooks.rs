@@ -34,8 +34,8 @@ impl Jobs {
         Arc::new(RegistryHooks(self.this.clone()))
     }
 
-    /// Cancels a job without readers after its grace, and not before `least`, unless it is to be drawn without readers or
-    /// one comes back.
+    /// Cancels a job without readers after its grace period, at least `least`, unless a reader returns. Does nothing to a job that
+    /// runs without readers.
     pub(super) fn unwatched(&self, id: &JobId, least: Duration) {
         let mut live = self.live.lock();
         let Some(entry) = live.get_mut(id) else { return };

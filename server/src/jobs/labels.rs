@@ -1,4 +1,4 @@
-//! Labels of jobs: short texts by which people find them again.
+//! Labels of jobs: short texts to find them by.
 
 use sakuga_proto::generation::v1::{self as generation};
 

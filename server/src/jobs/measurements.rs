@@ -1,4 +1,4 @@
-//! Measurements of completed jobs: how they are stored with the job, and learnt from after a restart.
+//! Measurements of completed jobs, which are stored with the job and used for estimates after a restart.
 
 use std::collections::HashMap;
 
@@ -11,31 +11,21 @@ use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
 use crate::models::{ModelId, ServedModel};
 use crate::wire::to_proto::{part, part_kind};
 
-/// What measurements hold for: those of another kind of device, another precision or model say nothing.
+/// Precision and model of measurements. Besides, they apply to devices of the same kind only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
-    device: String,
     precision: String,
     fingerprint: String,
 }
 
 impl Setup {
     pub(super) fn of(info: &EngineInfo) -> Self {
-        Self {
-            device: info.device.clone(),
-            precision: info.precision.clone(),
-            fingerprint: info.model.fingerprint.clone(),
-        }
-    }
-
-    /// Notes the device that draws the job.
-    pub(super) fn set_device(&mut self, device: &str) {
-        device.clone_into(&mut self.device);
+        Self { precision: info.precision.clone(), fingerprint: info.model.fingerprint.clone() }
     }
 }
 
-/// The measurements as they are stored.
-pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup) -> stored::JobMeasurements {
+/// The measurements as they are stored. `device` is the full name of the device that ran the job.
+pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup, device: &str) -> stored::JobMeasurements {
     let part = |part: &Measurement| stored::PartMeasurement {
         kind: part_kind(part.part).into(),
         work: part.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]).collect(),
@@ -43,7 +33,7 @@ pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup) -> stored::JobMeas
         scale_seconds: part.scale,
     };
     stored::JobMeasurements {
-        device: setup.device.clone(),
+        device: device.to_owned(),
         precision: setup.precision.clone(),
         fingerprint: setup.fingerprint.clone(),
         parts: job.parts.iter().map(part).collect(),
@@ -145,8 +135,8 @@ mod tests {
             joules: Some(12.0),
             tokens: 13.0,
         };
-        let setup = Setup { device: "cpu".into(), precision: "f32".into(), fingerprint: "1".into() };
-        let mut stored = to_stored(&job, &setup);
+        let setup = Setup { precision: "f32".into(), fingerprint: "1".into() };
+        let mut stored = to_stored(&job, &setup, "cpu");
         assert_eq!(from_stored(&stored), job);
         stored.parts[0].kind = 999;
         assert_eq!(from_stored(&stored).parts.len(), Part::ALL.len() - 1, "a newer server wrote it");

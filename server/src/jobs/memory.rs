@@ -8,17 +8,18 @@ use crate::job::JobRequest;
 use crate::models::ModelId;
 use crate::request::images::{enlarged_edge, largest_factor};
 
-/// The memory of the device that a job needs, by estimate, and what there is for it.
+/// Device memory that a job needs by estimate, and the memory that it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct JobMemory {
     /// Bytes that it needs, the weights included.
     pub(super) needed: u64,
-    /// Bytes that there are next to the weights of other models, or that the operator allows; `None`: not known.
+    /// Bytes that it may use: the operator's limit, otherwise the device's memory without the weights of other models. `None` if
+    /// unknown.
     pub(super) available: Option<u64>,
 }
 
 impl JobMemory {
-    /// Whether it fits.
+    /// Whether the job fits into the memory, or its size is not known.
     pub(super) fn fits(&self) -> bool {
         self.available.is_none_or(|available| self.needed <= available)
     }
@@ -33,7 +34,7 @@ impl JobMemory {
 }
 
 impl Jobs {
-    /// The memory of a job.
+    /// Device memory that a job needs by estimate, and what its device has.
     pub(super) fn memory(&self, request: &JobRequest) -> JobMemory {
         self.memory_of(request.model, &request.spec)
     }
@@ -71,7 +72,7 @@ impl Jobs {
         })
     }
 
-    /// The memory of what a model would draw.
+    /// Device memory that `spec` needs on a model by estimate, and what it may use.
     pub(super) fn memory_of(&self, model: ModelId, spec: &GenerationSpec) -> JobMemory {
         let Dependencies { models, memory_budget, limits, device_memory, .. } = &self.dependencies;
         let others = models.weights_next_to(model, memory_budget.device_bytes);

@@ -21,7 +21,7 @@ use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::request::{Request, RequestRules, notice};
 use crate::wire::to_proto::JobContext;
-use crate::wire::{from_proto, metadata, step_cache, to_proto};
+use crate::wire::{from_proto, metadata, to_proto};
 
 /// Bytes of the description of a picture without what it repeats.
 const IMAGE_BYTES: usize = 256;
@@ -66,7 +66,6 @@ pub(super) fn prepare(
         drawn.map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index)).collect();
     check_size(&resolved, &metadata)?;
     let model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
-    let quality = step_cache::promise(&model.info.model, &checked.spec().sampling);
     let diagnostics = checked.diagnostics().to_vec();
     let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
     let request = JobRequest {
@@ -83,7 +82,7 @@ pub(super) fn prepare(
         texts: texts(checked, metadata.clone()),
     };
     let device = model.info.device.clone();
-    let context = JobContext { job_id, resolved, device, model_notice, quality, metadata };
+    let context = JobContext { job_id, resolved, device, model_notice, metadata };
     Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info), inline_files })
 }
 
@@ -98,7 +97,7 @@ fn texts(request: Request, metadata: Vec<generation::ImageMetadata>) -> PictureT
     })
 }
 
-/// Refuses a request whose texts are larger than any prompt: the room in a message is for images.
+/// Refuses a request whose texts are larger than any prompt. The message limit is larger only because of images.
 fn check_text(message: &generation::GenerateRequest) -> Result<(), ServerError> {
     let sources = [
         message.init.as_ref().and_then(|init| init.image.as_ref()),

@@ -1,4 +1,5 @@
-//! After a restart: waiting jobs wait again, running ones are drawn again from the start, ended ones are kept.
+//! Recovers jobs after a restart: waiting and running jobs are enqueued again, ended ones are kept. A job that ran starts from the
+//! beginning.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Jobs {
         self.dependencies.writer.write_once(Vec::new()).await
     }
 
-    /// Returns jobs that have files and are not open: the server was killed before they were stored, or after they had ended.
+    /// Jobs that have held files but are not open: the server was killed before they were stored, or after they had ended.
     fn recover_all(self: &Arc<Self>) -> Result<Vec<JobId>, StoreError> {
         let store = self.dependencies.writer.store().clone();
         let migrated = migrate(store.as_ref())?;
@@ -164,7 +165,6 @@ impl Jobs {
             resolved: record.job().request.clone().unwrap_or_default(),
             device: String::new(),
             model_notice: String::new(),
-            quality: None,
             metadata: Vec::new(),
         };
         let journal =

@@ -29,7 +29,7 @@ use crate::store::{ArtifactStore, Corruption, JobStore, StoreError, StoreFault};
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 
-/// What the registry needs of the rest of the server.
+/// The parts of the server that the registry uses.
 pub(crate) struct Dependencies {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
@@ -72,7 +72,7 @@ impl Dependencies {
 
 /// Longer texts are not a `request_id`: it has at most 64 characters.
 const REQUEST_ID_BYTES_MAX: usize = 4 * 64;
-/// Locks for the creation of named jobs: so many that two calls rarely share one by chance.
+/// Number of locks for the creation of named jobs. Two names rarely share a lock.
 const NAME_LOCKS: usize = 256;
 
 /// The registry of jobs.

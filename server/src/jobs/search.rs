@@ -1,4 +1,4 @@
-//! [`JobQuery`]: which jobs a list is about, from the filter of a call.
+//! [`JobQuery`]: the filter of ListJobs.
 
 use sakuga_proto::generation::v1::{self as generation, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
@@ -9,12 +9,12 @@ use crate::job_id::JobId;
 
 /// Most bytes of the text of a search.
 const TEXT_BYTES_MAX: usize = 256;
-/// Jobs that a call looks at if it searches. Decoding so many takes about 0.1 s.
+/// The most stored jobs that one search decodes, which takes about 0.1 s.
 const SEARCHED_MAX: usize = 8192;
-/// An id has the time at which its call came; the job is accepted after the checks of the call. No call takes so long.
+/// Upper bound of the time between the start of a call, which is in the job's id, and the acceptance of the job.
 const ACCEPTANCE_MS: i64 = 10 * 60 * 1000;
 
-/// Which jobs a list is about.
+/// The filter of a call, checked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JobQuery {
     filter: generation::JobFilter,
@@ -43,7 +43,7 @@ impl JobQuery {
         Ok(Self { filter, words })
     }
 
-    /// Whether the list has the job.
+    /// Whether the job matches.
     pub(crate) fn matches(&self, job: &generation::Job) -> bool {
         let Self { filter, words } = self;
         let created = job.create_time.map_or((0, 0), |time| (time.seconds, time.nanos));
@@ -57,7 +57,7 @@ impl JobQuery {
             && (words.is_empty() || has_words(job, words))
     }
 
-    /// The most jobs that a call with this query looks at; `None`: all.
+    /// The most jobs that a call with this query decodes; `None` for no limit.
     pub(crate) fn looked_at_max(&self) -> Option<usize> {
         let Self { filter, words } = self;
         let searches = !words.is_empty() || !filter.labels.is_empty() || !filter.model.is_empty();
@@ -83,7 +83,7 @@ fn milliseconds(time: prost_types::Timestamp) -> Option<i64> {
     time.seconds.checked_mul(1000)?.checked_add((time.nanos / 1_000_000).into())
 }
 
-/// Whether each word occurs in one of the texts by which people know a job.
+/// Whether each word occurs in the job's prompt, `request_id`, model name or labels.
 fn has_words(job: &generation::Job, words: &[String]) -> bool {
     let mut texts = vec![job.request_id.to_lowercase()];
     texts.extend(job.labels.iter().map(|label| label.to_lowercase()));

@@ -43,8 +43,8 @@ pub(super) fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreErro
     Ok(entries)
 }
 
-/// The sequence number from which on a job's events are whole: each belongs to the job, and an ended job has its end. One above
-/// the last event if none are. That none between them is missing the store has checked.
+/// The sequence number from which on a job's events are valid: all of them belong to the job, and an ended job has its terminal
+/// event. One more than the last number if no event is valid. The store has already checked that none is missing.
 pub(super) fn whole_from(job_id: &str, is_ended: bool, events: &[(u64, Bytes)]) -> u64 {
     use generate_event::Event;
     let mut whole = events.last().map_or(0, |(sequence, _)| sequence + 1);

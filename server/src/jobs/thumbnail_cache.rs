@@ -1,4 +1,4 @@
-//! The thumbnails that were used last, in memory.
+//! A cache of thumbnails in memory, with the least recently used ones evicted.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::error::ServerError;
 
 /// Bytes of the thumbnails that are kept.
 const BYTES_MAX: usize = 64 << 20;
-/// Thumbnails that are kept, also those that are in the making.
+/// The most thumbnails in the cache, those being made included.
 const COUNT_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 /// Pictures that are decoded at once: a picture of 4 megapixels takes about 80 MB and a tenth of a second.
 const MADE_AT_ONCE: usize = 2;
@@ -21,13 +21,13 @@ const MADE_AT_ONCE: usize = 2;
 /// A JPEG of a picture.
 #[derive(Clone, Debug)]
 pub(crate) struct Thumbnail {
-    /// The file.
+    /// The JPEG file.
     pub file: Bytes,
     /// Its SHA-256, in lower-case hexadecimal.
     pub sha256: Arc<str>,
 }
 
-/// What a thumbnail is made from: the SHA-256 of the picture, and the most pixels of the longer edge.
+/// Key of a thumbnail: the SHA-256 of the picture, and the maximum of the longer edge in pixels.
 pub(super) type Key = (String, u32);
 
 /// A thumbnail that is kept, or is being made by the first call that asked for it.

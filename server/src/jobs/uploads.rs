@@ -16,14 +16,14 @@ pub(crate) struct OwnFiles<'a> {
     pub(crate) assets: &'a Assets,
     /// The owner of the files that may be used.
     pub(crate) owner: &'a AssetOwner,
-    /// The job that is drawn again after a restart: the pictures that came within its request are kept for it.
+    /// The job that is recovered after a restart, for which the files from its request are kept.
     pub(crate) job: Option<&'a JobId>,
 }
 
 impl Uploads for OwnFiles<'_> {
     fn bytes(&self, sha256: &str) -> Result<Bytes, String> {
         let id = AssetId::parse(sha256).ok_or("has no valid name, which is 64 digits of 0 to 9 and a to f")?;
-        // The assets of others do not exist.
+        // Assets of other owners are treated as unknown.
         let missing = || "does not exist".to_owned();
         let failed = |error: AssetError| match error {
             AssetError::Unknown(_) => missing(),
@@ -46,7 +46,7 @@ impl Uploads for OwnFiles<'_> {
 impl adapters::Uploads for OwnFiles<'_> {
     fn tensors(&self, sha256: &str) -> Option<Result<PathBuf, String>> {
         let id = AssetId::parse(sha256)?;
-        // The assets of others do not exist.
+        // Assets of other owners are treated as unknown.
         let Asset { facts, .. } = self.assets.find(self.owner, id).ok()?;
         if !matches!(facts, Some(Facts::Tensors(_))) {
             return Some(Err("it is a picture, and adapters are safetensors files".to_owned()));

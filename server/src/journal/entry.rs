@@ -1,4 +1,4 @@
-//! What a journal holds, and what it needs from its surroundings.
+//! The entries of a journal, and the traits that it uses.
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ pub(crate) trait JournalHooks: Send + Sync {
     fn ended(&self, job: &JobId);
 }
 
-/// What an earlier run of the server stored of a job.
+/// A job as an earlier run of the server stored it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoredJournal {
     /// The state events.

@@ -2,7 +2,7 @@
 
 use crate::event::{EventBody, EventClass};
 
-/// How far a job is.
+/// The progress of a job, as far as it determines which events may follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
 pub(super) enum Phase {
     #[default]
@@ -31,7 +31,7 @@ impl Phase {
         }
     }
 
-    /// The phase after an event.
+    /// The phase once `body` has been published.
     pub(super) fn after(self, body: &EventBody) -> Self {
         match body {
             EventBody::Started { .. } => Self::Running,

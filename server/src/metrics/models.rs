@@ -44,7 +44,7 @@ impl ModelMetrics {
         registry.register("job_time_ratio", estimates, self.estimates.clone());
     }
 
-    /// Counts a load that took so long.
+    /// Records the time of a load.
     pub(crate) fn loaded(&self, model: &Arc<str>, took: Duration) {
         self.load.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
     }

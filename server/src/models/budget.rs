@@ -1,6 +1,6 @@
-//! [`MemoryBudget`]: how much memory weights may take.
+//! [`MemoryBudget`]: limits of the memory for weights.
 
-/// Bytes that weights may take.
+/// Limits of the memory for weights, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct MemoryBudget {
     /// On the device, all models together; `None`: no limit, and no model is ever evicted.

@@ -1,4 +1,4 @@
-//! [`Catalog`]: the models by name, with what requests for them are checked against.
+//! [`Catalog`]: the models by name, with everything that requests are checked against.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::limits::Limits;
 #[derive(Clone)]
 pub(crate) struct ServedModel {
     pub id: ModelId,
-    /// What it is, and how it is run.
+    /// The model and its engine.
     pub info: EngineInfo,
     /// Its tokenizers.
     pub tokens: Arc<dyn TokenCounter>,
@@ -23,12 +23,12 @@ pub(crate) struct ServedModel {
 }
 
 impl ServedModel {
-    /// Whether it draws requests that name no model.
+    /// Whether it is used for requests that name no model.
     pub(crate) fn is_default(&self) -> bool {
         self.id == ModelId::DEFAULT
     }
 
-    /// What `GenerateRequest.model` names.
+    /// The name that `GenerateRequest.model` chooses the model by.
     pub(crate) fn name(&self) -> &str {
         &self.info.model.name
     }
@@ -59,7 +59,7 @@ impl Catalog {
         &self.0[0]
     }
 
-    /// The model of this id.
+    /// The model with this id. Ids come from this catalog, so there always is one.
     pub(crate) fn get(&self, id: ModelId) -> &ServedModel {
         &self.0[id.index()]
     }

@@ -22,7 +22,7 @@ pub enum StartError {
     /// The models cannot be opened on one of several devices.
     #[error("--device {device}: {source}")]
     OnDevice {
-        /// The device.
+        /// The device as `--device` names it.
         device: String,
         /// Why.
         source: Box<StartError>,

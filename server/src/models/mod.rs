@@ -1,10 +1,10 @@
-//! The models that this server serves: what they are, where their weights are, and which leave the device for others.
+//! The models of this server: their properties, where their weights are, and which are evicted for others.
 //!
-//! [`Catalog`] has what does not change: names, tokenizers and limits. [`ModelTable`] has what does, for each device, as plain
-//! data that the [scheduler](crate::scheduler) keeps under its lock and the device's engine thread acts on; [`ResidentSet`] decides in it which
-//! models are evicted.
+//! [`Catalog`] has the constant properties: names, tokenizers and limits. [`ModelTable`] has the state of the models on one device.
+//! It is plain data: the [scheduler](crate::scheduler) keeps it under its lock, and the device's engine thread acts on it. In it,
+//! [`ResidentSet`] decides which models are evicted.
 //!
-//! A budget counts weights only. What a job needs besides is checked when the job is created.
+//! A budget counts weights only. The other memory of a job is checked when the job is created.
 
 mod budget;
 mod catalog;
@@ -41,7 +41,7 @@ impl ModelId {
         self.0
     }
 
-    /// All models of a server that has so many.
+    /// The ids of a server's models, `count` of them.
     pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }

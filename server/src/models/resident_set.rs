@@ -47,8 +47,8 @@ impl ResidentSet {
         self.budget.is_some_and(|budget| self.weights.iter().sum::<u64>() > budget)
     }
 
-    /// Puts a model on the device as the most recently used one. Returns those that have to leave before: the least
-    /// recently used, as few as possible. Never `model` itself.
+    /// Adds a model as the most recently used one. Returns the models to evict first: the least recently used, as few as
+    /// possible, never `model` itself.
     pub(crate) fn insert(&mut self, model: ModelId) -> Vec<ModelId> {
         self.remove(model);
         let mut evicted = Vec::new();
@@ -59,7 +59,7 @@ impl ResidentSet {
         evicted
     }
 
-    /// Takes a model off the device.
+    /// Removes a model.
     pub(crate) fn remove(&mut self, model: ModelId) {
         self.models.retain(|resident| *resident != model);
     }

@@ -1,6 +1,6 @@
-//! Known names that are like an unknown one.
+//! Suggestions for unknown names.
 
-/// How similar a known name has to be to be suggested, from 0 to 1.
+/// The least similarity of a name that is suggested, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.75;
 /// Names that are suggested at most.
 const NAMES_MAX: usize = 3;
@@ -15,7 +15,7 @@ pub(crate) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Vec<&'a 
     scored.into_iter().take(NAMES_MAX).map(|(_, known)| known).collect()
 }
 
-/// What to write instead of an unknown name: the most similar known one, or else all of them.
+/// Advice for an unknown name: the most similar known name, otherwise all known names.
 pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
     match nearest(name, known).first() {
         Some(known) => format!("did you mean `{}`?", known.as_ref()),

@@ -37,8 +37,8 @@ pub(crate) struct ModelStatus {
 }
 
 impl ModelState {
-    /// The order in which states of several devices become one: what can draw soonest counts, and a failure only where it is that of
-    /// all.
+    /// Rank of a state when the states of several devices are merged: the state that can run a job first wins. A failure wins only
+    /// if the model failed on all devices.
     fn order(&self) -> u8 {
         match self {
             ModelState::Loaded => 0,

@@ -7,7 +7,7 @@ use sakuga_model_core::OpenOptions;
 
 use super::{MemoryBudget, ModelId, ModelState, ModelStatus, ResidentSet};
 
-/// What the table has to know of a model.
+/// Sizes of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelFacts {
     pub name: Arc<str>,
@@ -17,10 +17,10 @@ pub(crate) struct ModelFacts {
     pub host_copy_bytes: u64,
 }
 
-/// How a model is put on the device.
+/// How a model is loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct LoadPlan {
-    /// The models that have to leave the device before.
+    /// The models to evict first.
     pub evicted: Vec<ModelId>,
     pub options: OpenOptions,
 }
@@ -40,7 +40,7 @@ struct Entry {
     failure: Option<String>,
     host_bytes: u64,
     last_used: Option<SystemTime>,
-    /// Its kernels are chosen: it was open before, and the device was not lost since then.
+    /// Whether its kernels are tuned: it was open before, and the device has not been lost since then.
     is_warm: bool,
     load_time: Option<Duration>,
 }
@@ -92,7 +92,7 @@ impl ModelTable {
         self.entry(model).load_time
     }
 
-    /// Notes that a job of a model starts.
+    /// Records that a job of a model starts.
     pub(crate) fn used(&mut self, model: ModelId) {
         self.entry_mut(model).last_used = Some(SystemTime::now());
         if self.residents.contains(model) {
@@ -116,7 +116,7 @@ impl ModelTable {
         LoadPlan { evicted, options }
     }
 
-    /// Ends a load that took so long. `host_bytes` is the size of the copy in host memory.
+    /// Records the end of a load and its time. `host_bytes` is the size of the copy in host memory.
     pub(crate) fn loaded(&mut self, model: ModelId, took: Duration, host_bytes: u64) {
         let entry = self.entry_mut(model);
         (entry.is_loading, entry.is_warm, entry.host_bytes) = (false, true, host_bytes);
@@ -136,14 +136,14 @@ impl ModelTable {
         (entry.failure, entry.host_bytes) = (Some(reason), 0);
     }
 
-    /// Takes a model off the device, without its copy in host memory.
+    /// Marks a model as unloaded from the device. Its copy in host memory stays.
     pub(crate) fn unloaded(&mut self, model: ModelId) {
         self.residents.remove(model);
         self.entry_mut(model).host_bytes = 0;
     }
 
-    /// Takes all models off the device, which was lost. Returns them, the least recently used first. Copies in host memory
-    /// stay.
+    /// Marks all models as unloaded after the device was lost. Returns them, the least recently used first. Copies in host
+    /// memory stay.
     pub(crate) fn lose_device(&mut self) -> Vec<ModelId> {
         let lost: Vec<ModelId> = self.residents.iter().collect();
         lost.iter().for_each(|model| self.residents.remove(*model));

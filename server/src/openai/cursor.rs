@@ -1,5 +1,5 @@
-//! [`Cursor`]: where a stream of events was cut, and what it looks like. It is the `id` of each event, and comes back as
-//! `Last-Event-ID`, so that the server keeps nothing for streams that resume.
+//! [`Cursor`]: the position and the format of an event stream. It is the `id` of each event and returns as `Last-Event-ID`, so the
+//! server keeps no state for streams that resume.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use super::drawing::Endpoint;
 use super::output::{Format, Output};
 use super::partials::PARTIALS_MAX;
 
-/// What a stream of events looks like.
+/// The format of an event stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Presentation {
     pub(super) endpoint: Endpoint,
@@ -17,7 +17,7 @@ pub(super) struct Presentation {
     pub(super) output: Output,
 }
 
-/// The place behind an event.
+/// The position after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The number of the job's event that it was made from.

@@ -1,7 +1,7 @@
-//! From the parameters of a request to the `GenerateRequest` of its job.
+//! Converts the parameters of a request to the `GenerateRequest` of its job.
 //!
-//! The parameters of OpenAI's API fill the fields that mean the same. Every other field is in `sakuga`, the request itself in
-//! protobuf JSON, so that no option is described twice.
+//! Parameters of OpenAI's API set the fields with the same meaning. All other fields are in `sakuga`, which is a `GenerateRequest` in
+//! protobuf JSON, so no option is described twice.
 
 use sakuga_proto::generation::v1::{self as generation, GenerateRequest, JobOptions, Quality, generate_request};
 use sakuga_proto::json;

@@ -38,7 +38,7 @@ impl Feed {
         }
     }
 
-    /// Waits for the end of the job, and returns the time of it, in seconds since 1970.
+    /// Waits for the end of the job, and returns its time in seconds since 1970.
     ///
     /// # Errors
     ///

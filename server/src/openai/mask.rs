@@ -1,6 +1,6 @@
 //! The files of an edit: their sizes, and masks in OpenAI's form.
 //!
-//! OpenAI's mask is drawn again where it is transparent. Ours is drawn again where it is white.
+//! OpenAI's masks mark what to change by transparency, ours by white.
 
 use bytes::Bytes;
 use image::codecs::png::PngEncoder;
@@ -12,7 +12,7 @@ use crate::assets::{AlphaChannel, PictureLimits, decode_alpha, picture_size};
 use crate::error::Violation;
 use crate::request::images::{Uploads, decode_alone, shown};
 
-/// Pixels below this opacity are drawn again.
+/// Pixels below this opacity are changed.
 const OPAQUE_MIN: u8 = 128;
 
 /// The bytes of a file of the parameter `field`.

@@ -53,7 +53,7 @@ fn steps(request: &GenerateRequest, model: &ModelInfo) -> u32 {
     first.saturating_add(second)
 }
 
-/// The distance between previews that gives so many before the last step, evenly where the steps allow it.
+/// The number of steps between previews for `partials` previews before the last step, evenly spaced where possible.
 fn every_steps(steps: u32, partials: u32) -> u32 {
     let even = steps.div_ceil(partials + 1).max(1);
     let before_the_last = steps.saturating_sub(1) / even;

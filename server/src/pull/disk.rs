@@ -9,7 +9,7 @@ pub trait Disk: Send + Sync {
     /// Bytes that this user may still write into a folder; `None` where that cannot be read.
     fn free_bytes(&self, folder: &Path) -> Option<u64>;
 
-    /// Bytes that the disk of a folder lacks for so many more; `None` if it has the room or that cannot be read.
+    /// Bytes that the disk of a folder lacks to store `bytes` more; `None` if they fit or the free space cannot be read.
     fn lacking(&self, folder: &Path, bytes: u64) -> Option<u64> {
         bytes.checked_sub(self.free_bytes(folder)?).filter(|lacking| *lacking > 0)
     }

@@ -19,13 +19,13 @@ pub enum HttpError {
     /// The server refused.
     #[error("{0}")]
     Refused(Refusal),
-    /// The answer leads to a place that is not followed.
+    /// The redirect is not followed.
     #[error("it redirects {0}")]
     Redirect(&'static str),
-    /// The answer is larger than is read of such an answer.
+    /// The answer exceeds the size limit.
     #[error("its answer has more than {0} bytes")]
     TooLong(u64),
-    /// The answer is not what was asked for.
+    /// The answer does not match the request.
     #[error("{0}")]
     Unexpected(String),
 }
@@ -69,7 +69,7 @@ impl HttpError {
 /// Why a model was not pulled.
 #[derive(Debug, thiserror::Error)]
 pub enum PullError {
-    /// The program cannot speak HTTP as it was asked to.
+    /// The HTTP client cannot be created with these options.
     #[error("{0}")]
     Setup(String),
     /// The hub or the server of a file cannot be used.
@@ -101,7 +101,7 @@ pub enum PullError {
     /// The licence was not accepted.
     #[error("the licence of {0} was not accepted; nothing was downloaded")]
     LicenceRefused(String),
-    /// Nobody is there to accept the licence.
+    /// The licence must be accepted, and there is no terminal to ask.
     #[error(
         "the licence of {0} has to be accepted: run this on a terminal, or read the licence and add --accept-licence; nothing was downloaded"
     )]
@@ -139,7 +139,7 @@ pub enum PullError {
         /// What the system says.
         error: io::Error,
     },
-    /// Something stands in the way that is not what this program writes.
+    /// The path exists and was not written by this program.
     #[error("{} is a symbolic link or not a plain file or folder; remove it", .0.display())]
     NotPlain(PathBuf),
     /// Another pull of the same name is running.

@@ -154,7 +154,7 @@ impl Fetcher<'_> {
         }
     }
 
-    /// Bytes that the disk lacks for so many more.
+    /// Bytes that the disk lacks to store `bytes` more; `None` if they fit.
     fn missing(&self, bytes: u64) -> Option<u64> {
         self.disk.lacking(self.folder, bytes)
     }

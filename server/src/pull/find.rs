@@ -1,4 +1,4 @@
-//! From what `--model` says to a folder or file.
+//! Resolves the value of `--model` to a folder or file.
 
 use std::path::{Path, PathBuf};
 

@@ -73,7 +73,7 @@ impl ModelsFolder {
         Some(Self(BaseFolder::Data.of_sakuga(variable)?.join("models")))
     }
 
-    /// The path of the folder.
+    /// The folder that has one folder for each pulled model.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -88,7 +88,7 @@ impl ModelsFolder {
         self.0.join(STAGING).join(name)
     }
 
-    /// The model of a name.
+    /// The pulled model of that name; `None` if there is none, or its download is not complete.
     pub fn find(&self, name: &str) -> Option<PulledModel> {
         let folder = self.whole(name);
         if !is_model_name(name) || !fs::symlink_metadata(&folder).is_ok_and(|data| data.is_dir()) {

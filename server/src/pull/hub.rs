@@ -83,7 +83,7 @@ impl Hub<'_> {
         Ok(listing)
     }
 
-    /// A small file, whole.
+    /// Downloads a small file into memory.
     pub(super) async fn small_file(&self, commit: &str, path: &str) -> Result<Vec<u8>, PullError> {
         self.read(&self.file_url(commit, path), SMALL_FILE_BYTES_MAX).await
     }

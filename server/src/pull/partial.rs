@@ -140,7 +140,7 @@ impl PartialFile {
         fs::rename(&self.path, target).map_err(at(target))
     }
 
-    /// Deletes it.
+    /// Deletes the file. An error is ignored: the next attempt checks the file again.
     pub(super) fn delete(self) {
         drop(self.file);
         // What stays is found to be wrong again.

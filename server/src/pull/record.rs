@@ -1,4 +1,4 @@
-//! The file in a pulled model's folder that says where it came from.
+//! The file in a pulled model's folder with its source, commit, licence and checksums.
 
 use std::fs::File;
 use std::io::Read as _;

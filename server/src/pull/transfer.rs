@@ -1,4 +1,5 @@
-//! The whole of a pull: what is there, the licence, the room on the disk, every file, and the name at the end.
+//! Pulls a model: looks for an existing one, has the licence accepted, checks the free space, downloads every file, and publishes
+//! the folder.
 
 use std::path::{Path, PathBuf};
 

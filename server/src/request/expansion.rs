@@ -1,6 +1,7 @@
 //! [`Expansion`]: what a client made the prompts of a request from.
 
-/// What a client made the prompts of a request from. Nothing of it is read here; the metadata of the pictures has it.
+/// The template from which a client made the prompts of a request. It is copied into the metadata of the pictures and not used
+/// otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expansion {
     /// The prompt with its alternatives.

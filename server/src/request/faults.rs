@@ -8,7 +8,7 @@ use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
 
-/// Collects faults. A field that is at fault gets an allowed value, so that the rest can be checked too.
+/// Collects faults. A field with a fault gets an allowed value, so that the other fields can be checked, too.
 pub(crate) struct Faults {
     violations: Vec<Violation>,
     /// Findings about the prompts that are not errors.
@@ -268,7 +268,7 @@ impl Faults {
         sampling
     }
 
-    /// What the prompts were made from, at most so many bytes of it.
+    /// Checks the size of the record that says what the prompts were made from.
     pub(crate) fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
         let bytes = given.map_or(0, Expansion::bytes);
         if bytes > bytes_max {

@@ -1,19 +1,16 @@
-//! From a client's message to a request that the model can be given: every default filled in, or every fault reported.
+//! Checks requests: an [`UncheckedRequest`] becomes a [`Request`] with every default filled in, or all of its faults are reported.
 //!
-//! A [`Request`] cannot be made except by [`UncheckedRequest::check`].
+//! [`UncheckedRequest::check`] is the only way to make a [`Request`].
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sakuga_model_core::{
-    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCount, TokenCounter,
-};
-use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
+use sakuga_model_core::{GenerationSpec, TokenCount};
+use sakuga_schema::{Diagnostic, NegativePrompt, Prompt, Strictness};
 
-use crate::error::{ServerError, Violation};
+use crate::error::ServerError;
 use crate::limits::Limits;
-use crate::models::ServedModel;
-use crate::preview::{PreviewFormat, PreviewPolicy};
+use crate::preview::PreviewPolicy;
 
 mod cut;
 mod expansion;
@@ -21,118 +18,17 @@ mod faults;
 pub(crate) mod images;
 pub(crate) mod notice;
 pub(crate) mod over_long;
+mod rules;
+mod unchecked;
 mod untrained_size;
 
-use images::{Images, NoUploads, Surroundings, UncheckedImages, Uploads};
+use images::{Images, Surroundings};
 
 pub(crate) use expansion::Expansion;
 use faults::Faults;
 pub(crate) use faults::describe;
-
-/// A request as it came: 0, empty and `None` mean the default.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct UncheckedRequest {
-    /// The caller's name for it.
-    pub request_id: String,
-    /// What to draw.
-    pub prompt: Option<PromptForm>,
-    /// How strictly text is read.
-    pub strictness: Strictness,
-    /// What not to draw.
-    pub negative: Option<NegativeForm>,
-    /// The system prompt; `None`: the model's default.
-    pub system_prompt: Option<String>,
-    /// The system prompt of the negative prompt; `None`: the one in front of its text, or else the prompt's.
-    pub negative_system_prompt: Option<String>,
-    /// The sampling options that were given.
-    pub sampling: PartialSampling,
-    /// Width in pixels.
-    pub width_px: u32,
-    /// Height in pixels.
-    pub height_px: u32,
-    /// How many pictures the batch has.
-    pub count: u32,
-    /// Which of them are drawn; empty: all.
-    pub image_indices: Vec<u32>,
-    /// The image to begin from, a mask and a second pass.
-    pub images: UncheckedImages,
-    /// Seed of the noise.
-    pub seed: Option<u64>,
-    /// How previews are made.
-    pub preview_method: Option<PreviewMethod>,
-    /// How previews are encoded.
-    pub preview_format: PreviewFormat,
-    /// The longer edge of previews, in pixels.
-    pub preview_max_edge_px: u32,
-    /// A preview after every this many steps.
-    pub preview_every_steps: u32,
-    /// Least time between two previews, in milliseconds.
-    pub preview_min_interval_ms: u32,
-    /// Least time between two samples of the device, in milliseconds.
-    pub stats_interval_ms: u32,
-    /// Whether to measure where the device's time goes.
-    pub profile: bool,
-    /// The refiner's numbers; `None`: the model draws alone.
-    pub refiner: Option<UncheckedRefiner>,
-    /// What the prompts were made from.
-    pub expansion: Option<Expansion>,
-    /// The adapters that were found for it.
-    pub adapters: Vec<AdapterChoice>,
-    /// Faults that were found while the message was read.
-    pub faults: Vec<Violation>,
-}
-
-/// The numbers of a refiner, as they came; `None`: the default.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct UncheckedRefiner {
-    /// The share of the training times that the model itself computes.
-    pub switch_at: Option<f32>,
-    pub aesthetic_score: Option<f32>,
-    pub negative_aesthetic_score: Option<f32>,
-}
-
-/// A prompt as it came.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum PromptForm {
-    /// Text in any envelope.
-    Text(String),
-    Typed(Box<Prompt>),
-}
-
-impl PromptForm {
-    /// Checks the prompt. ValidatePrompt and every call that makes a job use this, so their answers agree.
-    pub(crate) fn check(&self, options: &CheckOptions<'_>) -> Checked {
-        match self {
-            Self::Text(text) => sakuga_schema::check(text, options),
-            Self::Typed(prompt) => sakuga_schema::check_typed(prompt, options),
-        }
-    }
-
-    /// The text that positions are those of: a typed prompt's is its canonical XML.
-    pub(crate) fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Typed(prompt) => Cow::Owned(prompt.to_xml()),
-        }
-    }
-}
-
-/// A negative prompt as it came.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum NegativeForm {
-    Text(String),
-    Typed(Box<NegativePrompt>),
-}
-
-impl NegativeForm {
-    /// The text that positions are those of: a typed prompt's is its canonical XML.
-    fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Typed(negative) => Cow::Owned(negative.to_xml()),
-        }
-    }
-}
+pub(crate) use rules::RequestRules;
+pub(crate) use unchecked::{NegativeForm, PromptForm, UncheckedRefiner, UncheckedRequest};
 
 /// A request that can be drawn.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,7 +92,7 @@ impl Request {
         &self.images
     }
 
-    /// What previews to send.
+    /// How and how often previews are made.
     pub(crate) fn preview(&self) -> PreviewPolicy {
         self.preview
     }
@@ -242,67 +138,6 @@ pub(crate) fn before_text(system_prompt: String) -> String {
 /// The system prompt of a negative prompt that names none. The empty text is read without one, as in training.
 pub(crate) fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str) -> &'a str {
     if negative.is_empty() { "" } else { system_prompt }
-}
-
-/// Findings about a syntax that models which read tags know.
-const KNOWN_TO_TAG_MODELS: [&str; 2] = ["weight-syntax", "escaped-parenthesis"];
-
-/// What a request is checked against.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestRules<'a> {
-    /// The model that will draw it.
-    pub model: &'a ModelInfo,
-    /// The model's tokenisers.
-    pub tokens: &'a dyn TokenCounter,
-    /// What a request may ask for.
-    pub limits: &'a Limits,
-    /// Files that the caller uploaded.
-    pub uploads: &'a dyn Uploads,
-}
-
-impl<'a> RequestRules<'a> {
-    /// The rules of requests for a model.
-    pub(crate) fn of(model: &'a ServedModel) -> Self {
-        Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits, uploads: &NoUploads }
-    }
-
-    /// The options with which this server checks prompts.
-    pub(crate) fn check_options(&self, strictness: Strictness) -> CheckOptions<'a> {
-        let model_tags = self.model.vocabulary.as_deref().map(|vocabulary| &vocabulary.tags);
-        let mut options = CheckOptions { strictness, model_tags, ..CheckOptions::default() };
-        options.limits.max_bytes = self.limits.prompt_bytes_max;
-        // The checker can only estimate; here the model's own tokenisers count.
-        options.limits.encoder_tokens = usize::MAX;
-        options
-    }
-
-    /// The system prompt of a request that gives none. A prompt that is a caption alone reaches the encoders without
-    /// markup, whatever form it was sent in.
-    pub(crate) fn default_system_prompt(&self, prompt: &Prompt) -> &str {
-        let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
-        if is_plain { &self.model.default_plain_system_prompt } else { &self.model.default_system_prompt }
-    }
-
-    /// The text of a prompt as the model's encoders read it.
-    pub(crate) fn model_text(&self, prompt: &Prompt) -> String {
-        match self.model.prompt_text {
-            PromptText::Markup => prompt.to_model_text(),
-            PromptText::Tags => prompt.to_tags(),
-        }
-    }
-
-    /// Whether a finding about a prompt holds for the model: one that reads tags knows weights and escaped brackets.
-    pub(crate) fn holds(&self, finding: &Diagnostic) -> bool {
-        self.model.prompt_text == PromptText::Markup || !KNOWN_TO_TAG_MODELS.contains(&finding.code)
-    }
-
-    /// As [`model_text`](Self::model_text), of a negative prompt.
-    pub(crate) fn negative_text(&self, negative: &NegativePrompt) -> String {
-        match self.model.prompt_text {
-            PromptText::Markup => negative.to_model_text(),
-            PromptText::Tags => negative.to_tags(),
-        }
-    }
 }
 
 impl UncheckedRequest {

@@ -1,8 +1,8 @@
-//! What a user must know about the model and the quality of a request.
+//! Notices for users about the model and the quality of a request.
 
 use sakuga_model_core::{ModelInfo, Quality, Sampling};
 
-/// The notice of a model, and that a level of quality promises nothing there.
+/// The notice of a model, and a warning if its quality levels were not measured.
 pub(crate) fn of_request(model: &ModelInfo, sampling: &Sampling) -> String {
     let quality = sampling.quality;
     let of_quality = match (&model.step_cache, quality) {

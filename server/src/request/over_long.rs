@@ -1,4 +1,4 @@
-//! The finding that an encoder would cut a text: exact, where the prompt language can only estimate.
+//! The finding that an encoder would cut a text. It uses the model's tokenizers; the prompt checker can only estimate.
 
 use sakuga_model_core::TokenCount;
 use sakuga_schema::{Diagnostic, Fix, Position, Severity};

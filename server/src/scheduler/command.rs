@@ -8,19 +8,19 @@ use crate::models::ModelId;
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ModelChange {
-    /// Puts the model on the device.
+    /// Loads the model to the device.
     Load,
-    /// Takes the model off the device and frees its copy in host memory.
+    /// Unloads the model and frees its copy in host memory.
     Unload,
 }
 
-/// What is done between two jobs of a device.
+/// The action of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Model(ModelId, ModelChange),
     /// Nothing: the call waits for the end of the running job.
     Drain,
-    /// Takes all models off the device.
+    /// Unloads all models.
     Clear,
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct EngineThread {
 }
 
 impl EngineThread {
-    /// Starts the thread and opens as many models on it as the budget allows; the receiver gets the result.
+    /// Starts the thread, which opens models until the budget is used up; the receiver gets the result.
     ///
     /// # Errors
     ///
@@ -54,7 +54,7 @@ impl EngineThread {
         Ok((Self { begin, thread, sources }, opened))
     }
 
-    /// Starts to draw a scheduler's jobs.
+    /// Lets the thread run jobs of a scheduler.
     pub(super) fn begin(&self, context: Arc<WorkerContext>, lease: Lease) {
         // Fails only if no model was opened, and then there is no scheduler.
         let _ = self.begin.send((context, lease));

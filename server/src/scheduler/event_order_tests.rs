@@ -1,4 +1,4 @@
-//! Whatever the engine, the clients and the shutdown do: each job's stream is in a valid order and ends with one terminal event.
+//! Under any behaviour of engine, clients and shutdown, each job's events are in a valid order and end with one terminal event.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};

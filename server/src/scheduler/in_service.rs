@@ -1,4 +1,4 @@
-//! Which devices take jobs: those that calls took out of service do not, nor do those that were lost.
+//! Takes devices out of service and into service, by calls or because they were lost.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::event::EventBody;
 use crate::models::ModelId;
 
 impl Shared {
-    /// Takes a device out of service: it takes no more jobs, and no model stays on it if it is to be `cleared`. The results come
-    /// when its running job has ended.
+    /// Takes a device out of service: it gets no more jobs, and its models are unloaded if `cleared`. The results are ready when
+    /// its running job has ended.
     pub(super) fn take_out_of_service(&self, id: DeviceId, cleared: bool) -> Pending {
         let mut state = self.state();
         let device = state.devices.get_mut(id);
@@ -30,7 +30,7 @@ impl Shared {
         Pending(results)
     }
 
-    /// Lets a device take jobs again. The results come when the models that were taken off it are loaded.
+    /// Puts a device into service. The results are ready when the models that were unloaded by `cleared` are loaded again.
     pub(super) fn put_into_service(&self, id: DeviceId) -> Pending {
         let mut state = self.state();
         let device = state.devices.get_mut(id);
@@ -44,22 +44,22 @@ impl Shared {
         Pending(results)
     }
 
-    /// Whether a call took a device out of service and its models off it.
+    /// Whether a call took the device out of service and unloaded its models.
     pub(super) fn is_disabled(&self, id: DeviceId) -> bool {
         self.state().devices.get(id).service == Service::Disabled
     }
 
-    /// Notes the models that are taken off a device until it is enabled again.
+    /// Records the models to load again when the device is enabled.
     pub(super) fn set_aside(&self, id: DeviceId, models: Vec<ModelId>) {
         self.state().devices.get_mut(id).cleared.extend(models);
     }
 
-    /// Gives no jobs to a device until [`Shared::device_recovered`]; jobs that wait are for the others, or keep waiting.
+    /// Marks a device as lost until [`Shared::device_recovered`]. Waiting jobs run on other devices, or keep waiting.
     pub(super) fn device_unavailable(&self, id: DeviceId, reason: &str) {
         self.lose(&mut self.state(), id, Loss { reason: reason.to_owned(), is_final: false });
     }
 
-    /// Gives no more jobs to a device that will not be opened again. If it was the last one, the jobs that wait fail.
+    /// Marks a device as lost for good. If it was the last one, waiting jobs fail.
     pub(super) fn device_lost(&self, id: DeviceId, reason: &str) {
         let mut state = self.state();
         self.lose(&mut state, id, Loss { reason: reason.to_owned(), is_final: true });
@@ -79,7 +79,7 @@ impl Shared {
         self.devices_changed(state);
     }
 
-    /// Counts a loss of a device.
+    /// Adds one to the losses of a device that its status reports.
     pub(super) fn count_loss(&self, id: DeviceId) {
         self.state().devices.get_mut(id).losses += 1;
     }
@@ -90,18 +90,13 @@ impl Shared {
         self.devices_changed(&state);
     }
 
-    /// Notes that a device has done what a call asked of it.
+    /// Wakes the workers and observers after a command is done.
     pub(super) fn command_done(&self) {
         self.devices_changed(&self.state());
     }
 
-    /// What events, records and pictures name the device.
+    /// The device's full name, as in events, records and pictures.
     pub(super) fn device_name(&self, id: DeviceId) -> Arc<str> {
         self.state().devices.get(id).info.full_name.clone()
-    }
-
-    /// The device of this name.
-    pub(super) fn find_device(&self, name: &str) -> Option<DeviceId> {
-        self.state().devices.find(name)
     }
 }

@@ -1,9 +1,9 @@
-//! Decides which job has which device and which models are on it: admission, one queue for all devices, and for each device a
-//! thread that owns its models.
+//! Assigns jobs to devices and decides which models are loaded: admission, one queue for all devices, and one thread for each device
+//! that owns its models.
 //!
 //! [`queue`] and `state` are plain data; `shared` puts them behind a lock; a `worker` runs on the thread of each device.
-//! `state::DevicePool` decides which device a job is for. Every method of [`Scheduler`] but [`Scheduler::close`] returns at once and may be called from any thread. Locks
-//! are taken in the order scheduler, then journal, and none is held while an engine runs.
+//! `state::DevicePool` decides which device a job is for. All methods of [`Scheduler`] except [`Scheduler::close`] return at once
+//! and may be called from any thread. Locks are taken in the order scheduler, then journal, and none is held while an engine runs.
 
 mod command;
 mod context;

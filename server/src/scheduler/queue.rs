@@ -19,8 +19,8 @@ use crate::job_id::JobId;
 /// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
 const TURN: u64 = 16;
 
-/// How often an entry may be overtaken by entries behind it that are ready; then the next device that can serve it does, ready or
-/// not. Larger values mean fewer loads of models, smaller ones a shorter wait for jobs of a model that is not loaded.
+/// How often entries behind an entry may be served first because their model is loaded. After that, the next device that can load
+/// its model serves it. Larger values cause fewer loads; smaller ones shorten the wait of jobs whose model is not loaded.
 pub(crate) const OVERTAKEN_MAX: u32 = 8;
 
 /// How an entry fits the device that asks for one.
@@ -30,7 +30,7 @@ pub(crate) enum Fit {
     Ready,
     /// The device has to load a model first.
     Loadable,
-    /// The device leaves it to another one that is free and serves it better.
+    /// Another free device serves it better.
     Left,
     /// The device cannot serve it.
     Unable,
@@ -351,8 +351,8 @@ mod tests {
             prop_assert!(served);
         }
 
-        /// No entry is overtaken more than so many times, whatever is ready when, and an entry is served before others only
-        /// if it is ready or was overtaken that often.
+        /// No entry is overtaken more often than the bound, whatever is ready when. An entry is served before others only if it
+        /// is ready or has reached the bound.
         #[test]
         fn overtaking_is_bounded(
             acts in prop::collection::vec((prop::option::of((0..3_u8, 0..3_u8, any_priority())), 0..8_u8), 0..120),

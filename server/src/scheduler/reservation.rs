@@ -42,7 +42,7 @@ impl Reservation {
         Self { client: None, shared: shared.clone() }
     }
 
-    /// Where the job would be in the queue, and what it would take.
+    /// The job's queue position and its estimate.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ pub(super) fn admit(state: &State, client: &Arc<str>, live_jobs: usize) -> Resul
     Ok(())
 }
 
-/// When a refused client should try again: `until_room` within the bounds, where it is known.
+/// When a refused client should try again: `until_room`, if known, within the bounds.
 fn retry_after(until_room: Option<Duration>) -> Duration {
     until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
 }

@@ -16,7 +16,7 @@ use super::state::{Device, Forecasted};
 use super::watchdog;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
-use crate::error::ServerError;
+use crate::error::{ServerError, Violation};
 use crate::estimate::{JobMeasurements, JobWork};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
@@ -31,7 +31,7 @@ use crate::telemetry::{ActivityProbe, Telemetry};
 /// hangs longer ends with the process.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How far a live job is.
+/// The progress of a live job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobProgress {
     Waiting {
@@ -58,14 +58,14 @@ pub(crate) struct OpenDevice {
     pub table: ModelTable,
 }
 
-/// What a call does with a device.
+/// A change of a device's service by a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DeviceChange {
-    /// It finishes its job and takes no other; its models stay.
+    /// It finishes its job and gets no other; its models stay.
     Drain,
-    /// The same, and its models are taken off it.
+    /// As `Drain`, and its models are unloaded.
     Disable,
-    /// It takes jobs again, and has the models that were taken off it.
+    /// It gets jobs again, and the models that were unloaded are loaded.
     Enable,
 }
 
@@ -78,7 +78,7 @@ pub(crate) struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts to feed the devices with jobs.
+    /// Starts the scheduler on these devices.
     pub(crate) fn start(
         devices: Vec<OpenDevice>,
         encoder: Encoder,
@@ -131,7 +131,7 @@ impl Scheduler {
         self.shared.enqueue(job, announced_position);
     }
 
-    /// How far a job is; `None` if it neither waits nor runs.
+    /// The progress of a job; `None` if it neither waits nor runs.
     pub(crate) fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
         if let Some((device, running)) = state.devices.running(id) {
@@ -186,17 +186,31 @@ impl Scheduler {
         state.devices.iter().map(|device| (device.status(), running(device))).collect()
     }
 
-    /// The device of this name.
-    pub(crate) fn find_device(&self, name: &str) -> Option<DeviceId> {
-        self.shared.find_device(name)
+    /// The device called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownDevice`] with the known names, or [`ServerError::InvalidRequest`] if `name` is empty.
+    pub(crate) fn find_device(&self, name: &str) -> Result<DeviceId, ServerError> {
+        let state = self.shared.state();
+        state.devices.find(name).ok_or_else(|| {
+            let known: Vec<_> = state.devices.iter().map(|device| device.info.name.to_string()).collect();
+            match name {
+                "" => {
+                    let text = format!("name the device; there are {}", known.join(", "));
+                    ServerError::invalid("name", Violation::REQUIRED, text)
+                }
+                _ => ServerError::UnknownDevice { name: name.to_owned(), known },
+            }
+        })
     }
 
-    /// What events, records and pictures name the device.
+    /// The device's full name, as in events, records and pictures.
     pub(crate) fn device_name(&self, device: DeviceId) -> Arc<str> {
         self.shared.device_name(device)
     }
 
-    /// Takes a device out of service or puts it into service. What waits for the end of its job is done if the caller is gone, too.
+    /// Takes a device out of service or puts it into service. Pending changes are done even if the caller has gone.
     pub(crate) fn change_device(&self, device: DeviceId, change: DeviceChange) -> Pending {
         match change {
             DeviceChange::Drain => self.shared.take_out_of_service(device, false),
@@ -205,7 +219,7 @@ impl Scheduler {
         }
     }
 
-    /// Has a model put on all devices or taken off them, before their next jobs.
+    /// Loads a model to all devices or unloads it, before their next jobs.
     ///
     /// # Errors
     ///
@@ -219,7 +233,7 @@ impl Scheduler {
         self.shared.activity_probe()
     }
 
-    /// What would be expected of a job, and why it would be refused in spite of being valid, if it would. Nothing is created.
+    /// Estimates a job, and returns why it would be refused now if it would. Nothing is created.
     ///
     /// # Errors
     ///
@@ -235,7 +249,7 @@ impl Scheduler {
         Ok((state.forecasted(request), refusal))
     }
 
-    /// Seconds that work of a model takes on a device until its pictures; `None`: nothing of it was measured.
+    /// Estimated seconds from the start of the work until its pictures are ready; `None` without measurements of the model.
     pub(crate) fn predict(
         &self,
         device: DeviceId,
@@ -252,17 +266,17 @@ impl Scheduler {
         self.shared.state().devices.kinds().to_vec()
     }
 
-    /// Learns from jobs that earlier runs of the server drew on devices of this kind, the oldest first.
+    /// Adds measurements of earlier runs of the server on this kind of device, the oldest first.
     pub(crate) fn restore_measurements(&self, kind: usize, model: ModelId, jobs: &[JobMeasurements]) {
         self.shared.restore(kind, model, jobs);
     }
 
-    /// Jobs of a model on devices of the first one's kind that estimates are learnt from.
+    /// Number of measured jobs of a model on devices of the first device's kind.
     pub(crate) fn learned_jobs(&self, model: ModelId) -> u32 {
         self.shared.state().estimator(DeviceId::FIRST, model).jobs()
     }
 
-    /// Median time of the latest steps of a model on devices of the first one's kind; `None` before the first.
+    /// Median time of a model's latest steps on devices of the first device's kind; `None` before the first.
     pub(crate) fn step_time(&self, model: ModelId) -> Option<Duration> {
         self.shared.state().estimator(DeviceId::FIRST, model).step_time()
     }

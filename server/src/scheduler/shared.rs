@@ -1,4 +1,4 @@
-//! The scheduler's state behind its lock, with what callers and the workers do to it.
+//! [`Shared`]: the scheduler's state behind its lock, and the operations of callers and workers on it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::limits::Limits;
 use crate::models::{ModelId, ModelStatus, ModelTable};
 use crate::telemetry::{ActivityProbe, DeviceSnapshot, SchedulerSnapshot};
 
-/// Whether jobs can be drawn.
+/// Whether jobs can run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EngineStatus {
     /// At least one device takes jobs.
@@ -28,25 +28,25 @@ pub(crate) enum EngineStatus {
     Lost(String),
 }
 
-/// What an engine's thread does next.
+/// The next task of an engine's thread.
 pub(super) enum Work {
-    /// Draws a job.
+    /// A job to run.
     Job(Box<Job>),
-    /// Does what a call asks of the device.
+    /// A command to execute.
     Command(DeviceCommand),
 }
 
 /// What the scheduler's handle and the workers share.
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Signals the workers that `state` has something new for them.
+    /// Signals the workers that `state` has changed.
     wake: Condvar,
     engine_status: watch::Sender<EngineStatus>,
-    /// The models as they are in `state`.
+    /// Publishes the models of `state`.
     model_statuses: watch::Sender<Vec<ModelStatus>>,
-    /// The devices as they are in `state`, but for their jobs.
+    /// Publishes the devices of `state`, except their jobs.
     device_statuses: watch::Sender<Vec<DeviceStatus>>,
-    /// By device: asks it for its memory; `None` while no model is open.
+    /// The memory probe of each device; `None` while no model is open.
     memory: Vec<Mutex<Option<MemoryProbe>>>,
 }
 
@@ -81,7 +81,7 @@ impl Shared {
         self.device_statuses.subscribe()
     }
 
-    /// Tells the workers and those who watch that devices have changed.
+    /// Wakes the workers and notifies the subscribers that devices have changed.
     pub(super) fn devices_changed(&self, state: &State) {
         let outage = state.devices.outage().map_or(EngineStatus::Serving, EngineStatus::Lost);
         self.engine_status.send_replace(outage);
@@ -89,7 +89,7 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Tells those who watch that models have changed.
+    /// Notifies the subscribers that models have changed.
     fn models_changed(&self, state: &State) {
         self.model_statuses.send_replace(state.devices.model_statuses());
         self.device_statuses.send_replace(state.devices.statuses());
@@ -99,7 +99,7 @@ impl Shared {
     /// before, by a call or its deadline, ends at once, and so does one whose model could not be loaded meanwhile.
     pub(super) fn enqueue(&self, job: Job, announced_position: usize) {
         let mut state = self.state.lock();
-        // Looked at under the lock: a job that is cancelled later is found in the queue.
+        // Read under the lock: a job that is cancelled later is found in the queue.
         let cancelled = job.handle.cancel_reason();
         let shutdown = (state.is_draining || state.is_closing).then_some(CancelReason::Shutdown);
         if let Some(reason) = cancelled.or(shutdown) {
@@ -117,7 +117,7 @@ impl Shared {
         // The job itself if it has moved, and the jobs that it was placed before.
         state.announce_positions(if has_moved { place } else { place + 1 });
         drop(state);
-        // All, since the job is for one of them.
+        // All workers, since one of them takes the job.
         self.wake.notify_all();
     }
 
@@ -138,7 +138,7 @@ impl Shared {
         state.queue.drain()
     }
 
-    /// Ends each worker after the job that it draws. Commands that wait are dropped.
+    /// Ends each worker after its running job. Waiting commands are dropped.
     pub(super) fn close(&self) {
         let mut state = self.state.lock();
         state.is_closing = true;
@@ -147,7 +147,7 @@ impl Shared {
         self.wake.notify_all();
     }
 
-    /// Fails if no job is taken now.
+    /// Fails if the server is stopping or no device takes jobs.
     pub(super) fn unavailable(&self, state: &State) -> Result<(), ServerError> {
         if state.is_draining || state.is_closing {
             return Err(ServerError::ShuttingDown);
@@ -155,7 +155,7 @@ impl Shared {
         state.devices.outage().map_or(Ok(()), |reason| Err(ServerError::EngineUnavailable(reason)))
     }
 
-    /// Has the workers of all devices that can load models move a model before their next jobs.
+    /// Loads or unloads a model, before their next jobs, on all devices that are neither lost nor disabled.
     pub(super) fn move_model(&self, model: ModelId, change: ModelChange) -> Result<Pending, ServerError> {
         let mut state = self.state.lock();
         self.unavailable(&state)?;
@@ -183,7 +183,7 @@ impl Shared {
             let command = device.commands.pop_front();
             device.is_idle = command.is_none();
             if let Some(command) = command {
-                // Jobs that were left to this device are for others now.
+                // Jobs that this device was preferred for may go to other devices now.
                 self.wake.notify_all();
                 return Some(Work::Command(command));
             }
@@ -205,7 +205,7 @@ impl Shared {
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
-    /// Notes a step of the running job, and returns the time until its pictures. `None`: the worker was replaced.
+    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the lease has ended.
     pub(super) fn step_done(
         &self,
         lease: Lease,
@@ -216,7 +216,7 @@ impl Shared {
         let mut state = self.state.lock();
         let estimator = state.estimator_mut(lease.device, request.model);
         estimator.step_done(report.duration);
-        // The first steps tell most; later ones are looked at ever more rarely, since each look costs a regression.
+        // Each update solves a regression, so it is done after 1, 2, 4, 8 … steps: the first ones change the estimate most.
         if meter.steps_done().is_power_of_two() {
             estimator.set_running(&meter.steps(&request.work));
         }
@@ -225,9 +225,9 @@ impl Shared {
         running.time_to_pictures(state.estimator(lease.device, running.model))
     }
 
-    /// The seconds that a job that starts now is expected to take besides the load of its model, by the regressions alone and
-    /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters. Does
-    /// nothing if the worker was replaced.
+    /// Records that the job's adapters will be applied to its model, and returns the expected seconds of the job before and
+    /// after correction, without the load of its model. `None` if no step of the model has been measured. Does nothing if the
+    /// lease has ended.
     pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -240,7 +240,7 @@ impl Shared {
         Some(prediction.expected())
     }
 
-    /// Frees the device and returns true, unless the worker was replaced. `parts` are those that were measured.
+    /// Frees the device and returns true; returns false if the lease has ended. `parts` are the job's measurements.
     pub(super) fn job_done(&self, lease: Lease, request: &JobRequest, parts: &[Measurement]) -> bool {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -251,8 +251,8 @@ impl Shared {
         true
     }
 
-    /// Learns from a job whose pictures have become files in `took`, and returns the ratio of its time to the one that was
-    /// expected.
+    /// Adds a completed job to the estimates, and returns the ratio of its time to the expected one. `took` is the time of
+    /// encoding its images to files.
     pub(super) fn encoded(
         &self,
         device: DeviceId,
@@ -272,7 +272,7 @@ impl Shared {
         measured.expected.map(|[_, expected]| measured.seconds / expected)
     }
 
-    /// Learns from jobs that earlier runs of the server drew on devices of this kind, the oldest first.
+    /// Adds measurements of earlier runs of the server on this kind of device, the oldest first.
     pub(super) fn restore(&self, kind: usize, model: ModelId, jobs: &[JobMeasurements]) {
         let mut state = self.state.lock();
         state.estimator_of_kind_mut(kind, model).restore(jobs);
@@ -290,8 +290,8 @@ impl Shared {
         true
     }
 
-    /// Takes a device from a worker whose engine has reported nothing for `silence_max`: returns the job that it drew, and the
-    /// lease of the next worker.
+    /// Ends the lease of a worker whose engine has reported nothing for `silence_max`. Returns its job and the lease of the next
+    /// worker.
     pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Running, Lease)> {
         let mut state = self.state.lock();
         for id in state.devices.ids() {
@@ -308,7 +308,7 @@ impl Shared {
         self.state.lock().is_current(lease)
     }
 
-    /// Changes where models are on a device, unless its worker was replaced.
+    /// Changes the model table of a device. `None`, without a change, if the lease has ended.
     pub(super) fn change_models<T>(&self, lease: Lease, change: impl FnOnce(&mut ModelTable) -> T) -> Option<T> {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -319,7 +319,7 @@ impl Shared {
         Some(changed)
     }
 
-    /// Notes that no model on a device has adapters. Does nothing if the worker was replaced.
+    /// Records that no model on a device has adapters. Does nothing if the lease has ended.
     pub(super) fn forget_adapters(&self, lease: Lease) {
         let mut state = self.state.lock();
         if state.is_current(lease) {
@@ -327,8 +327,8 @@ impl Shared {
         }
     }
 
-    /// Marks a model as failed on a device, and ends the jobs that wait for it unless another device may draw them. Does nothing
-    /// if the worker was replaced.
+    /// Marks a model as failed on a device, and fails its waiting jobs unless another device can run them. Does nothing if the lease
+    /// has ended.
     pub(super) fn model_failed(&self, lease: Lease, model: ModelId, error: &EngineError) {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -344,7 +344,7 @@ impl Shared {
         state.announce_positions(0);
         let device = state.devices.get(lease.device).info.name.clone();
         drop(state);
-        // Jobs that this device would have drawn are for others now.
+        // Other devices may take the jobs that were assigned to this one.
         self.wake.notify_all();
         tracing::error!(device = &*device, error = %unusable, jobs = jobs.len(), "a model cannot be loaded");
         for job in jobs {
@@ -352,7 +352,7 @@ impl Shared {
         }
     }
 
-    /// The error of jobs and calls for a model that cannot be loaded.
+    /// The error of jobs and calls for a model whose load failed.
     pub(super) fn unusable(&self, model: ModelId, error: &EngineError) -> ServerError {
         unusable(&self.state.lock(), model, error)
     }

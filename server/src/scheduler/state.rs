@@ -90,7 +90,7 @@ impl State {
         &mut self.estimators[kind * self.models + model.index()]
     }
 
-    /// Jobs of a client that has so many live ones, those that are being admitted included.
+    /// Number of a client's jobs: its `live_jobs` and those that are being admitted.
     pub(super) fn jobs_of(&self, client: &str, live_jobs: usize) -> usize {
         live_jobs + self.reserved_by.get(client).copied().unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! Who makes a call, and whether the options of a job are valid.
+//! The caller of a call, and the check of job options.
 
 use std::sync::Arc;
 

@@ -16,13 +16,13 @@ use crate::journal::{Next, Reader};
 
 /// The encoded events of a job, in order, until its terminal event or the first error.
 ///
-/// A stream by hand and not an async block: an event that is in memory then costs a reader one look at the journal.
+/// Implements `Stream` directly instead of by an async block: an event in memory then costs a reader one poll of the journal.
 pub(super) struct EventStream {
     jobs: Arc<Jobs>,
     id: JobId,
     /// `None` after the end. Dropping it removes the reader from the journal.
     reader: Option<Reader>,
-    /// The event that waits for its piece of a picture from the artifact store.
+    /// The event whose piece of a picture is being read from the artifact store.
     reading: Option<BoxFuture<'static, (Result<Bytes, ServerError>, CheckedPictures)>>,
     /// The pictures that were compared with their checksums; with `reading` while that is set.
     pictures: CheckedPictures,

@@ -24,7 +24,7 @@ use crate::job_id::JobId;
 use crate::jobs::{Call, Caller, JobQuery, Jobs, LabelChange, Listed, PageLimits, Thumbnail};
 use crate::wire::to_proto;
 
-/// Bytes of a picture in one message of GetArtifact: what a stream that is not read holds.
+/// Bytes of a picture in one message of GetArtifact. A stream that is not read holds that much memory.
 const ARTIFACT_BYTES: u64 = 64 * 1024;
 /// Time between two `progress` messages unless the caller says otherwise, and at least.
 const PROGRESS: Duration = Duration::from_secs(5);

@@ -1,5 +1,5 @@
-//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves. `openai` makes the same
-//! calls from HTTP.
+//! The gRPC services, one file each. They decode messages, call the domain code and encode answers; they contain no rules of their
+//! own. `openai` makes the same calls from HTTP.
 
 pub(crate) mod assets;
 pub(crate) mod caller;
@@ -37,7 +37,7 @@ use crate::wire::status;
 /// A stream of answers.
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What the services share.
+/// The state that all services share.
 pub(crate) struct Context {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
@@ -58,7 +58,7 @@ pub(crate) struct Context {
     pub streams: Arc<Semaphore>,
     /// One permit for each request that may be estimated at once: it may hold decoded images.
     pub estimates: Arc<Semaphore>,
-    /// One permit for each answer with whole jobs that may be in the making.
+    /// One permit for each answer with whole jobs that may be built at once.
     pub large_answers: Arc<Semaphore>,
     /// The newest sample of the device, for streams on which nothing happens.
     pub latest_sample: watch::Receiver<Option<DeviceSample>>,
@@ -87,12 +87,12 @@ impl Context {
     }
 }
 
-/// Whether a call is still there; cheap to ask in the middle of its work.
+/// Whether a call was cancelled; cheap enough to check in the middle of its work.
 #[derive(Clone, Debug)]
 pub(crate) struct CallAlive(CancellationToken);
 
 impl CallAlive {
-    /// Ends the work of a call that is gone.
+    /// Fails if the call was cancelled, to end its work.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl CallAlive {
     }
 }
 
-/// Runs milliseconds of computation on a thread that may block. `work` asks between its parts whether the call is still there.
+/// Runs milliseconds of computation on a thread that may block. `work` checks between its parts whether the call was cancelled.
 pub(crate) async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce(&CallAlive) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {

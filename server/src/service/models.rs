@@ -43,7 +43,7 @@ impl Models {
             .collect()
     }
 
-    /// Has the devices change where a model is, and returns the model after that.
+    /// Loads or unloads a model on the devices, and returns its new state.
     async fn change(&self, name: &str, change: ModelChange) -> Result<ModelStatus, ServerError> {
         if name.is_empty() {
             let text = "name the model; ListModels has the names";

@@ -1,7 +1,7 @@
-//! Reflection: the files with the services, with the details of errors, and with the well-known types.
+//! Server reflection for the services, the error details and the well-known types.
 //!
-//! tonic-reflection has such a service too. It ends the stream at the first name that it does not know; the protocol has
-//! an answer for that, and clients ask on.
+//! tonic-reflection is not used: it ends the stream at the first unknown name, although the protocol has an error response for
+//! that and clients continue to ask.
 
 use std::collections::HashMap;
 use std::sync::Arc;

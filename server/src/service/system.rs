@@ -1,4 +1,4 @@
-//! `sakuga.system.v1.SystemService`: what the server is, how its devices do, and which of them take jobs.
+//! `sakuga.system.v1.SystemService`: describes the server and its devices, and takes devices out of service.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::limits::Limits;
 use crate::scheduler::DeviceChange;
 use crate::wire::to_proto;
 
-/// Says what the server is, and takes devices out of service.
+/// Describes the server, and takes devices out of service.
 pub(crate) struct System {
     context: Arc<Context>,
 }
@@ -134,22 +134,6 @@ impl SystemService for System {
 }
 
 impl System {
-    /// The device of a name.
-    fn find_device(&self, name: &str) -> Result<DeviceId, ServerError> {
-        let scheduler = &self.context.scheduler;
-        scheduler.find_device(name).ok_or_else(|| {
-            let statuses = scheduler.device_statuses();
-            let known: Vec<_> = statuses.borrow().iter().map(|device| device.info.name.to_string()).collect();
-            match name {
-                "" => {
-                    let text = format!("name the device; there are {}", known.join(", "));
-                    ServerError::invalid("name", Violation::REQUIRED, text)
-                }
-                _ => ServerError::UnknownDevice { name: name.to_owned(), known },
-            }
-        })
-    }
-
     /// Changes whether a device takes jobs, and returns it once that is done.
     async fn change_device(
         &self,
@@ -157,9 +141,10 @@ impl System {
         name: &str,
         change: DeviceChange,
     ) -> Result<Option<Device>, ServerError> {
-        let device = self.find_device(name)?;
+        let scheduler = &self.context.scheduler;
+        let device = scheduler.find_device(name)?;
         tracing::info!(device = name, ?change, "a call changes a device");
-        self.context.scheduler.change_device(device, change).done().await?;
+        scheduler.change_device(device, change).done().await?;
         Ok(self.devices(caller).into_iter().nth(device.index()))
     }
 

@@ -69,9 +69,9 @@ impl Stream for Watch {
 /// Ready whenever nothing was sent for an interval.
 struct ProgressTimer {
     interval: Duration,
-    /// Moved on only when it expires: events come often, and each move costs more than the rest of an event.
+    /// Reset only when it expires: a reset costs more than all other work for an event, and events are frequent.
     sleep: Pin<Box<Sleep>>,
-    /// What `sleep` wakes. Polling it again for the same task would cost as much.
+    /// The waker registered with `sleep`. It is not polled again for the same task, which would cost as much as a reset.
     waker: Option<Waker>,
     /// When the last message was sent.
     sent: Instant,

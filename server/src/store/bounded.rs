@@ -1,9 +1,9 @@
 //! [`Bounded`]: keeps the database from reading pages that are not in its file.
 //!
-//! redb takes the number of a page from another page and allocates a buffer of the size that the number names, up to 4 GiB,
-//! before it reads. Where that number is damaged the allocation can end the process. So the numbers in a page are checked
-//! when the page is read: a page that names one outside the file is handed over without its kind, which redb takes for
-//! damage wherever it meets it. An error would keep it from going back to the commit before a torn one.
+//! redb reads the number of a page in another page and allocates a buffer of the size that the number implies, up to 4 GiB, before
+//! it reads. If the number is damaged, the allocation can abort the process. Therefore the page numbers in each page are checked
+//! when it is read. A page with a number outside of the file is returned with its kind cleared, which redb reports as damage.
+//! Returning an error instead would prevent redb from falling back to the previous commit after a torn one.
 //!
 //! The layout is that of redb's file format 3. A page begins with its kind in one byte, an unused one, and the number of its
 //! keys in two. A branch has from its 8th byte on the checksums of its children, of 16 bytes each, and then their numbers, of 8

@@ -20,7 +20,7 @@ impl Corruption {
         self.0.borrow().clone()
     }
 
-    /// Waits until damage is found, and returns what was found. A database that stays sound never ends the wait.
+    /// Waits until damage is found, and returns what was found. Never completes for an undamaged database.
     pub async fn wait(&self) -> String {
         let mut found = self.0.subscribe();
         loop {
@@ -34,7 +34,7 @@ impl Corruption {
         }
     }
 
-    /// Notes what was found; the first finding stays. Returns whether this is the first.
+    /// Records what was found and returns true. Keeps an earlier finding and returns false.
     pub(super) fn set(&self, what: &str) -> bool {
         self.0.send_if_modified(|found| {
             let is_first = found.is_none();

@@ -1,4 +1,4 @@
-//! [`StoreFault`]: why a store does not accept what jobs write.
+//! [`StoreFault`]: the current error of a store.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::StoreError;
 
-/// Why a store refuses the writes of jobs, as long as it does; new jobs are refused during that time. Clones share the state.
+/// The current error of a store that cannot write. While there is one, new jobs are refused. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFault(Arc<Mutex<Option<StoreError>>>);
 

@@ -1,4 +1,4 @@
-//! Panics of the database become errors: redb panics where a page of its file holds what it never wrote.
+//! Converts panics of the database to errors: redb panics on pages with unexpected contents.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};

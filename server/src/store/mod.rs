@@ -45,7 +45,7 @@ pub enum Write {
         /// The encoded record.
         record: Vec<u8>,
     },
-    /// Writes an event.
+    /// Writes an event of a job under its sequence number.
     PutEvent {
         /// The id of the job.
         job: String,

@@ -1,4 +1,4 @@
-//! Where a server keeps its jobs, from what its configuration says.
+//! Where a server keeps its jobs, from its configuration.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -189,7 +189,7 @@ fn lost_database(database: &Path, pictures: &Path, assets: &Path) -> Result<(), 
     Ok(())
 }
 
-/// Makes a folder that others cannot look into: prompts are nobody else's business.
+/// Creates a folder that other users cannot read, because prompts are private.
 fn make_private(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -250,7 +250,7 @@ mod tests {
             for part in [file.to_str().expect("a plain path"), "pictures of 1 job;", "store repair"] {
                 assert!(error.contains(part), "{part} is not in {error}");
             }
-            // The files of assets are nothing that a new store may forget either.
+            // A new store must not forget the files of assets either.
             let elsewhere = tempfile::tempdir().expect("a temporary folder");
             std::fs::rename(pictures(folder.path()), elsewhere.path().join("pictures")).expect("moved");
             std::fs::create_dir_all(assets(folder.path())).expect("made");

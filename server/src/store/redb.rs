@@ -34,7 +34,7 @@ const TABLES: usize = 5;
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of records after which a scan of jobs ends early.
 const SCAN_BYTES: usize = 1024 * 1024;
-/// No job has so many events: a number above it is damage.
+/// Upper bound of sequence numbers. A larger number in the store is damage.
 const SEQUENCE_MAX: u64 = 1 << 53;
 
 /// Makes the storage that the database lives in, again after it failed.
@@ -46,7 +46,7 @@ pub enum Backing {
     File(PathBuf),
     /// In a file that is read and not changed: what is written stays in memory.
     ReadOnly(PathBuf),
-    /// In whatever the function makes.
+    /// In the storage that the function returns.
     Backend(OpenBackend),
 }
 
@@ -136,7 +136,7 @@ impl RedbStore {
         let mut slot = self.open.lock();
         let current = slot.take_if(|current| Arc::ptr_eq(current, &database));
         drop(slot);
-        // The file is locked until the last user has let go of it; the next call finds that out.
+        // The file stays locked until the last reference is dropped; the next call tries again.
         close((current, database));
         Err(self.note(error))
     }

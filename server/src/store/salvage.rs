@@ -24,7 +24,7 @@ const HEAD: usize = 4;
 const LEAF_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a job's id.
 const ID_BYTES: usize = 36;
-/// Bytes of the key of an asset; no other key has so many.
+/// Bytes of the key of an asset. Keys of other kinds have other lengths.
 const ASSET_KEY: usize = super::ASSET_KEY_BYTES;
 /// Bytes of the key of an event: the length of the id, the id, and the number.
 const EVENT_KEY_BYTES: usize = 1 + ID_BYTES + 8;
@@ -86,8 +86,8 @@ pub(crate) fn scan(path: &Path, mut each: impl FnMut(Found) -> Result<(), StoreE
     Ok(())
 }
 
-/// The bytes of a leaf of so many entries that begins there, if it can be one: hardly any page of other contents has the length
-/// of one of our keys where a leaf has it.
+/// The bytes of the leaf of `count` entries that begins at `start`; `None` if the page is not a leaf. A leaf stores the length
+/// of its keys at fixed places, where other pages hardly ever have the length of one of our keys.
 fn leaf(file: &File, start: u64, left: usize, head: &[u8], count: usize) -> io::Result<Option<Vec<u8>>> {
     let offsets = HEAD + 8 * count;
     if offsets > left {

@@ -1,5 +1,5 @@
-//! A checksum in front of each stored value, so that a value that was altered on the disk is noticed when it is read. The
-//! database checks its pages only when it recovers from a crash.
+//! A checksum in front of each stored value, so that damage on the disk is detected when the value is read. The database verifies
+//! its own checksums only when it recovers from a crash.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,7 +12,7 @@ const SUM_BYTES: usize = 8;
 /// First bytes of the values that servers wrote before there were checksums: the tags of the first fields of their messages.
 const WITHOUT: [u8; 3] = [0x08, 0x0a, 0x12];
 
-/// What a value belongs to; a part of its checksum, so that a value in another's place is noticed.
+/// The owner of a value. It is part of the checksum, so a value in the place of another is detected.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key<'a> {
     /// The record of a job.

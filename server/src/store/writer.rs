@@ -1,8 +1,8 @@
-//! [`StoreWriter`]: the thread that commits. All batches that wait when it is free become one transaction, so that many jobs
-//! share one wait for the disk.
+//! [`StoreWriter`]: the thread that commits. It commits all waiting batches in one transaction, so many jobs share one sync of the
+//! disk.
 //!
-//! A running job's writes must not be lost: they are tried again until the store accepts them. Until then readers do not
-//! see the events, and [`StoreWriter::fault`] says why new jobs are refused. A write whose caller waits is tried once.
+//! Writes of running jobs are retried until the store accepts them. Until then readers do not see the events, and
+//! [`StoreWriter::fault`] has the error, which refuses new jobs. A write whose caller waits is tried once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl StoreWriter {
         Ok(Self { shared, store, thread: Mutex::new(Some(thread)) })
     }
 
-    /// The store, for reading.
+    /// The store, for reading. Writes go through this writer only.
     pub(crate) fn store(&self) -> &Arc<dyn JobStore> {
         &self.store
     }
@@ -86,12 +86,12 @@ impl StoreWriter {
         answered.await.unwrap_or_else(|_| Err(StoreError::Io("the server is shutting down".into())))
     }
 
-    /// Why the store does not accept what jobs write, while it does not.
+    /// The current error of the store.
     pub(crate) fn fault(&self) -> Option<StoreError> {
         self.shared.fault.get()
     }
 
-    /// Commits what waits, unless the store fails, and ends the thread. What comes afterwards is not committed.
+    /// Commits the waiting batches, unless the store fails, and ends the thread. Later writes are not committed.
     pub(crate) fn close(&self) {
         self.shared.state.lock().is_closing = true;
         self.shared.wake.notify_one();

@@ -1,4 +1,4 @@
-//! What the server does at one moment, and who holds the memory of its devices.
+//! [`Activity`]: the running jobs and the memory of all devices at one moment.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -9,10 +9,10 @@ use crate::devices::{DeviceId, DeviceState};
 use crate::gpu::{DeviceSample, ProcessMemory};
 use crate::job_id::JobId;
 
-/// What the server does at one moment.
+/// The running jobs and the memory of all devices at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Activity {
-    /// When it was looked at.
+    /// When it was recorded.
     pub time: SystemTime,
     /// The number of waiting jobs.
     pub queued: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Activity {
     pub devices: Vec<DeviceActivity>,
 }
 
-/// What one device does at one moment.
+/// The running job and the memory of one device at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DeviceActivity {
     pub name: Arc<str>,
@@ -28,9 +28,9 @@ pub(crate) struct DeviceActivity {
     pub state: DeviceState,
     /// Its memory as the engine manages it.
     pub pools: Vec<MemoryPool>,
-    /// Its memory by process.
+    /// Memory of the device by process, those of other programs included.
     pub processes: Vec<ProcessMemory>,
-    /// The job that has it.
+    /// The job that runs on it.
     pub running: Option<RunningJob>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct DeviceSnapshot {
     pub name: Arc<str>,
     /// Whether it takes jobs.
     pub state: DeviceState,
-    /// The job that has it.
+    /// The job that runs on it.
     pub running: Option<RunningJob>,
 }
 

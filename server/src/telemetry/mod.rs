@@ -72,8 +72,8 @@ impl Telemetry {
         Some(self.series(job)?.lock().clone())
     }
 
-    /// Energy of the device during a job that had it for `took`, in joules. Samples do not begin and end with the job: what lies
-    /// between them is carried over in proportion. `None`: the device does not measure it, or the job was too short.
+    /// Energy of the device in joules during a job that ran for `took`. The energy between the first and the last sample is scaled to
+    /// `took`. `None` if the device does not measure it or the job was too short.
     pub(crate) fn joules(&self, job: &JobId, took: Duration) -> Option<f64> {
         let (joules, span) = self.series(job)?.lock().energy()?;
         let is_enough = span >= took / 2 && span >= 2 * SAMPLE_PERIOD;

@@ -1,7 +1,7 @@
-//! Traces of calls and jobs for a collector: where their time goes, as one trace that begins with the caller's span.
+//! Traces of calls and jobs for a collector. A trace begins with the caller's span.
 //!
-//! Callers know only the traits here; [`otlp`] implements them over OpenTelemetry. Without an observer nothing is made,
-//! kept or sent.
+//! The rest of the server uses the traits of this module; [`otlp`] implements them with OpenTelemetry. Without an observer nothing
+//! is recorded.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -30,7 +30,7 @@ pub(crate) trait Observer: Send + Sync {
     /// A job is accepted, or taken up again, on behalf of a span.
     fn job_begins(&self, id: &JobId, request: &JobRequest, parent: Option<TraceParent>) -> Box<dyn JobObserver>;
 
-    /// Sends what is left and stops. Blocks for at most `patience`.
+    /// Sends the remaining data and stops. Blocks for at most `patience`.
     fn close(&self, patience: Duration);
 }
 

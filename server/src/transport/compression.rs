@@ -1,8 +1,8 @@
 //! Compressed messages: decompressed here, within the bytes that a method takes of a plain message.
 //!
-//! tonic would accept them too. But a method's bounds on bytes and fields are checked before tonic sees a message, and a
-//! decoder of zstd that reads in pieces allocates whatever window a message announces. Here a message is decompressed in
-//! one piece into a buffer of the method's bound.
+//! tonic's own decompression is not used: a method's limits of bytes and fields are checked before tonic decodes a message, and a
+//! streaming zstd decoder allocates the window size that the message announces. Here a message is decompressed in one piece into a
+//! buffer of the method's limit.
 
 use std::io::Read as _;
 use std::pin::Pin;
@@ -96,7 +96,7 @@ fn unzstd(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, TransportRefus
     if compressed.is_empty() {
         return Err(TransportRefusal::Malformed);
     }
-    // One byte more than is accepted tells a message that is too large from one that is damaged.
+    // The buffer has one byte more than the limit, to distinguish a message that is too large from a damaged one.
     let mut message = vec![0; bytes_max + 1];
     match zstd::bulk::decompress_to_buffer(compressed, message.as_mut_slice()) {
         Ok(length) if length <= bytes_max => {

@@ -1,4 +1,4 @@
-//! The files that connections and calls are checked against: keys, certificates and tokens.
+//! Keys, certificates and tokens, and reloading them.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What ends a call before its answer does: its token or certificate was revoked, its certificate expired, a newer call
-//! displaced it, its time is over.
+//! Ends calls early: the token or certificate was revoked, the certificate expired, a newer call displaced it, or its time limit
+//! was reached.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! [`LargeAnswer`]: an answer that is encoded at once, however slowly its client reads.
+//! [`LargeAnswer`]: encodes an answer immediately instead of when the client reads it.
 
 use std::sync::Arc;
 

@@ -1,5 +1,4 @@
-//! What every call passes: authentication, authorisation, the quota of its token, the limits of its message; and its end
-//! is counted.
+//! The tower layer of every call: authentication, authorisation, the quota of its token, the limits of its message, and metrics.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -56,7 +55,7 @@ pub(crate) struct CallLayer {
     observer: Option<Arc<dyn Observer>>,
 }
 
-/// A call that may go on.
+/// A call that was authorised.
 #[derive(Default)]
 struct Admitted {
     permit: Option<OwnedSemaphorePermit>,
@@ -238,7 +237,7 @@ fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
     tracing::info_span!("call", path, call_id, trace_id, client = tracing::field::Empty)
 }
 
-/// Follows an answer to its end, or to the cutoff, within the bounds of what is not read.
+/// Wraps an answer: it ends at the cutoff, its unread bytes are bounded, and its end is counted.
 fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>, outgoing: &Outgoing) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     compression::offer(&mut parts.headers);

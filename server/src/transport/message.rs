@@ -1,7 +1,7 @@
 //! The message of a call, before it is decoded: whole, in time, within the bytes and fields of its method.
 //!
-//! prost decodes whatever a message says, and 4 MB can say two million empty messages, which take gigabytes. So the bytes
-//! are read here first, and the fields within them counted.
+//! prost decodes any number of fields: a message of 4 MB can contain two million empty messages, which take gigabytes of memory.
+//! Therefore the fields are counted here before the message is decoded.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use tonic::body::Body;
 use super::compression::{Encoding, PREFIX_BYTES, PlainMessages};
 use super::refusal::TransportRefusal;
 
-/// Messages within messages that are looked into; prost refuses deeper ones.
+/// Depth of nested messages that are counted; prost refuses deeper ones.
 const DEPTH_MAX: usize = 100;
 /// Bytes of the messages that are arriving at the same time, over all connections.
 const ARRIVING_BYTES_MAX: usize = 64 << 20;
 
-/// What the messages of a method may be.
+/// Limits of a method's messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MessageLimits {
     pub bytes_max: usize,

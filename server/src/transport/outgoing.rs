@@ -1,9 +1,8 @@
 //! [`Outgoing`]: bounds the bytes of answers that wait for their clients to read them.
 //!
-//! A connection takes as much of a stream as the client's window and its own buffer have room for, and a client that opens
-//! many streams with large windows and reads none of them would make it hold hundreds of kilobytes for each. Here a stream
-//! has one frame of its own under way, and more only while the frames of all streams together stay within a bound. A frame is
-//! under way until it is written to the socket, where it is dropped.
+//! A connection buffers a stream up to the client's flow-control window. A client that opens many streams with large windows and
+//! reads none of them would cost hundreds of kilobytes for each. Here each stream may have one buffered frame, and more only while
+//! the additional frames of all streams stay within a bound. A frame counts until it is written to the socket and dropped.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -132,7 +131,7 @@ mod tests {
 
     const FRAME: usize = 100 << 10;
 
-    /// A body of so many frames, and trailers.
+    /// A body of `frames` data frames, and trailers.
     fn body(outgoing: &Outgoing, frames: usize) -> BoundBody {
         let data = (0..frames).map(|_| Frame::data(Bytes::from(vec![7; FRAME])));
         let frames = data.chain([Frame::trailers(http::HeaderMap::new())]).map(Ok::<_, Status>);

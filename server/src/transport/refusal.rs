@@ -1,4 +1,4 @@
-//! Why a call is refused or ended for its message, its time or the server's limits, and the status that says so.
+//! [`TransportRefusal`]: why a call is refused or ended by the transport, and its gRPC status.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,13 +43,13 @@ pub(crate) enum TransportRefusal {
     /// The client reset the call, or is gone.
     #[error("the message did not arrive as a whole")]
     Broken,
-    /// The messages that are arriving take as much memory as they may.
+    /// The memory limit of incoming messages is reached.
     #[error("too many messages are arriving at the moment; try again")]
     Busy,
     /// A newer call took the place of this one.
     #[error("too many health checks and reflections are open, and this one was the oldest of its address; call again")]
     Displaced,
-    /// The call was open for as long as a call of its service may.
+    /// The time limit of calls of this service was reached.
     #[error("calls of this service end after {} s; call again", .limit.as_secs())]
     Expired {
         /// The bound.
@@ -97,8 +97,8 @@ impl TransportRefusal {
     }
 }
 
-/// Adds the reason to a status of tonic: for a method that does not exist, bytes that are not a message, a deadline that
-/// passed. `None` if the status has details already, or is not one of these.
+/// Adds an `ErrorInfo` to a status that tonic made: unknown method, malformed or too large message, or an exceeded deadline.
+/// `None` if the status has details already or another code.
 pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
@@ -106,7 +106,8 @@ pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     let (code, reason) = match status.code() {
         Code::Unimplemented => (Code::Unimplemented, "METHOD_NOT_FOUND"),
         Code::Internal => (Code::Internal, "MESSAGE_MALFORMED"),
-        // tonic says the one of a message and the other of what it is decompressed to.
+        // tonic uses OutOfRange for a message that is too large, and ResourceExhausted for one that is too large when
+        // decompressed.
         Code::OutOfRange | Code::ResourceExhausted => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         Code::NotFound => (Code::NotFound, "SERVICE_NOT_FOUND"),
         Code::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_PASSED"),

@@ -1,4 +1,4 @@
-//! Refused calls in the log: each of them at `debug`, and at `info` as many as a person reads.
+//! Logs refused calls: all of them at `debug`, and a limited number at `info`.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;

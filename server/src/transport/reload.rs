@@ -1,4 +1,4 @@
-//! Certificates and tokens are read again when their files change, or at once on SIGHUP.
+//! Reads certificates and tokens again when their files change or on SIGHUP.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

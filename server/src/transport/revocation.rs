@@ -14,7 +14,7 @@ use x509_parser::time::ASN1Time;
 use crate::auth::error::CredentialError;
 use crate::auth::identity::CertificateId;
 
-/// The certificates that are revoked.
+/// Issuer and serial number of every revoked certificate.
 pub(crate) type Revoked = Arc<HashSet<CertificateId>>;
 
 /// The lists of a file.

@@ -1,6 +1,6 @@
 //! [`Stall`]: ends a connection whose client no longer reads its socket.
 //!
-//! Then no probe of HTTP/2 leaves the server either, so that the answer to one is never overdue.
+//! HTTP/2 keepalive does not detect this: the pings cannot be written either, so no answer is ever overdue.
 
 use std::io;
 use std::pin::Pin;

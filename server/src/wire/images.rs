@@ -1,4 +1,4 @@
-//! What a request says about images, between the wire and the domain.
+//! Conversions of the image fields of a request.
 
 use sakuga_model_core::{Area, Upscaler};
 use sakuga_proto::generation::v1::{self as generation, image_source};

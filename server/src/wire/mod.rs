@@ -1,4 +1,4 @@
-//! The border between wire and domain: free functions, the only code that names types of both.
+//! Conversions between messages and domain types. Only these functions name types of both.
 
 pub(crate) mod deadline;
 mod enumeration;

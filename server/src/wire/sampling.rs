@@ -1,4 +1,4 @@
-//! Sampling options between the wire and the model: the only file that names both.
+//! Conversions of sampling options.
 
 use sakuga_model_core::{NoiseSchedule, PartialSampling, Quality, Sampling, Solver};
 use sakuga_proto::generation::v1 as generation;

@@ -1,7 +1,7 @@
-//! Errors on the wire: one match decides code, reason and details of everything that the services refuse. Refusals
-//! of authentication and quotas are in [`crate::auth::refusal`].
+//! Converts errors to gRPC statuses: one match determines code, reason and details of every [`ServerError`]. Refusals of
+//! authentication and quotas are in [`crate::auth::refusal`].
 //!
-//! Details travel in HTTP/2 headers, of which many stacks take 8 KiB; with base64 that leaves [`DETAILS_BYTES_MAX`].
+//! Details are sent in HTTP/2 headers. Many implementations accept 8 KiB of headers, which leaves [`DETAILS_BYTES_MAX`] after base64.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) const DETAILS_BYTES_MAX: usize = 6 * 1024;
 const TEXT_BYTES_MAX: usize = 480;
 /// When to try again after the engine was lost: it is being opened meanwhile.
 const REOPEN_RETRY: Duration = Duration::from_secs(10);
-/// When to try again while the images of other jobs take all the memory that they may.
+/// When to try again after the memory limit of images was reached.
 const IMAGES_RETRY: Duration = Duration::from_secs(5);
 /// When to try again after jobs could not be stored.
 const STORE_RETRY: Duration = Duration::from_secs(5);
@@ -37,7 +37,7 @@ pub(crate) fn to_status(error: &ServerError) -> Status {
     Status::with_details(Code::from_i32(rpc.code), rpc.message, details)
 }
 
-/// The error as `google.rpc.Status`, as `failed` carries it.
+/// The error as `google.rpc.Status`, for the event `failed`.
 pub(crate) fn to_rpc(error: &ServerError) -> pb::Status {
     let (code, reason, retry_after) = classify(error);
     let mut metadata = HashMap::new();
@@ -149,7 +149,7 @@ fn asset_facts(error: &AssetError, facts: &mut HashMap<String, String>) {
     }
 }
 
-/// The machine-readable reason, as `ErrorInfo` carries it.
+/// The reason in `ErrorInfo`.
 #[cfg(feature = "otlp")]
 pub(crate) fn reason(error: &ServerError) -> &'static str {
     classify(error).1

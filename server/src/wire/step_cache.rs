@@ -1,4 +1,4 @@
-//! Settings of the step cache, and what was measured of them, between the wire and the model.
+//! Conversions of step cache settings and their measurements.
 
 use sakuga_model_core::limits::STEPS;
 use sakuga_model_core::{EvaluationReuse, ModelInfo, QualityPromise, ReuseRule, Sampling, StepCache, StepSet};
@@ -58,7 +58,7 @@ pub(super) fn to_proto(cache: &StepCache) -> generation::StepCache {
     }
 }
 
-/// What the profile of a model says of the quality of a request.
+/// The profile's measurement of a request's quality level.
 pub(crate) fn promise(model: &ModelInfo, sampling: &Sampling) -> Option<generation::QualityPromise> {
     let support = model.step_cache.as_ref()?;
     let promise = support.promise(sampling.quality, sampling.step_cache.as_ref())?;
@@ -76,7 +76,7 @@ pub(crate) fn promise(model: &ModelInfo, sampling: &Sampling) -> Option<generati
     })
 }
 
-/// What a picture reused.
+/// The message for the evaluations in which one picture reused the middle blocks.
 pub(crate) fn reuse(reused: &EvaluationReuse) -> generation::EvaluationReuse {
     let EvaluationReuse { evaluations, conditional, unconditional } = reused.clone();
     generation::EvaluationReuse { evaluations, conditional, unconditional }

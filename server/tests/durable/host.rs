@@ -18,7 +18,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts a server whose steps take so many milliseconds.
+    /// Starts a server whose steps take `step_ms` milliseconds.
     pub(crate) async fn start(
         store: Arc<dyn JobStore>,
         artifacts: Arc<dyn ArtifactStore>,

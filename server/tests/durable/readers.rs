@@ -51,7 +51,7 @@ impl Measured {
     }
 }
 
-/// Instructions of a server that draws one job with so many steps and readers, and the events that all readers got.
+/// Instructions of a server that runs one job with `steps` steps and `readers` readers, and the events that all readers got.
 async fn measure(program: &Path, steps: u32, readers: u64) -> (u64, u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = Measured::start(program, folder.path());

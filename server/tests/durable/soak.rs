@@ -21,7 +21,7 @@ const PACE: Duration = Duration::from_millis(25);
 const JOBS_A_MINUTE: u64 = 2_000;
 /// Jobs that are followed at the same time; beyond that the pace is not kept, which the test sees.
 const FOLLOWED_MAX: usize = 256;
-/// Of so many clients one goes in the middle.
+/// One of this number of clients disconnects in the middle of a job.
 const LEAVERS: u64 = 8;
 /// Ended jobs that are kept: few, so that most of the time as many are deleted as end.
 const KEPT: u64 = 100;

@@ -15,7 +15,7 @@ use tonic::{Code, Status};
 /// Longer than anything here takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A request of so many steps, which always draws the same.
+/// A request of `steps` steps with a fixed seed.
 pub(crate) fn request(name: &str, steps: u32) -> CreateJobRequest {
     let request = GenerateRequest {
         request_id: name.into(),

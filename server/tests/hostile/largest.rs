@@ -132,7 +132,7 @@ fn repeated(element: &[u8], bytes: usize) -> Vec<u8> {
     element.repeat(bytes / element.len())
 }
 
-/// Messages of about so many bytes, each with one thing as often or as large as possible.
+/// Messages of about `bytes` bytes. Each has one field repeated as often, or as large, as possible.
 fn shapes(message: &MessageDescriptor, bytes: usize, depth: usize) -> Vec<(String, Vec<u8>)> {
     let mut shapes = Vec::new();
     for field in message.fields() {

@@ -54,7 +54,7 @@ impl Wire {
         Self { url, shared, _listening: listening }
     }
 
-    /// Ends each connection that is made from now on after so many bytes to the client, wherever in a frame that is.
+    /// From now on, ends each new connection after `bytes` bytes to the client, even within a frame.
     pub(crate) fn cut_after(&self, bytes: u64) {
         self.shared.cut_after.store(bytes, Ordering::SeqCst);
     }

@@ -57,7 +57,7 @@ impl Progress for Notes {
     }
 }
 
-/// A disk with room for so many bytes.
+/// A disk with a set number of free bytes.
 pub(crate) struct SmallDisk {
     room: AtomicU64,
     /// Whether it says how much room there is.

@@ -67,7 +67,7 @@ fn fact(status: &Status, name: &str) -> String {
     status.get_details_error_info().expect("ErrorInfo").metadata.remove(name).unwrap_or_default()
 }
 
-/// A file of tensors of so many bytes, which do not repeat.
+/// A file with one tensor of `bytes` bytes that do not repeat.
 fn tensors(bytes: usize) -> Vec<u8> {
     let header = format!(r#"{{"t":{{"dtype":"U8","shape":[{bytes}],"data_offsets":[0,{bytes}]}}}}"#);
     let data: Vec<u8> = (0..bytes).map(|place| (place * place / 7) as u8).collect();

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CancelReason, CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, Job, JobOptions,
-    JobState,
+    CancelJobRequest, CancelReason, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, JobState,
 };
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{
@@ -24,7 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    PATIENCE, Server, expect_event, fault, files, quick, request, rest, run, scripted, steps_of_ms, until,
+    PATIENCE, Server, ended, expect_event, fault, files, job, quick, request, rest, run, scripted, steps_of_ms, until,
 };
 
 /// The most steps of a job: longer than a test, at 100 ms a step.
@@ -70,25 +69,6 @@ async fn until_devices(server: &Server, is_wanted: impl Fn(&[Device]) -> bool) -
 async fn create(server: &Server, request: GenerateRequest, options: Option<JobOptions>) -> Result<String, Status> {
     let call = CreateJobRequest { request: Some(request), options };
     Ok(server.jobs().create_job(call).await?.into_inner().job.expect("a job").job_id)
-}
-
-async fn job(server: &Server, job_id: &str) -> Job {
-    let call = GetJobRequest { job_id: job_id.into() };
-    server.jobs().get_job(call).await.expect("a job").into_inner().job.expect("a job")
-}
-
-/// Waits until a job has ended.
-async fn ended(server: &Server, job_id: &str) -> Job {
-    let wait = async {
-        loop {
-            let now = job(server, job_id).await;
-            if now.end_time.is_some() {
-                return now;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("in time")
 }
 
 /// The first word of a device's full name.

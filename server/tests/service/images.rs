@@ -18,7 +18,7 @@ use crate::bad_requests::violations;
 use crate::support::{Server, expect_event, files, quick, request, run, scripted, steps_of_ms};
 use crate::uploads::parts;
 
-/// A PNG file of so many pixels, whose colours depend on their place.
+/// A PNG file of `width` x `height` pixels; `pixel` gives the colour at x and y.
 fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
     let image = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)));
     let mut file = std::io::Cursor::new(Vec::new());

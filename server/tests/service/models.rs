@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
-use sakuga_proto::generation::v1::{
-    CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, Job, JobState, Stage,
-};
+use sakuga_proto::generation::v1::{CreateJobRequest, GenerateEvent, GenerateRequest, JobState, Stage};
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{
     ListModelsRequest, ListModelsResponse, LoadModelRequest, ModelState, ModelStatus, UnloadModelRequest,
@@ -19,7 +17,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
-use crate::support::{PATIENCE, Server, expect_event, fault, name, quick, request, run, steps_of_ms};
+use crate::support::{PATIENCE, Server, ended, expect_event, fault, job, name, quick, request, run, steps_of_ms};
 
 /// Bytes of each model's weights.
 const WEIGHTS: u64 = 1000;
@@ -97,26 +95,6 @@ async fn create(server: &Server, model: &str, steps: u32) -> String {
     let call = CreateJobRequest { request: Some(of_model(model, steps)), options: None };
     let created = JobServiceClient::new(server.channel.clone()).create_job(call).await.expect("accepted");
     created.into_inner().job.expect("a job").job_id
-}
-
-async fn get(server: &Server, job_id: &str) -> Job {
-    let call = GetJobRequest { job_id: job_id.into() };
-    let job = JobServiceClient::new(server.channel.clone()).get_job(call).await.expect("it is there");
-    job.into_inner().job.expect("a job")
-}
-
-/// The job when it has ended.
-async fn ended(server: &Server, job_id: &str) -> Job {
-    let wait = async {
-        loop {
-            let job = get(server, job_id).await;
-            if job.end_time.is_some() {
-                return job;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("it ends")
 }
 
 #[tokio::test]
@@ -230,7 +208,7 @@ async fn jobs_of_a_loaded_model_go_first_within_the_bound() {
     for _ in 0..OVERTAKEN_MAX + 2 {
         same.push(create(&server, "a", 1).await);
     }
-    assert_eq!(get(&server, &first).await.end_time, None, "it runs long enough for the others to wait");
+    assert_eq!(job(&server, &first).await.end_time, None, "it runs long enough for the others to wait");
     let begun = async |job_id: &str| {
         let time = ended(&server, job_id).await.start_time.expect("it started");
         (time.seconds, time.nanos)

@@ -1,7 +1,11 @@
 //! Requests, events and what else every test of the service needs.
 
+use std::time::Duration;
+
 use sakuga_proto::generation::v1::generate_event::Event;
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Sampling, generate_request};
+use sakuga_proto::generation::v1::{
+    GenerateEvent, GenerateRequest, GenerateResponse, GetJobRequest, Job, Sampling, generate_request,
+};
 use sakuga_server::engine::scripted::{Fault, ScriptedFault};
 use tonic::Streaming;
 
@@ -16,13 +20,33 @@ pub(crate) fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
     ScriptedFault { job, after_step, fault }
 }
 
-/// A request of so many steps.
+/// A request of `steps` steps.
 pub(crate) fn request(steps: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml(XML.into())),
         sampling: Some(Sampling { steps, ..Sampling::default() }),
         ..GenerateRequest::default()
     }
+}
+
+/// The job as it is now.
+pub(crate) async fn job(server: &Server, job_id: &str) -> Job {
+    let call = GetJobRequest { job_id: job_id.into() };
+    server.jobs().get_job(call).await.expect("the job exists").into_inner().job.expect("a job")
+}
+
+/// Waits until a job has ended, and returns it.
+pub(crate) async fn ended(server: &Server, job_id: &str) -> Job {
+    let wait = async {
+        loop {
+            let now = job(server, job_id).await;
+            if now.end_time.is_some() {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it ends in time")
 }
 
 pub(crate) async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<GenerateEvent> {

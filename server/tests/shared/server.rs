@@ -51,7 +51,7 @@ impl TestServer {
         Self::start_config(config.into_config()).await
     }
 
-    /// A server whose steps take so many milliseconds.
+    /// A server whose steps take `step_ms` milliseconds.
     pub(crate) async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
         Self::start_config(Config { transport, ..scripted(steps_of_ms(step_ms)) }).await
     }
@@ -110,7 +110,7 @@ pub(crate) fn quick() -> Script {
     Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() }
 }
 
-/// A script whose steps take so many milliseconds.
+/// A script whose steps take `step_ms` milliseconds.
 pub(crate) fn steps_of_ms(step_ms: u64) -> Script {
     Script { step_ms, ..quick() }
 }

@@ -326,7 +326,7 @@ async fn check_table(alice: &Caller, callers: &[(Who, Caller)]) {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-/// A server with tokens whose steps take so many milliseconds: the file of the tokens, and a caller of each kind.
+/// A server with tokens whose steps take `step_ms` milliseconds, the file of the tokens, and a caller of each kind.
 async fn with_callers(step_ms: u64) -> (Server, tempfile::NamedTempFile, Vec<(Who, Caller)>) {
     with_callers_of(step_ms, "auto").await
 }

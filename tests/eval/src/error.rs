@@ -54,7 +54,7 @@ pub enum EvalError {
     Content {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Number of the line, from 1.
         line: usize,
         /// What is wrong.
         reason: String,

@@ -17,7 +17,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress towards so many pictures, shown on standard error.
+    /// Progress towards `pictures` pictures, shown on standard error.
     #[must_use]
     pub fn new(pictures: u64) -> Self {
         let is_terminal = std::io::stderr().is_terminal();

@@ -103,7 +103,8 @@ impl Score {
         self.faultless.count(is_faultless);
     }
 
-    /// The counts of one attribute.
+    /// How often an attribute was drawn as asked, and how often it was swapped with that of another figure; zeros if no
+    /// picture has it.
     #[must_use]
     pub fn of(&self, attribute: Attribute) -> Count {
         self.attributes.get(&attribute).copied().unwrap_or_default()

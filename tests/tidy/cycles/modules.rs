@@ -8,7 +8,7 @@ use super::tokens::{self, Item};
 /// Index of a module in its tree; the root is 0.
 pub(crate) type ModuleId = usize;
 
-/// Re-exports of re-exports are followed so many times.
+/// The longest chain of re-exports that is followed.
 const FOLLOWED_MAX: usize = 16;
 
 /// A path in the source, and its line.
@@ -16,7 +16,7 @@ const FOLLOWED_MAX: usize = 16;
 pub(crate) struct Reference {
     /// Its segments, from `crate`, `self` or `super` on; in a `use` also from a name in scope.
     pub path: Vec<String>,
-    /// Its line, from 1.
+    /// Number of the line, from 1.
     pub line: usize,
 }
 
@@ -74,7 +74,7 @@ impl Tree {
         way
     }
 
-    /// The path of a module, as `crate::a`.
+    /// The full path of a module, such as `crate::a::b`.
     pub(crate) fn path(&self, module: ModuleId) -> String {
         let names: Vec<&str> = self.ancestors(module).into_iter().map(|module| self.name(module)).collect();
         names.join("::")

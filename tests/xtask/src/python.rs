@@ -60,7 +60,7 @@ impl Environment {
         Ok(environment)
     }
 
-    /// The interpreter.
+    /// Path of the interpreter of the virtual environment.
     pub(crate) fn python(&self) -> PathBuf {
         self.program("python")
     }

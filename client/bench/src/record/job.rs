@@ -39,7 +39,7 @@ pub struct JobRecord {
 /// A step of the sampler.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepSample {
-    /// From 1.
+    /// Number of the step, from 1.
     pub index: u32,
     /// How long it took.
     pub ms: f64,
@@ -61,7 +61,7 @@ pub struct StageBegin {
 /// The time of each stage of a picture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
-    /// In the queue.
+    /// Milliseconds that the job waited in the queue.
     #[serde(default)]
     pub queued_ms: f64,
     /// Text encoders.
@@ -102,7 +102,7 @@ pub struct StatsSample {
     /// Clock of the multiprocessors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sm_clock_mhz: Option<u32>,
-    /// Clock of the memory in MHz.
+    /// Clock of the device's memory in MHz.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_clock_mhz: Option<u32>,
     /// Power in W.

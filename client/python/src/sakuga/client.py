@@ -181,7 +181,7 @@ class Client:
         return Retry().ask(lambda: self.jobs.CancelJob(request), self.address).job
 
     def artifact(self, job_id: str, image_index: int = 0, *, max_edge: int = 0) -> bytes:
-        """A picture of a completed job, as a PNG file; with `max_edge`, a JPEG whose longer edge has at most so many pixels."""
+        """A picture of a completed job, as a PNG file; with `max_edge`, a JPEG whose longer edge has at most that number of pixels."""
         return fetch(self.jobs, job_id, image_index, self.address, max_edge=max_edge)
 
     def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:

@@ -26,14 +26,14 @@ class ImageOptions(TypedDict, total=False):
     resize: Literal["crop", "pad", "stretch"]
     """How an image of another size gets the size of the picture."""
     canvas: Literal["center"] | tuple[int, int]
-    """Draw around the image, which keeps its size: in the middle, or with so many columns left of it and rows above it.
+    """Draw around the image, which keeps its size: in the middle, or with this number of columns left of it and rows above it.
     `width` and `height` are those of the whole picture."""
     mask: ImageLike
     """Draw only what is white in this image again, and keep every other pixel as it is."""
     mask_boxes: Sequence[tuple[int, int, int, int]]
     """The same for rectangles of the picture: column, row, width, height."""
     feather: int
-    """Mix drawn and kept pixels over so many pixels around the mask, 0 to 256."""
+    """Width in pixels of the transition around the mask between drawn and kept pixels, 0 to 256."""
     masked_only: bool
     """Draw only the surroundings of the mask, at the model's own size, and put them back."""
     padding: int

@@ -186,7 +186,7 @@ struct Mix<'a> {
 }
 
 impl Mix<'_> {
-    /// The job at a place, and what it is.
+    /// The request of job number `place`, and its description. The same number gives the same request.
     fn job(&mut self, place: u32) -> (GenerateRequest, String) {
         let mut draws = Draws(u64::from(place) + 1);
         // Shares of the default edge, in sixteenths, and of both edges.

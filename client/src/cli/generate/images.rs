@@ -49,7 +49,7 @@ pub(crate) struct ImageArguments {
     #[arg(long, value_name = "X,Y,W,H", value_parser = parse_box)]
     pub mask_box: Vec<MaskBox>,
 
-    /// Mix drawn and kept pixels over so many pixels around the mask [default: 0]
+    /// Width in pixels of the transition around the mask between drawn and kept pixels [default: 0]
     #[arg(long, value_name = "PX")]
     pub feather: Option<u32>,
 

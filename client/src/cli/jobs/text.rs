@@ -8,18 +8,12 @@ use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState};
 use sakuga_client::proto::text::one_line;
 use sakuga_client::proto::time;
 
-use crate::cli::{clock, request_text, units};
+use crate::cli::{clock, output, request_text, units};
 
 /// One job a line, the columns aligned.
 pub(crate) fn table(jobs: &[Job]) -> String {
     let rows: Vec<[String; 4]> = jobs.iter().map(row).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    rows.iter().fold(String::new(), |mut text, [job, state, age, what]| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{job:0$}  {state:1$}  {age:>2$}  {what}", widths[0], widths[1], widths[2]);
-        text
-    })
+    output::columns(&rows, &[2])
 }
 
 /// Characters of a prompt in a list and in a description.
@@ -47,15 +41,7 @@ pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
             ]
         })
         .collect();
-    let widths: Vec<usize> =
-        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
-    rows.iter().fold(String::new(), |mut text, row| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", line.trim_end());
-        text
-    })
+    output::columns(&rows, &[])
 }
 
 /// The prompt, with the labels of its job before it: `[favourite] a fox`.
@@ -166,6 +152,7 @@ pub(crate) fn describe(job: &Job) -> String {
         facts.push(("reason", one_line(&reason)));
     }
     facts.iter().fold(String::new(), |mut text, (name, fact)| {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name:8}  {fact}");
         text
     })

@@ -106,7 +106,7 @@ impl AdapterContent {
         &self.file
     }
 
-    /// Its configuration.
+    /// The contents of `adapter_config.json`; `None` for a single file.
     pub(super) fn config(&self) -> Option<&Value> {
         self.config.as_ref()
     }

@@ -152,7 +152,7 @@ impl AdapterFile {
         self.content.file()
     }
 
-    /// The file or folder.
+    /// Path of the file, or of the folder in PEFT's layout.
     pub(super) fn path(&self) -> PathBuf {
         self.content.path().to_owned()
     }

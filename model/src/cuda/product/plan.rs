@@ -22,7 +22,7 @@ pub(super) struct Plan {
     pub(super) algo: sys::cublasLtMatmulAlgo_t,
 }
 
-/// Plans a product.
+/// Creates the descriptors of a product and chooses its algorithm.
 pub(super) fn plan(handle: sys::cublasLtHandle_t, key: &Key) -> Result<Plan, CublasError> {
     let desc = result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, cudaDataType::CUDA_R_32F)?;
     // SAFETY: the attributes take a `cublasOperation_t`, which is an i32, a `cublasLtEpilogue_t` and a `cudaDataType`.

@@ -1,4 +1,4 @@
-//! One batch of images from noise to latents under guidance.
+//! [`Denoiser`]: integrates one batch of images from noise to latents, with guidance.
 
 use std::ops::{ControlFlow, Range};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,30 +14,30 @@ use crate::sampler::guidance::combine;
 use crate::sampler::reuse::Evaluation;
 use crate::sampler::{Interval, Schedule, integrate_from};
 
-/// Everything that the evaluations of one batch share.
+/// The inputs that all evaluations of one batch share.
 pub struct Denoiser<'a> {
     transformer: &'a NextDit,
     guidance: Guidance,
     images: usize,
-    /// Conditional rows.
+    /// The conditioning of the conditional half.
     conditional: Conditioned,
-    /// What guidance needs besides; absent if it is never active.
+    /// The conditioning of guided evaluations; `None` if guidance is never active.
     guided: Option<Guided>,
-    /// What evaluations reuse of earlier ones; absent if they reuse nothing.
+    /// State of the step cache; `None` without one.
     reuse: Option<Reuse>,
 }
 
-/// The step cache of a batch: every half of guidance of every image has its own state.
+/// The step cache of a batch. Each image has its own state for the conditional and for the unconditional half.
 struct Reuse {
     evaluations_per_step: u32,
-    /// Evaluations so far.
+    /// Number of evaluations so far.
     evaluations: AtomicU32,
-    /// One row for each image of the conditional half, then of the unconditional half.
+    /// The conditional half of each image, then the unconditional half of each image.
     rows: Vec<ReuseRow>,
 }
 
 impl Reuse {
-    /// The next evaluation.
+    /// Number and step of the evaluation that begins now.
     fn next(&self) -> Evaluation {
         let number = self.evaluations.fetch_add(1, Ordering::Relaxed) + 1;
         Evaluation { number, step: number.div_ceil(self.evaluations_per_step) }
@@ -46,19 +46,18 @@ impl Reuse {
 
 /// How the two halves of a guided evaluation are computed.
 enum Guided {
-    /// Conditional, then unconditional rows as one batch: a GPU is best used by few large kernels.
+    /// One batch with the conditional rows first, then the unconditional rows. On a GPU, few large kernels are faster.
     Together(Conditioned),
-    /// The unconditional rows alone, and the conditional ones on another thread. On a CPU the halves share the cores
-    /// better than the elementwise operations of one batch, of which each runs on one core; and as every half has one
-    /// caption length, neither is padded to the other's and nothing is masked.
+    /// Two batches on two threads; this is the unconditional one. On a CPU, elementwise operations run on one core each, so
+    /// two threads use more cores. All rows of a half have the same caption, so no padding and no mask is needed.
     Apart(Conditioned),
 }
 
 impl<'a> Denoiser<'a> {
-    /// Prepares `images` images of one prompt: captions are refined once, not once per image.
+    /// Prepares a batch of `images` images of one prompt. The caption refiner runs once for the batch.
     ///
-    /// `features` has the prompt in row 0 and, unless guidance is never active, the negative in row 1. `latent_size` is
-    /// height and width of the latents.
+    /// Row 0 of `features` is the prompt. Row 1 is the negative prompt; it is absent if guidance is never active. `latent_size`
+    /// is `[height, width]` of the latents.
     pub fn new(
         transformer: &'a NextDit,
         features: &TextFeatures,
@@ -93,7 +92,7 @@ impl<'a> Denoiser<'a> {
         Self { transformer, guidance, images, conditional, guided, reuse: None }
     }
 
-    /// With a step cache, for a solver that makes so many evaluations in a step.
+    /// Adds a step cache. `evaluations_per_step` is the solver's.
     #[must_use]
     pub fn with_step_cache(self, settings: Option<StepCache>, evaluations_per_step: u32) -> Self {
         let reuse = settings.map(|settings| Reuse {
@@ -104,25 +103,26 @@ impl<'a> Denoiser<'a> {
         Self { reuse, ..self }
     }
 
-    /// What each image has reused so far; empty without a step cache. On a GPU the device must have done its work.
+    /// The evaluations of each image that reused blocks so far; empty without a step cache. On a GPU, call it after a
+    /// synchronisation: the decisions are made on the device.
     pub fn reused(&self) -> Vec<EvaluationReuse> {
         let Some(reuse) = &self.reuse else { return Vec::new() };
         let (conditional, unconditional) = reuse.rows.split_at(self.images);
         let images = conditional.iter().zip(unconditional).map(|(conditional, unconditional)| EvaluationReuse {
             evaluations: reuse.evaluations.load(Ordering::Relaxed),
-            conditional: conditional.decisions().reused(),
-            unconditional: unconditional.decisions().reused(),
+            conditional: conditional.reused(),
+            unconditional: unconditional.reused(),
         });
         images.collect()
     }
 
-    /// The share of the halves of all images that reused in the last of so many evaluations, those of one step. On a GPU the
-    /// device must have done its work.
+    /// The share of halves that reused blocks in the latest step, over all images. `evaluations` is the number of evaluations
+    /// so far. On a GPU, call it after a synchronisation.
     pub fn reused_share(&self, evaluations: usize) -> f32 {
         let Some(reuse) = &self.reuse else { return 0.0 };
         let last = evaluations as u32;
         let step = last.saturating_sub(reuse.evaluations_per_step) + 1..=last;
-        let counts = reuse.rows.iter().map(|row| row.decisions().counts(step.clone()));
+        let counts = reuse.rows.iter().map(|row| row.counts(step.clone()));
         let [made, reused] = counts.fold([0, 0], |sum, row| [sum[0] + row[0], sum[1] + row[1]]);
         if made == 0 { 0.0 } else { reused as f32 / made as f32 }
     }

@@ -81,7 +81,7 @@ impl IndexKeys {
 /// The most tokens that Gemma and Jina CLIP read.
 pub(super) fn token_limits(keys: &IndexKeys, networks: &Networks) -> [usize; 2] {
     let [gemma, jina] = keys.token_limits;
-    // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
+    // Image positions begin one beyond the caption, and the caption's axis has this number of positions.
     [gemma.min(networks.transformer.config().caption_len_max().max(1)), jina]
 }
 

@@ -11,7 +11,7 @@ use crate::sampler::guidance;
 /// An image that steers the U-Net through a control network.
 #[derive(Clone)]
 pub struct Control<'a> {
-    /// The network.
+    /// The control network that reads `image`.
     pub network: &'a ControlNet,
     /// `[1, 3, 8H, 8W]`, 0..1.
     pub image: Tensor<4>,
@@ -80,7 +80,7 @@ impl<'a> Denoiser<'a> {
         self.guidance.is_active(step.from.t() as f32)
     }
 
-    /// With control networks.
+    /// Adds the residuals of these control networks to every evaluation in their part of the schedule.
     #[must_use]
     pub fn with_controls(self, controls: Vec<Control<'a>>) -> Self {
         let steering = |control: Control<'a>| {

@@ -99,7 +99,7 @@ impl Embeddings {
         Ok(())
     }
 
-    /// The names.
+    /// The words that prompts use for the embeddings, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)
     }

@@ -35,7 +35,7 @@ pub(super) struct Refiner {
 }
 
 impl Refiner {
-    /// Loads the refiner at `path`, a diffusers folder or one file, for a base model of so many latent channels.
+    /// Loads the refiner at `path`, a diffusers folder or one file, for a base model with this number of latent channels.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Refiner {
         self.text.pair(PromptRules::default(), STATE_FROM_END, [&spec.text, &spec.negative], self.zeros_for_no_negative)
     }
 
-    /// Prompt and negative prompt with what it reads besides, for pictures of so many pixels.
+    /// Prompt and negative prompt with the refiner's other inputs: height and width in pixels, the crop, and the aesthetic score.
     pub(super) fn prompted(texts: &[TextFeatures; 2], [height, width]: [f32; 2], chosen: &Chosen) -> [Prompted; 2] {
         let [positive, negative] = texts.clone();
         let with = |text, score| Prompted { text, sizes: vec![height, width, 0.0, 0.0, score] };

@@ -12,7 +12,7 @@ use crate::sampler::diffusion::{
 /// How a model is sampled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SchedulerConfig {
-    /// The solver.
+    /// The solver that `_class_name` stands for.
     pub solver: Solver,
     /// The noise of each training time.
     pub table: NoiseTable,
@@ -88,7 +88,7 @@ impl SchedulerConfig {
         fields.finish().map(|()| Self { solver, table, prediction, spacing, curve, ending })
     }
 
-    /// The sampler for so many steps, at least one.
+    /// The sampler for `steps` steps, at least one.
     pub fn sampler(&self, steps: usize) -> Sampler {
         let grid = match self.solver {
             Solver::Euler | Solver::EulerAncestral => Grid::Euler,

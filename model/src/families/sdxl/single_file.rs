@@ -15,11 +15,11 @@ pub enum FilePart {
     Vae,
     /// CLIP-L of the base model.
     ClipL,
-    /// CLIP-G.
+    /// CLIP-G, the second encoder of the base model and the only one of the refiner.
     ClipG,
 }
 
-/// What a file is.
+/// The kind and the variant of a single-file checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SingleFile {
     /// Whether it is the refiner, whose only text encoder is CLIP-G.

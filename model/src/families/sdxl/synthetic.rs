@@ -25,13 +25,13 @@ pub struct Geometry {
     pub name: String,
     /// Edge of its pictures by default, in pixels.
     pub default_size_px: usize,
-    /// Of the U-Net.
+    /// `config.json` of the U-Net.
     pub unet: Value,
-    /// Of CLIP-L.
+    /// `config.json` of CLIP-L.
     pub clip_l: Value,
-    /// Of CLIP-G.
+    /// `config.json` of CLIP-G.
     pub clip_g: Value,
-    /// Of the autoencoder.
+    /// `config.json` of the autoencoder.
     pub vae: Value,
 }
 

@@ -80,7 +80,7 @@ impl TextFeatures {
 pub struct TextEncoders {
     /// CLIP-L; the refiner has none.
     pub l: Option<ClipText>,
-    /// CLIP-G.
+    /// CLIP-G, which also gives the pooled text embedding.
     pub g: ClipText,
     /// The tokenizers of CLIP-L and CLIP-G. They differ in their padding.
     pub tokenizers: [TextTokenizer; 2],

@@ -23,7 +23,7 @@ pub struct ClipTextConfig {
     pub hidden_size: usize,
     /// Width of the feed-forward layers.
     pub intermediate_size: usize,
-    /// Layers.
+    /// Number of transformer layers.
     pub layers: usize,
     /// Attention heads of a layer.
     pub heads: usize,

@@ -43,7 +43,7 @@ impl Layer {
         }
     }
 
-    /// All weights of the layer at `path`.
+    /// The weights that adapters may change, with names that begin with `path`.
     pub(super) fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
         let mut weights = adaptable::layer_norm(&format!("{path}.layer_norm1"), &mut self.norm1);
         weights.extend(adaptable::layer_norm(&format!("{path}.layer_norm2"), &mut self.norm2));

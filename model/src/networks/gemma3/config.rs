@@ -27,7 +27,7 @@ pub struct Gemma3Config {
     pub hidden_size: usize,
     /// Width inside the MLP.
     pub intermediate_size: usize,
-    /// The kind of each layer.
+    /// Attention of each layer: local or global. Its length is the number of layers.
     pub layers: Vec<LayerKind>,
     /// Query heads.
     pub heads: usize,

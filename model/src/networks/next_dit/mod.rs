@@ -17,8 +17,6 @@ mod config;
 mod embed;
 #[cfg(feature = "cuda")]
 mod fast;
-#[cfg(feature = "cuda")]
-mod fast_reuse;
 mod final_layer;
 #[cfg(feature = "cuda")]
 mod fp8;

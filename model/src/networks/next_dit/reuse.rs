@@ -1,10 +1,11 @@
-//! What evaluations reuse of earlier ones: the step cache of the Next-DiT.
+//! The step cache of the Next-DiT.
 //!
-//! The blocks of the joint stream are split into a front, a middle and a back. For every row is kept what the front added to the
-//! image tokens at the last evaluation that computed the middle, and what the middle added to all tokens at the last two. The
-//! front's change since then is compared in the L1 norm, over the image tokens alone. Method and sources:
+//! The blocks of the joint stream are split into a front, a middle and a back. Each row keeps the front's residual of the image
+//! tokens at the last evaluation that computed the middle, and the middle's residual of all tokens at the last two. The change
+//! of the front's residual is measured in the L1 norm over the image tokens. Method and sources:
 //! [`sakuga_model_core::StepCache`].
 
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Bool, Tensor};
@@ -17,7 +18,7 @@ use crate::sampler::reuse::{Decisions, Evaluation, Plan, runs};
 #[cfg(feature = "cuda")]
 use super::row_memory::RowMemory;
 
-/// What is kept of one row, which is one half of guidance of one image, from evaluation to evaluation.
+/// The state of one row between evaluations. A row is one half of guidance of one image.
 #[derive(Clone)]
 pub(crate) struct ReuseRow(Arc<Mutex<Row>>);
 
@@ -54,9 +55,15 @@ impl ReuseRow {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The decisions so far. On a GPU those of evaluations that the device has not finished may be missing.
-    pub(crate) fn decisions(&self) -> Decisions {
-        self.lock().decisions.clone()
+    /// The evaluations that reused, ascending. On a GPU, those that the device has not finished may be missing.
+    pub(crate) fn reused(&self) -> Vec<u32> {
+        self.lock().decisions.reused()
+    }
+
+    /// How many of the evaluations with these numbers were made, and how many of those reused. On a GPU, those that the device
+    /// has not finished may be missing.
+    pub(crate) fn counts(&self, numbers: RangeInclusive<u32>) -> [usize; 2] {
+        self.lock().decisions.counts(numbers)
     }
 }
 

@@ -27,8 +27,8 @@ pub(super) struct RowMemory {
 }
 
 impl RowMemory {
-    /// For so many image tokens, tokens in all, and elements of a token; `orders` is 1 or 2 values of the middle. Waits for the
-    /// device.
+    /// Allocates memory for a row. The sizes are image tokens, tokens in all and elements of a token; `orders` is the number of
+    /// values kept of the middle blocks, 1 or 2. Waits for the device.
     ///
     /// # Errors
     ///

@@ -12,7 +12,7 @@ const LEVELS_MAX: usize = 8;
 /// What each level of the network has, from the full resolution inwards. Every level but the last halves height and width.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
-    /// Channels.
+    /// Channels of the level's residual blocks.
     pub channels: usize,
     /// Attention heads of each transformer.
     pub heads: usize,
@@ -30,7 +30,7 @@ pub struct UnetConfig {
     pub in_channels: usize,
     /// Channels of the output.
     pub out_channels: usize,
-    /// The levels.
+    /// From the full resolution inwards.
     pub levels: Vec<Level>,
     /// Residual blocks of each level on the way down; there is one more on the way up.
     pub layers_per_block: usize,

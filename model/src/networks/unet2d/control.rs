@@ -23,7 +23,7 @@ pub struct Residuals {
 }
 
 impl Residuals {
-    /// All residuals times `scale`.
+    /// Multiplies every residual by `scale`.
     #[must_use]
     pub fn scaled(self, scale: f64) -> Self {
         self.map(|_, residual| residual.mul_scalar(scale))
@@ -169,7 +169,7 @@ impl ControlNet {
 
 #[cfg(feature = "cuda")]
 impl ControlNet {
-    /// The way down.
+    /// The blocks that reduce the resolution, copied from the U-Net.
     pub(super) fn down(&self) -> &Downward {
         &self.down
     }

@@ -12,7 +12,7 @@ use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::conv::Conv;
 use crate::nn::resnet::Resnet;
 
-/// The transformer of a level.
+/// Reads the transformer of a level, which the way down, the middle and the way up build alike.
 pub(super) fn transformer(config: &UnetConfig, level: &Level, weights: &TensorReader) -> Transformer {
     let kind = TransformerKind {
         channels: level.channels,
@@ -104,7 +104,7 @@ impl Downward {
         }
     }
 
-    /// All weights.
+    /// The weights that adapters may change, by their names in diffusers.
     pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
         let mut weights = adaptable::conv("conv_in", &mut self.conv_in);
         weights.extend(self.time.adaptable());

@@ -75,7 +75,7 @@ impl TimeEmbedding {
         }
     }
 
-    /// All weights.
+    /// The weights that adapters may change, by their names in diffusers.
     pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
         let layers = [
             ("time_embedding.linear_1", &mut self.time.input),

@@ -67,7 +67,7 @@ impl Transformer {
         out
     }
 
-    /// All weights of the transformer at `path`.
+    /// The weights that adapters may change, with names that begin with `path`.
     pub(super) fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
         let mut weights = adaptable::group_norm(&format!("{path}.norm"), &mut self.norm);
         weights.extend(adaptable::linear(&format!("{path}.proj_in"), &mut self.proj_in));

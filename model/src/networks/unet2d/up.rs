@@ -55,7 +55,7 @@ impl Upward {
         }
     }
 
-    /// All weights.
+    /// The weights that adapters may change, by their names in diffusers.
     pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
         let mut weights = Vec::new();
         for (index, block) in self.blocks.iter_mut().enumerate() {

@@ -11,7 +11,7 @@ const RHO: f64 = 7.0;
 /// Both parameters of the beta distribution of [`Named::Beta`].
 const BETA: f64 = 0.6;
 
-/// One step.
+/// One step of a schedule: where the network is evaluated, and the noise before and after.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// The time that the network reads.
@@ -99,7 +99,7 @@ impl Named {
         ("beta", Self::Beta),
     ];
 
-    /// The ratios of noise to data before and after each step, from noise to 0, for about so many steps.
+    /// The ratios of noise to data before and after each step, from noise to 0, for about `steps` steps.
     pub fn ratios(self, table: &NoiseTable, steps: usize) -> Vec<f64> {
         let last = table.len() - 1;
         let (largest, smallest) = (table.ratio(last), table.ratio(0));

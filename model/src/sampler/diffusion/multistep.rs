@@ -33,7 +33,7 @@ pub(super) struct History<S> {
 }
 
 impl<S: State> History<S> {
-    /// Keeps this many.
+    /// An empty history that keeps the latest `kept` entries.
     pub(super) fn new(kept: usize) -> Self {
         Self { entries: Vec::new(), kept }
     }

@@ -45,10 +45,10 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// "DPM++ 2M".
+    /// DPM-Solver++ of order 2 (Lu et al. 2022), multistep, with the defaults of diffusers.
     pub const DPM_PP_2M: Self =
         Self::DpmPp { order: 2, midway: Midway::Midpoint, lower_order_final: true, euler_at_final: false };
-    /// UniPC of order 2.
+    /// UniPC of order 2 (Zhao et al. 2023) with `bh2`, the default of diffusers.
     pub const UNIPC: Self = Self::UniPc { order: 2, growth: Growth::Bh2, lower_order_final: true };
 
     /// The scale of the states in diffusers.
@@ -70,7 +70,7 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// A level in this scale.
+    /// Converts a level of constant variance to this scale.
     pub fn level(self, level: &NoiseLevel) -> NoiseLevel {
         match self {
             Self::ConstantVariance => *level,
@@ -111,7 +111,7 @@ pub fn steps_to_run(steps: usize, strength: f64) -> usize {
 /// A solver on the steps of a schedule, for a network that predicts data or noise in some form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampler {
-    /// The solver.
+    /// How a step goes from one noise level to the next.
     pub solver: Solver,
     /// All steps of the schedule.
     pub steps: Vec<Step>,

@@ -62,7 +62,7 @@ impl NoiseTable {
         self.alphas.is_empty()
     }
 
-    /// All entries.
+    /// The product of `1 - beta` up to each training time (`alphas_cumprod` in diffusers).
     pub fn alphas(&self) -> &[f64] {
         &self.alphas
     }

@@ -66,12 +66,12 @@ impl Canvas {
         self.has_shading
     }
 
-    /// Fills a shape.
+    /// Fills the inside of a shape, edges antialiased.
     pub(crate) fn fill(&mut self, shape: &Shape, color: Rgb) {
         self.fill_faded(shape, color, 1.0);
     }
 
-    /// Fills a shape with an opacity from 0 to 1.
+    /// As [`fill`](Self::fill) with an opacity: 0 draws nothing, 1 covers.
     pub(crate) fn fill_faded(&mut self, shape: &Shape, color: Rgb, opacity: f32) {
         self.fill_with(shape, Source::Solid(color, opacity));
     }

@@ -62,7 +62,7 @@ enum Command {
         /// Pictures in a shard.
         #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
         shard: u64,
-        /// Wait while so many shards lie in the folder, until a reader removes some.
+        /// Wait while the folder has this number of shards, until a reader removes some.
         #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
         ahead: Option<u64>,
         /// Loose texts of each picture, as training reads them.

@@ -90,7 +90,7 @@ const REMARKS: &[&str] = &[
 ];
 
 impl<'v> Members<'v> {
-    /// Reads the members of an object.
+    /// Collects what an object says of a prompt, nested objects included.
     pub(super) fn read(text: &str, object: &'v Value) -> Self {
         let mut members = Members::default();
         members.walk(text, object, "");

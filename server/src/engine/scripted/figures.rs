@@ -40,7 +40,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Weights of so many bytes, and no job.
+    /// Memory with `weight_bytes` bytes of weights and no job.
     pub(super) fn of_weights(weight_bytes: u64) -> Self {
         Self { weight_bytes, taken: Arc::default() }
     }
@@ -73,7 +73,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-/// Where the time of a part went that took so long: nine tenths on the device, by fixed shares.
+/// An invented profile of a stage that took `took`: nine tenths on the device, in fixed shares.
 pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile {
     let wall_ms = took.as_secs_f64() * 1e3;
     let device_ms = wall_ms * 0.9;

@@ -1,4 +1,4 @@
-//! Checks what a request says about images, reads its files, and derives what the model gets.
+//! Checks the image fields of a request, reads its files, and prepares the input of the model.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::Violation;
 
-/// What the images of a request are checked against.
+/// The inputs of the check.
 #[derive(Clone, Copy)]
 pub(crate) struct Surroundings<'a> {
     /// Files that the caller uploaded.
@@ -32,7 +32,7 @@ pub(crate) struct Surroundings<'a> {
     pub steps: u32,
 }
 
-/// What was checked.
+/// The result of the check.
 #[derive(Debug, Default)]
 pub(crate) struct Checked {
     /// What the request says about images.

@@ -1,7 +1,7 @@
-//! What a request says about images: the one that its pictures begin from, a mask, and a second pass.
+//! The image fields of a request: initial image, mask, control images and second pass.
 //!
-//! [`UncheckedImages`] is what came. [`UncheckedImages::check`] reads the files and checks everything. [`Images`] is the
-//! result: the files as their hashes, and every default filled in. The pixels themselves are in [`Drawn`], for the model.
+//! [`UncheckedImages`] has the fields as received. [`UncheckedImages::check`] reads the files and checks everything. Its results are
+//! [`Images`], with files as hashes and defaults filled in, and [`Drawn`], the pixels for the model.
 
 mod canny;
 mod check;
@@ -25,7 +25,7 @@ const FACTOR_DEFAULT: f32 = 1.5;
 /// Pixels around a mask that are drawn with it if a request does not say how many.
 const PADDING_DEFAULT_PX: u32 = 32;
 
-/// What a request says about images, as it came.
+/// The image fields of a request, as received.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedImages {
     /// The image to begin from.
@@ -60,7 +60,7 @@ pub(crate) enum Source {
     Asset(String),
 }
 
-/// The image to begin from, as it came.
+/// The initial image, as received.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedInit {
     /// Its file.
@@ -82,7 +82,7 @@ pub(crate) struct UncheckedCanvas {
     pub top_px: Option<u32>,
 }
 
-/// What of the image is drawn again, as it came.
+/// The mask, as received.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedMask {
     /// The file of a mask.
@@ -91,18 +91,18 @@ pub(crate) struct UncheckedMask {
     pub boxes: Vec<Area>,
     /// Pixels over which its edge is soft.
     pub feather_px: u32,
-    /// Whether its surroundings are drawn alone.
+    /// Whether to generate only the area around it.
     pub masked_only: Option<UncheckedMaskedOnly>,
 }
 
-/// How the surroundings of a mask are drawn alone, as it came.
+/// How to generate only the area around a mask, as received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UncheckedMaskedOnly {
     /// Pixels around the mask.
     pub padding_px: Option<u32>,
 }
 
-/// A second pass, as it came; 0 and `None` mean the default.
+/// A second pass, as received; 0 and `None` mean the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedSecondPass {
     /// The size after it, as a multiple of the size before it.
@@ -115,7 +115,7 @@ pub(crate) struct UncheckedSecondPass {
     pub steps: u32,
 }
 
-/// A control image, as it came; `None` means the default.
+/// A control image, as received; `None` means the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedControl {
     /// The name of its network.
@@ -136,7 +136,7 @@ pub(crate) struct UncheckedControl {
     pub canny: [Option<u32>; 2],
 }
 
-/// What is done to a control image before its network reads it.
+/// Preprocessing of a control image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preprocessor {
     /// Its edges.
@@ -154,7 +154,7 @@ pub(crate) enum ResizeMode {
     Stretch,
 }
 
-/// What a checked request says about images, every default filled in.
+/// The image fields of a checked request, with defaults filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Images {
     /// The image to begin from.
@@ -185,7 +185,7 @@ pub(crate) struct ControlFacts {
     pub canny: Option<[u32; 2]>,
 }
 
-/// The image to begin from.
+/// The initial image.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Init {
     /// SHA-256 of its file.
@@ -198,7 +198,7 @@ pub(crate) struct Init {
     pub canvas: Option<[u32; 2]>,
 }
 
-/// What of the image is drawn again.
+/// The mask.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MaskFacts {
     /// SHA-256 of its file, if it has one.

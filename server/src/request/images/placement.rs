@@ -1,10 +1,10 @@
-//! Gives an image the size of the picture.
+//! Resizes or places an image to the size of the picture.
 
 use sakuga_model_core::{Area, Rgb8};
 
 use super::ResizeMode;
 
-/// How an image became as large as the picture. The file of a mask of the same size is placed in the same way.
+/// How an image is fitted to the size of the picture. A mask of the same size is fitted in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// As a whole; `None`: it had the size.

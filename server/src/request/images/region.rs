@@ -1,4 +1,4 @@
-//! Chooses the part of a picture that is drawn alone, and the size at which it is drawn.
+//! Chooses the part of a picture that is generated alone, and the size at which it is generated.
 
 use sakuga_model_core::{Area, SizeLimits};
 
@@ -13,8 +13,8 @@ pub(crate) struct DrawnRegion {
     pub height_px: u32,
 }
 
-/// The surroundings of `marked`: grown by `padding_px`, then made square, and its shape adapted to the size at which it is
-/// drawn, all as far as a picture of this size has room. It is drawn with about as many pixels as the model's default size.
+/// The area around `marked`: extended by `padding_px`, then to a square, then to the aspect ratio of the size at which it is
+/// generated, each as far as the picture allows. That size has about the number of pixels of the model's default size.
 pub(crate) fn surroundings(
     marked: &Area,
     padding_px: u32,

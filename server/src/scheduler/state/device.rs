@@ -89,7 +89,7 @@ impl Device {
         self.is_idle && self.is_in_service()
     }
 
-    /// The adapters that a model has.
+    /// The adapters that are applied to a model on this device.
     pub(in crate::scheduler) fn adapters(&self, model: ModelId) -> &[AdapterChoice] {
         &self.adapters[model.index()]
     }

@@ -109,7 +109,7 @@ impl<'a> Forecast<'a> {
         Some(self.devices.swap_remove(place))
     }
 
-    /// The forecast after a job.
+    /// Assigns `request` to the device that would be free for it first, so that the next forecast comes after it.
     pub(in crate::scheduler) fn after(mut self, request: &'a JobRequest) -> Self {
         let Some(place) = self.next_device(request) else { return self };
         let device = &mut self.devices[place];
@@ -143,7 +143,7 @@ pub(crate) struct Forecasted {
     /// The time from its start to its pictures, in seconds, without the load of its model. `None`: nothing of its model was
     /// measured.
     pub time: Option<Interval>,
-    /// The parts of that time.
+    /// Seconds of each part of `time`.
     pub parts: Vec<PartTime>,
     /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
     pub load: Option<Duration>,

@@ -1,4 +1,4 @@
-//! [`DevicePool`]: all devices of the server, and which of them a job is for.
+//! [`DevicePool`]: all devices of the server, and the rule that assigns jobs to them.
 
 use std::cmp::Reverse;
 
@@ -13,12 +13,12 @@ use crate::scheduler::queue::Fit;
 
 /// All devices of the server.
 ///
-/// They take from one queue. A job is for the first device that is free; of several free ones for the one that has its model
-/// loaded, then for the one whose model has its adapters, then for the first of the configuration. A free device that would
-/// have to load the model leaves the job to none that is busy: no device is idle while a job waits that it can draw.
+/// All devices take jobs from one queue. If several devices are free, a job goes to one that has its model loaded, then to one
+/// whose model has the job's adapters applied, then to the first in the configuration. A free device never waits for a busy one
+/// that would serve the job better: it loads the model itself, so no device is idle while a job waits that it can run.
 pub(in crate::scheduler) struct DevicePool {
     devices: Vec<Device>,
-    /// The kinds of devices; each has its own times.
+    /// Names of the kinds of devices. Estimates are learnt for each kind.
     kinds: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl DevicePool {
         &mut self.devices[id.index()]
     }
 
-    /// The device of this name.
+    /// The device called `name`; `None` if there is none.
     pub(in crate::scheduler) fn find(&self, name: &str) -> Option<DeviceId> {
         self.ids().find(|id| *self.get(*id).info.name == *name)
     }
@@ -67,7 +67,7 @@ impl DevicePool {
         self.devices.iter_mut()
     }
 
-    /// How a job of this model with these adapters fits a free device.
+    /// Whether free device `id` should take a job of this model with these adapters.
     pub(in crate::scheduler) fn fit(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Fit {
         let Some(own) = self.rank(id, model, adapters) else { return Fit::Unable };
         let others = self.ids().filter(|other| *other != id && self.get(*other).is_free());
@@ -77,7 +77,7 @@ impl DevicePool {
         if own.is_loaded { Fit::Ready } else { Fit::Loadable }
     }
 
-    /// How well a device serves a job; `None`: its model could not be loaded there.
+    /// How well a device serves a job; `None` if loading the model failed there.
     fn rank(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Option<Rank> {
         let device = self.get(id);
         if device.models.failure(model).is_some() {
@@ -88,30 +88,30 @@ impl DevicePool {
         Some(Rank { is_loaded, has_adapters, place: Reverse(id) })
     }
 
-    /// Jobs that have a device.
+    /// Number of running jobs.
     pub(in crate::scheduler) fn running_jobs(&self) -> usize {
         self.iter().filter(|device| device.running.is_some()).count()
     }
 
-    /// Devices that wait for a job.
+    /// Number of devices that can take a job now.
     pub(in crate::scheduler) fn free_devices(&self) -> usize {
         self.iter().filter(|device| device.is_free()).count()
     }
 
-    /// A job that has a device, and the device.
+    /// The running job with this id and its device; `None` if it does not run.
     pub(in crate::scheduler) fn running(&self, job: &JobId) -> Option<(DeviceId, &Running)> {
         let mut running = self.ids().filter_map(|id| Some((id, self.get(id).running.as_ref()?)));
         running.find(|(_, running)| running.id == *job)
     }
 
-    /// Why no enabled device can load a model; `None`: at least one can, or it was not tried there.
+    /// Why no enabled device can load a model; `None` if at least one device has loaded it or has not tried.
     pub(in crate::scheduler) fn model_failure(&self, model: ModelId) -> Option<&str> {
         let enabled = self.iter().filter(|device| device.service == Service::Enabled && !device.is_lost_for_good());
         let failures: Option<Vec<&str>> = enabled.map(|device| device.models.failure(model)).collect();
         failures?.first().copied()
     }
 
-    /// Why no device takes jobs; `None`: at least one does.
+    /// Why no device takes jobs; `None` if at least one does.
     pub(in crate::scheduler) fn outage(&self) -> Option<String> {
         if self.iter().any(Device::is_in_service) {
             return None;
@@ -129,23 +129,23 @@ impl DevicePool {
         })
     }
 
-    /// Whether no device will be opened again.
+    /// Whether every device is lost and none will be reopened.
     pub(in crate::scheduler) fn is_lost_for_good(&self) -> bool {
         self.iter().all(Device::is_lost_for_good)
     }
 
-    /// Every model, over all devices.
+    /// The status of every model, merged over all devices.
     pub(in crate::scheduler) fn model_statuses(&self) -> Vec<ModelStatus> {
         merged(self.iter().map(|device| device.models.statuses()))
     }
 
-    /// Every device.
+    /// The status of every device, in the order of the configuration.
     pub(in crate::scheduler) fn statuses(&self) -> Vec<DeviceStatus> {
         self.iter().map(Device::status).collect()
     }
 }
 
-/// How well a device serves a job, the best last.
+/// How well a device serves a job. The greatest rank is the best.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     pub(super) is_loaded: bool,

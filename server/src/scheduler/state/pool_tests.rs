@@ -17,7 +17,7 @@ use crate::scheduler::queue::{OVERTAKEN_MAX, Queue};
 /// How long a load takes, in units of time.
 const LOAD: u64 = 300;
 
-/// A job.
+/// A job of the simulation.
 #[derive(Clone, Copy, Debug)]
 struct Job {
     number: usize,
@@ -39,7 +39,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    /// A server with so many devices, each with room for `room` of `models` models, of which the first is loaded.
+    /// A server with `devices` devices. Each has room for `room` of the `models` models, and has loaded the first.
     fn new(devices: usize, models: usize, room: u64) -> Self {
         let device = |id: DeviceId| {
             let facts = |model: ModelId| ModelFacts {

@@ -1,8 +1,7 @@
 //! Spans and metrics over OTLP/gRPC, under the names of OpenTelemetry's semantic conventions where they have one.
 //!
-//! Two threads of the SDK send what has gathered. When a collector cannot be reached, or is slow, their buffers fill and
-//! what comes is dropped. What the SDK reads from its own `OTEL_` variables (sampler, headers, intervals, attributes of
-//! the resource) holds here too.
+//! Two threads of the SDK send batches. If the collector is unreachable or slow, their buffers fill and further data is dropped.
+//! The SDK's own `OTEL_` variables (sampler, headers, intervals, resource attributes) apply.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
@@ -54,7 +53,7 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Prepares to send to a collector; it need not be there yet. Called within a runtime.
+    /// Prepares the exporters. The collector may be unreachable. Must be called within a tokio runtime.
     ///
     /// # Errors
     ///

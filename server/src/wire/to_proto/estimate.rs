@@ -1,4 +1,4 @@
-//! What is expected of a request.
+//! Estimates of requests.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,7 +8,7 @@ use sakuga_proto::generation::v1::{self as generation, EstimatedPartKind};
 use super::{diagnostics, duration, saturate, timestamp, token_count};
 use crate::estimate::{Change, Obstacle, ObstacleKind, Part, PartTime, Report};
 
-/// What is expected of a request. `now` is the time that starts are counted from.
+/// The message of an estimate. `start_time` is `now` plus the time until the start.
 pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate {
     let load = report.load.map(|load| generation::EstimatedPart {
         kind: EstimatedPartKind::LoadModel.into(),

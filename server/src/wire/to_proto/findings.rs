@@ -1,4 +1,4 @@
-//! Findings about prompts, as many as fit into a message.
+//! Findings about prompts, cut to fit into a message.
 
 use prost::Message as _;
 use sakuga_proto::prompt::v1 as prompt;

@@ -1,4 +1,4 @@
-//! Domain to wire: events and requests here, the rest in the other files.
+//! Domain types to messages: events and requests here, others in the files of this folder.
 
 use std::time::{Duration, SystemTime};
 
@@ -33,7 +33,7 @@ pub(crate) use system::{device, gpu_stats, model, server_info};
 pub(crate) use telemetry::telemetry;
 pub(crate) use tokens::token_count;
 
-/// What the events of one job say besides what happened.
+/// Facts about a job that its event messages contain.
 #[derive(Clone, Debug)]
 pub(crate) struct JobContext {
     pub job_id: JobId,
@@ -43,8 +43,6 @@ pub(crate) struct JobContext {
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
-    /// What was measured of the quality of the request.
-    pub quality: Option<generation::QualityPromise>,
     /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
 }
@@ -109,7 +107,8 @@ fn started(context: &JobContext) -> generation::Started {
         seeds: context.metadata.iter().map(|metadata| metadata.seed).collect(),
         device: context.device.clone(),
         model_notice: context.model_notice.clone(),
-        quality: context.quality.clone(),
+        // All pictures of a request have the same quality.
+        quality: context.metadata.first().and_then(|metadata| metadata.quality.clone()),
     }
 }
 

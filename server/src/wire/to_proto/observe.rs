@@ -1,4 +1,4 @@
-//! What is seen of the engine and the device: activity, profiles, how it was opened and how it computes.
+//! Activity, profiles, loading phases and compute paths.
 
 use sakuga_model_core::{ComputePath, LoadingPhase, StageProfile};
 use sakuga_proto::generation::v1 as generation;
@@ -8,7 +8,7 @@ use super::device_state::device_state;
 use super::{duration, saturate, stage, timestamp};
 use crate::telemetry::{Activity, DeviceActivity};
 
-/// What the server does.
+/// The message of an activity.
 pub(crate) fn activity(seen: &Activity) -> system::Activity {
     let devices: Vec<system::DeviceActivity> = seen.devices.iter().map(device_activity).collect();
     let first = devices.first().cloned().unwrap_or_default();
@@ -47,7 +47,7 @@ fn process_memory(process: &crate::gpu::ProcessMemory) -> system::ProcessMemory 
     system::ProcessMemory { pid: process.pid, bytes: process.bytes, is_server: process.is_server }
 }
 
-/// Where the time of a part went.
+/// The message of a profile.
 pub(crate) fn profile(measured: StageProfile) -> generation::Profile {
     let device_ms = measured.device_ms();
     let spans = measured.spans.into_iter().map(|span| generation::ProfileSpan {

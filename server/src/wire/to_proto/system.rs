@@ -13,7 +13,7 @@ use crate::job_id::JobId;
 use crate::models::ServedModel;
 use crate::wire::sampling;
 
-/// A sample of a device.
+/// The message of a sample; readings that the device does not give are absent.
 pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     system::GpuStats {
         time: Some(timestamp(sample.time)),

@@ -1,4 +1,4 @@
-//! The telemetry of a job, as much of it as fits into a message.
+//! The telemetry of a job, cut to fit into a message.
 
 use prost::Message;
 use sakuga_proto::generation::v1 as generation;
@@ -8,7 +8,7 @@ use super::system::gpu_stats;
 use crate::limits::Limits;
 use crate::telemetry::Series;
 
-/// What was seen of the device during a job. If it does not fit into a message only the end is in it.
+/// The telemetry of a job. If it does not fit into a message, only the end is sent.
 pub(crate) fn telemetry(series: &Series) -> generation::GetJobTelemetryResponse {
     let mut left = Limits::CONTENT_BYTES_MAX;
     let activity = newest(series.activity().rev().map(activity), &mut left);

@@ -15,7 +15,7 @@ use crate::store::{Results, RunInfo, Session};
 /// For a cell without a value.
 const NOTHING: &str = "–";
 
-/// The page.
+/// The report as one HTML page.
 pub(super) fn write(results: &Results, scores: &Scores, sheets: &[Sheet]) -> String {
     let mut page = String::new();
     page.push_str(

@@ -15,7 +15,7 @@ use crate::test::{Verdict, tally};
 const TRAINER: &str = "model/training";
 /// What the fixtures are computed for.
 const TEXT: &str = "<gender>1girl</gender>\n<appearance>blue_hair, long_hair</appearance>";
-/// A tiny network learns the mean in a few steps; by so much the loss falls at least.
+/// A tiny network learns the mean in a few steps: the loss must fall at least to this share of its first value.
 const FALL: f64 = 0.9;
 
 /// Trains, watches the loss fall, and compares the checkpoint's results here with the trainer's.

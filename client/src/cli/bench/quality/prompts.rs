@@ -13,7 +13,7 @@ const EMBEDDED: (&str, u32) = ("sakuga-chibi", 256);
 /// The largest file of prompts.
 const MAX_PROMPTS_BYTES: u64 = 16 << 20;
 
-/// One prompt.
+/// A prompt, and what its picture is checked against.
 pub(super) struct Prompted {
     pub(super) text: String,
     /// What the picture must show, if the prompt was made from that.

@@ -27,7 +27,7 @@ pub(crate) struct Planned {
     pub request: Result<GenerateRequest, Failure>,
 }
 
-/// The file of a picture of a job with this name, which has so many pictures.
+/// The file of one picture of the job called `name`, which has `pictures` pictures.
 pub(crate) fn file(name: &str, pictures: usize, image_index: u32) -> PathBuf {
     let file = PathBuf::from(format!("{name}.png"));
     if pictures > 1 { numbered(&file, image_index) } else { file }

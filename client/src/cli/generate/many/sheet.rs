@@ -150,7 +150,7 @@ impl Layout {
     }
 }
 
-/// The text with what the font has no letters for, and what cannot be seen, as numbers, cut to so many letters.
+/// The text cut to `letters` letters. Characters that the font does not have, and invisible ones, are written as numbers.
 fn visible(text: &str, letters: usize) -> String {
     let mut shown = String::new();
     for character in text.chars() {

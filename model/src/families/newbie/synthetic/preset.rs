@@ -9,13 +9,13 @@ pub struct Preset {
     pub default_size_px: usize,
     /// Tokens that Gemma reads at most, a multiple of 8 below the caption's positions of the Next-DiT.
     pub gemma_tokens_max: usize,
-    /// The Next-DiT.
+    /// Sizes of the Next-DiT.
     pub dit: DitSize,
-    /// Gemma 3.
+    /// Sizes of Gemma 3's text tower.
     pub gemma: GemmaSize,
-    /// Jina CLIP's text tower.
+    /// Sizes of Jina CLIP's text tower.
     pub jina: JinaSize,
-    /// The VAE.
+    /// Sizes of the VAE.
     pub vae: VaeSize,
 }
 
@@ -79,7 +79,7 @@ pub struct JinaSize {
     pub ffn: usize,
     /// Blocks.
     pub layers: usize,
-    /// Heads.
+    /// Attention heads of a block.
     pub heads: usize,
     /// Rank of the task adapters.
     pub lora_rank: usize,
@@ -92,7 +92,7 @@ pub struct VaeSize {
     pub channels: Vec<usize>,
     /// Residual blocks per level of the encoder; the decoder has one more.
     pub blocks_per_level: usize,
-    /// Groups of the group norms.
+    /// Groups of channels that each group norm normalises.
     pub norm_groups: usize,
 }
 

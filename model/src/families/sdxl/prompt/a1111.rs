@@ -24,7 +24,7 @@ const BREAK_WEIGHT: f64 = -1.0;
 /// How far before the end of a full chunk a comma is looked for.
 const COMMA_REACH: usize = 20;
 
-/// The parts of a text.
+/// Splits a prompt into texts with weights by AUTOMATIC1111's rules.
 pub(super) fn parts(text: &str) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let (mut round, mut square) = (Vec::new(), Vec::new());

@@ -6,7 +6,7 @@ use crate::tokenizer::TextTokenizer;
 /// One position of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// The token.
+    /// What the encoder reads at this position.
     pub token: TextToken,
     /// Its weight; 1 for start, end and padding.
     pub weight: f32,
@@ -33,12 +33,12 @@ impl Chunk {
         Self { places, end: inside.len() + 1 }
     }
 
-    /// The tokens.
+    /// The token of each position.
     pub fn tokens(&self) -> Vec<TextToken> {
         self.places.iter().map(|place| place.token).collect()
     }
 
-    /// The weights.
+    /// The weight of each position.
     pub fn weights(&self) -> Vec<f32> {
         self.places.iter().map(|place| place.weight).collect()
     }

@@ -15,14 +15,14 @@ use crate::tokenizer::TextTokenizer;
 
 /// The factor of a bracket without a number.
 const FACTOR: f64 = 1.1;
-/// Parts of so many tokens are split between chunks.
+/// Parts of at least this number of tokens may be split between chunks.
 const LONG_PART: usize = 8;
 /// What begins the name of an embedding.
 const EMBEDDING: &str = "embedding:";
 /// Stand for `\)` and `\(` while brackets are read; no text has them, since they are removed from it.
 const ESCAPED: [(&str, &str, &str); 2] = [("\\)", "\0\u{1}", ")"), ("\\(", "\0\u{2}", "(")];
 
-/// The parts of a text.
+/// Splits a prompt into texts with weights by ComfyUI's rules.
 pub(super) fn parts(text: &str) -> Vec<Part> {
     let mut escaped = text.replace('\0', "");
     for (escape, mark, _) in ESCAPED {
@@ -168,7 +168,8 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// Chunks of groups.
+/// Fills chunks of `length` tokens in order. A group shorter than [`LONG_PART`] stays in one chunk; a longer one may be
+/// split.
 fn pack(tokenizer: &TextTokenizer, groups: Vec<Vec<Place>>, length: usize) -> Vec<Chunk> {
     let room = length - 2;
     let mut chunks = Vec::new();

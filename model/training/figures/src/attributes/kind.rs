@@ -74,7 +74,7 @@ impl Attribute {
     }
 }
 
-/// A set of attributes.
+/// A set of attributes, one bit each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AttributeSet(u16);
 
@@ -96,7 +96,7 @@ impl AttributeSet {
         Self(self.0 | 1 << attribute as u16)
     }
 
-    /// The set without an attribute.
+    /// This set with `attribute` removed.
     #[must_use]
     pub fn without(self, attribute: Attribute) -> Self {
         Self(self.0 & !(1 << attribute as u16))

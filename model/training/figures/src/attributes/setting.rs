@@ -74,7 +74,7 @@ attribute! {
 }
 
 impl Position {
-    /// The positions of a picture with so many figures, left to right.
+    /// The positions of the figures in a picture, left to right.
     #[must_use]
     pub fn of(figures: usize) -> &'static [Self] {
         match figures {

@@ -12,7 +12,7 @@ use crate::size::Size;
 
 /// The side of a block in pixels of a halved picture.
 const BLOCK: usize = 8;
-/// Places of clouds and trees vary; a template is the mean of so many drawings.
+/// Number of drawings of which a template is the mean, since places of clouds and trees vary.
 const SEEDS: u64 = 8;
 
 /// The backdrop alone.

@@ -81,7 +81,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Adds a report.
+    /// Adds the counts of another report.
     pub fn add(&mut self, report: &Report) {
         for reading in report.readings() {
             let count = self.counts.entry(reading.attribute).or_default();

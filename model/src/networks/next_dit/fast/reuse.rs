@@ -1,11 +1,8 @@
-//! The blocks of the joint stream with the step cache on an NVIDIA GPU: the same as `reuse::forward` over a flat sequence.
+//! The blocks of the joint stream with the step cache: the same as `reuse::forward` over a flat sequence.
 //!
-//! Without a decision that depends on values an evaluation is only queued. Otherwise the host waits once for the front blocks and
-//! reads some sums; the kernels before and after do not depend on its speed.
+//! If the decision does not depend on values, the whole evaluation is queued without a synchronisation. Otherwise the host waits
+//! once for the front blocks and reads some sums.
 
-use super::ROW_MULTIPLE;
-use super::reuse::{self, ReuseRow, Row, ratio};
-use super::row_memory::RowMemory;
 use crate::cuda::block::{BlockWeights, Buffers, Geometry};
 use crate::cuda::kernels::{Next, RopeTables};
 use crate::cuda::locked_memory::LockedMemory;
@@ -15,6 +12,9 @@ use crate::cuda::rows::Rows;
 use crate::cuda::session::Session;
 use crate::cuda::stack::{self, BlockModulation, Tokens};
 use crate::cuda::{BF16, CudaError};
+use crate::networks::next_dit::ROW_MULTIPLE;
+use crate::networks::next_dit::reuse::{self, ReuseRow, Row, ratio};
+use crate::networks::next_dit::row_memory::RowMemory;
 use crate::sampler::reuse::{Evaluation, Plan, runs};
 
 /// Bytes of a value of a rotary table.
@@ -181,7 +181,7 @@ impl Joint<'_> {
     }
 }
 
-/// The memory of a row.
+/// What the step cache keeps of a row. An error if it was not allocated.
 fn memory(row: &mut Row) -> Result<&mut RowMemory, CudaError> {
     row.memory.as_mut().ok_or(CudaError::Driver {
         doing: "find what a row of the step cache keeps",
