@@ -14,6 +14,7 @@ use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Fault, Script, ScriptedFault};
 use crate::estimate::JobWork;
 use crate::event::{CancelReason, Event, EventBody, EventClass};
+use crate::event_frame::EventFrame;
 use crate::gpu::{self, Sampler};
 use crate::job::{Job, JobHandle, JobRequest, PictureTexts, Priority};
 use crate::job_id::JobId;
@@ -132,9 +133,9 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 struct Notes(Arc<Mutex<Vec<Event>>>);
 
 impl EventEncoder for Notes {
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         self.0.lock().push(event);
-        (Bytes::new(), None)
+        (EventFrame::new(Bytes::new()), None)
     }
 
     fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {
