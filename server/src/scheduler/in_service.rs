@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Change, DeviceCommand, ModelChange, Pending};
+use super::command::{Change, DeviceCommand, Pending};
 use super::shared::Shared;
 use super::state::{Loss, Service, State};
 use crate::devices::DeviceId;
@@ -30,15 +30,19 @@ impl Shared {
         Pending(results)
     }
 
-    /// Lets a device take jobs again. The results come when the models that were taken off it are loaded.
+    /// Lets a device take jobs again. The result comes when the models that were taken off it are loaded, those of a call that
+    /// disables it and has not ended yet included.
     pub(super) fn put_into_service(&self, id: DeviceId) -> Pending {
         let mut state = self.state();
         let device = state.devices.get_mut(id);
         device.service = Service::Enabled;
-        let models = std::mem::take(&mut device.cleared);
-        let load = |model| DeviceCommand::new(Change::Model(model, ModelChange::Load));
-        let (commands, results): (Vec<_>, Vec<_>) = models.into_iter().map(load).unzip();
-        device.commands.extend(commands);
+        let is_cleared_later = device.commands.iter().any(|command| command.change == Change::Clear);
+        let mut results = Vec::new();
+        if (is_cleared_later || !device.cleared.is_empty()) && !device.is_lost_for_good() {
+            let (command, result) = DeviceCommand::new(Change::Restore);
+            device.commands.push_back(command);
+            results.push(result);
+        }
         self.devices_changed(&state);
         state.announce_positions(0);
         Pending(results)
@@ -54,23 +58,35 @@ impl Shared {
         self.state().devices.get_mut(id).cleared.extend(models);
     }
 
+    /// The models that were taken off a device and have to be loaded, now that it is enabled; none if it was disabled again.
+    pub(super) fn take_set_aside(&self, id: DeviceId) -> Vec<ModelId> {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        match device.service {
+            Service::Enabled => std::mem::take(&mut device.cleared),
+            Service::Drained | Service::Disabled => Vec::new(),
+        }
+    }
+
     /// Gives no jobs to a device until [`Shared::device_recovered`]; jobs that wait are for the others, or keep waiting.
     pub(super) fn device_unavailable(&self, id: DeviceId, reason: &str) {
         self.lose(&mut self.state(), id, Loss { reason: reason.to_owned(), is_final: false });
     }
 
-    /// Gives no more jobs to a device that will not be opened again. If it was the last one, the jobs that wait fail.
+    /// Gives no more jobs to a device that will not be opened again. The jobs that wait and that no other device can draw fail.
     pub(super) fn device_lost(&self, id: DeviceId, reason: &str) {
         let mut state = self.state();
         self.lose(&mut state, id, Loss { reason: reason.to_owned(), is_final: true });
         state.devices.get_mut(id).commands.clear();
-        if !state.devices.is_lost_for_good() {
-            return;
-        }
-        let jobs = state.queue.drain();
+        let jobs = if state.devices.is_lost_for_good() { state.queue.drain() } else { Vec::new() };
+        let hopeless = state.take_hopeless();
+        state.announce_positions(0);
         drop(state);
         for job in jobs {
             job.events.publish(EventBody::Failed(ServerError::EngineUnavailable(reason.to_owned())));
+        }
+        for (job, error) in hopeless {
+            job.events.publish(EventBody::Failed(error));
         }
     }
 
@@ -79,14 +95,23 @@ impl Shared {
         self.devices_changed(state);
     }
 
-    /// Counts a loss of a device.
-    pub(super) fn count_loss(&self, id: DeviceId) {
-        self.state().devices.get_mut(id).losses += 1;
+    /// Counts a loss of a device, whose models are opened again from now on.
+    pub(super) fn begin_reopening(&self, id: DeviceId) {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        device.losses += 1;
+        device.is_opening = true;
+    }
+
+    /// Notes whether models are opened on a device without a job that waits for them.
+    pub(super) fn set_opening(&self, id: DeviceId, is_opening: bool) {
+        self.state().devices.get_mut(id).is_opening = is_opening;
     }
 
     pub(super) fn device_recovered(&self, id: DeviceId) {
         let mut state = self.state();
-        state.devices.get_mut(id).loss = None;
+        let device = state.devices.get_mut(id);
+        (device.loss, device.is_opening) = (None, false);
         self.devices_changed(&state);
     }
 
