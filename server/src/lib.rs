@@ -27,9 +27,11 @@
 //! 2. `journal/state.rs` numbers it and refuses what is out of order; `jobs/event_encoder.rs` with `wire/to_proto/` encodes
 //!    it, once for the store and all readers.
 //! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
-//! 4. `journal/publish.rs` wakes the readers (`journal/readers.rs`). `journal/reader.rs` returns the event to
-//!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
-//!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
+//! 4. `journal/publish.rs` wakes the readers (`journal/readers.rs`). `journal/reader.rs` returns the event as an
+//!    `event_frame::EventFrame` to `service/event_stream.rs`, through `service/generation.rs` or `service/watch_stream.rs`. The pieces
+//!    of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
+//! 5. `transport/outgoing.rs` counts what connections have not written yet. All streams of WatchJob hand the same bytes to their
+//!    connections; a preview for which the budget has no room is left out.
 //!
 //! # Other modules
 //!
@@ -71,6 +73,7 @@ pub mod engine;
 mod error;
 mod estimate;
 mod event;
+mod event_frame;
 mod gpu;
 mod grpc;
 mod job;

@@ -37,6 +37,14 @@ where
     }
 }
 
+/// A whole number of MiB within a range, as bytes.
+pub(crate) fn mebibytes(
+    range: RangeInclusive<u64>,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    let number = number::<usize>(range);
+    move |text| number(text).map(|mebibytes| mebibytes.saturating_mul(1 << 20))
+}
+
 /// A whole number of seconds within a range.
 pub(crate) fn seconds(
     range: RangeInclusive<u64>,

@@ -26,6 +26,13 @@ pub(super) struct CpuShare {
     pub(super) engines: usize,
 }
 
+impl Engine {
+    /// Whether the configuration names a device, and the engine was opened on another one.
+    pub(super) fn names_another_device(&self, opened_as: &str) -> bool {
+        self.name != DeviceChoice::Auto.to_string() && self.name != opened_as
+    }
+}
+
 /// The engines of a configuration, one for each device.
 pub(super) fn of(config: &ModelsConfig) -> Vec<Engine> {
     let devices = devices(config);
@@ -122,8 +129,10 @@ mod tests {
         let shares: Vec<_> = engines.iter().map(|engine| (engine.name.as_str(), engine.share)).collect();
         assert_eq!(shares, [("cpu", share(0)), ("cuda:1", None), ("cpu", share(1))]);
         assert!(engines.iter().all(|engine| engine.sources.len() == 1));
+        assert!(engines[1].names_another_device("cpu") && !engines[1].names_another_device("cuda:1"));
         let alone = of(&EngineChoice::Scripted(Script::default()).into());
         assert_eq!((alone.len(), alone[0].share), (1, None));
+        assert!(!alone[0].names_another_device("cpu"), "`auto` is whichever device there is");
         let cores = CpuShare { place: 0, engines: 1 }.cores();
         assert_eq!(CpuShare { place: 0, engines: 2 }.cores(), (cores / 2).max(1));
         assert_eq!(CpuShare { place: 0, engines: 4 * cores }.cores(), 1);

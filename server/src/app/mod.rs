@@ -49,6 +49,7 @@ use crate::transport::layer::CallLayer;
 use crate::transport::listener::Incoming;
 use crate::transport::message::Messages;
 use crate::transport::metrics_listener::{self, Page};
+use crate::transport::outgoing::Outgoing;
 use crate::transport::reload::Reloader;
 use crate::transport::serve::{self, Serving};
 use listen::{Sockets, warn_about_exposure};
@@ -181,6 +182,7 @@ impl App {
             assets: assets.clone(),
             asset_idle: config.jobs.assets.idle,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            outgoing: Outgoing::new(config.transport.unsent_bytes_max),
             estimates: Arc::new(Semaphore::new(ESTIMATES)),
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
@@ -209,7 +211,8 @@ impl App {
             (method, limits)
         });
         let messages = Messages::new(methods, config.transport.handshake_timeout).with_bodies(openai::bodies());
-        let layer = CallLayer::new(&credentials, messages, metrics.calls.clone(), observer.clone());
+        let layer =
+            CallLayer::new(&credentials, messages, context.outgoing.clone(), metrics.calls.clone(), observer.clone());
         let is_encrypted = credentials.tls.is_some();
         let studio_addr = sockets.studio.as_ref().map(|(_, address)| *address);
         let api = match config.studio.has_openai_api && sockets.studio.is_some() {

@@ -88,6 +88,8 @@ impl Parts {
         let sample = probe.sample();
         let full_name = match &engine.share {
             Some(CpuShare { place, engines }) => format!("cpu:{place} 1/{engines} of the cores"),
+            // Scripts say that they draw on the CPU, whatever the configuration names; names must differ.
+            None if engine.names_another_device(opened_as) => engine.name.clone(),
             None => gpu::full_name(opened_as, &sample),
         };
         let info = DeviceInfo::new(&full_name);

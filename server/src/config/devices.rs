@@ -93,6 +93,7 @@ mod tests {
             ("cuda:0,", "cuda:0,cuda:1"),
             ("all,cpu", "`all`"),
             ("cuda:0,cuda:0", "`cuda:0` twice"),
+            ("cuda:0,cpu,CUDA:00", "`cuda:0` twice"),
             ("auto,cpu", "`auto` among others"),
             ("cpu:2", "write `cpu,cpu`"),
         ] {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use prost::Message as _;
 use sakuga_proto::digest::hex;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +13,7 @@ use super::caller::Caller;
 use super::registry::Jobs;
 use super::stored_events;
 use crate::error::ServerError;
+use crate::event_frame::EventFrame;
 use crate::job_id::JobId;
 use crate::journal::Entry;
 use crate::limits::Limits;
@@ -152,7 +152,7 @@ impl Jobs {
         Ok(piece.map_err(|error| error.of_job(id.as_str()))?)
     }
 
-    /// The encoded `GenerateEvent` of an entry. All readers share the bytes, except for a piece of a picture, which is read
+    /// The encoded event of an entry. All readers share the bytes, except for a piece of a picture, which is read
     /// from the artifact store. The first piece of a picture that `pictures` knows has the whole picture checked.
     ///
     /// # Errors
@@ -163,18 +163,18 @@ impl Jobs {
         id: &JobId,
         entry: Entry,
         pictures: &mut CheckedPictures,
-    ) -> Result<Bytes, ServerError> {
-        let Some(piece) = entry.piece else { return Ok(entry.message) };
+    ) -> Result<EventFrame, ServerError> {
+        let Some(piece) = entry.piece else { return Ok(entry.frame) };
         let expected = pictures.expected.get(&piece.image_index);
         if let Some((size, sha256)) = expected
             && pictures.checked.insert(piece.image_index)
         {
             self.check_picture(id, piece.image_index, (*size, sha256)).await?;
         }
-        let mut event = stored_events::decode(entry.sequence, &entry.message)?;
+        let mut event = stored_events::decode(entry.sequence, &entry.frame.event())?;
         if let Some(generate_event::Event::ImageChunk(chunk)) = &mut event.event {
             chunk.data = self.piece(id, piece.image_index, piece.offset..piece.offset + piece.len).await?;
         }
-        Ok(event.encode_to_vec().into())
+        Ok(EventFrame::from(&event))
     }
 }

@@ -1,11 +1,9 @@
 //! [`JobEventEncoder`]: encodes a job's events as messages of the API and keeps its record up to date.
 
-use bytes::Bytes;
-use prost::Message as _;
-
 use super::measurements::{self, Setup};
 use super::record::Record;
 use crate::event::{Event, EventBody};
+use crate::event_frame::EventFrame;
 use crate::journal::EventEncoder;
 use crate::wire::to_proto::{self, JobContext};
 
@@ -24,7 +22,7 @@ impl JobEventEncoder {
 }
 
 impl EventEncoder for JobEventEncoder {
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         if let EventBody::Started { device } = &event.body {
             self.context.set_device(device);
         }
@@ -34,7 +32,7 @@ impl EventEncoder for JobEventEncoder {
         }
         let message = to_proto::event(&self.context, event);
         let record = self.record.apply(&message).then(|| self.record.encode());
-        (message.encode_to_vec().into(), record)
+        (EventFrame::from(&message), record)
     }
 
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
 
+use crate::event_frame::EventFrame;
 use crate::journal::{Entry, Piece};
 use crate::store::StoreError;
 
@@ -37,7 +38,8 @@ pub(super) fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreErro
             piece = Some(Piece { image_index: chunk.image_index, offset: chunk.offset, len });
             next_piece = Some((chunk.image_index, chunk.offset));
         }
-        entries.push(Entry { sequence, message, piece });
+        // Previews are not stored.
+        entries.push(Entry { sequence, frame: EventFrame::new(message), is_preview: false, piece });
     }
     entries.reverse();
     Ok(entries)

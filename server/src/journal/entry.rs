@@ -1,14 +1,13 @@
 //! The entries of a journal, and the traits that it uses.
 
-use bytes::Bytes;
-
 use crate::event::Event;
+use crate::event_frame::EventFrame;
 use crate::job_id::JobId;
 
 /// Encodes a job's events once, for the store and for all readers, and keeps the job's record up to date.
 pub(crate) trait EventEncoder: Send {
     /// The encoded event, and the job's encoded record if the event changed it.
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>);
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>);
     /// Replaces the labels in the job's record, and returns the encoded record.
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8>;
 }
@@ -38,7 +37,9 @@ pub(crate) struct Entry {
     /// Its sequence number.
     pub sequence: u64,
     /// The encoded event. Clones share the bytes.
-    pub message: Bytes,
+    pub frame: EventFrame,
+    /// Whether it is a preview, which streams leave out when their clients do not keep up.
+    pub is_preview: bool,
     /// The piece of a picture that belongs to the event; its bytes are in the artifact store.
     pub piece: Option<Piece>,
 }

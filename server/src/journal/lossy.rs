@@ -42,12 +42,12 @@ impl LossyEvents {
     /// Adds an event and drops those that it replaces.
     pub(super) fn push(&mut self, kind: LossyKind, entry: Entry) {
         if kind == LossyKind::Preview {
-            let bytes = entry.message.len();
+            let bytes = entry.frame.event_bytes();
             let mut previews = self.entries.iter().filter(|(kind, _)| *kind == LossyKind::Preview).count();
             while previews > 0 && (previews >= PREVIEWS_MAX || self.preview_bytes + bytes > PREVIEW_BYTES_MAX) {
                 let oldest = self.entries.iter().position(|(kind, _)| *kind == LossyKind::Preview);
                 let Some((_, dropped)) = oldest.and_then(|oldest| self.entries.remove(oldest)) else { break };
-                self.preview_bytes -= dropped.message.len();
+                self.preview_bytes -= dropped.frame.event_bytes();
                 previews -= 1;
             }
             self.preview_bytes += bytes;

@@ -69,14 +69,16 @@ impl State {
             EventBody::ImageChunk { image_index, offset, len, .. } => Some(Piece { image_index, offset, len }),
             _ => None,
         };
-        let (message, record) = self.encoder.encode(Event { sequence, time: SystemTime::now(), body });
+        let (frame, record) = self.encoder.encode(Event { sequence, time: SystemTime::now(), body });
+        let entry = Entry { sequence, frame, is_preview: lossy == Some(LossyKind::Preview), piece };
         match lossy {
-            Some(kind) => self.lossy.push(kind, Entry { sequence, message, piece }),
+            Some(kind) => self.lossy.push(kind, entry),
             None => {
                 let previous = self.states.last().map(|entry| entry.sequence);
-                writes.push(Write::PutEvent { job: job.to_string(), sequence, previous, event: message.clone() });
+                let event = entry.frame.event();
+                writes.push(Write::PutEvent { job: job.to_string(), sequence, previous, event });
                 writes.extend(record.map(|record| Write::PutJob { job: job.to_string(), record }));
-                self.states.push(Entry { sequence, message, piece });
+                self.states.push(entry);
             }
         }
         true

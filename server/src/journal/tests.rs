@@ -12,6 +12,7 @@ use super::lossy::{LossyKind, PREVIEW_BYTES_MAX, PREVIEWS_MAX};
 use super::state::RESERVE;
 use super::*;
 use crate::event::{CancelReason, Event, EventBody, EventClass, JobTimings, Preview};
+use crate::event_frame::EventFrame;
 use crate::gpu::DeviceSample;
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
@@ -23,12 +24,12 @@ use crate::store::writer::StoreWriter;
 struct Numbers;
 
 impl EventEncoder for Numbers {
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         let bytes = match &event.body {
             EventBody::Preview(preview) => preview.data.len(),
             _ => 8,
         };
-        (Bytes::from(vec![0; bytes]), None)
+        (EventFrame::new(vec![0; bytes].into()), None)
     }
 
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {

@@ -199,7 +199,7 @@ impl Metrics {
         self.queue.jobs.set(queue.live as i64);
         self.queue.serving.set(queue.is_serving.into());
         self.models.set(&queue.models);
-        queue.devices.iter().for_each(|device| self.pool.set(device));
+        self.pool.set(&queue.devices);
         samples.iter().for_each(|sample| self.device.set(sample));
         let mut page = String::new();
         // Writing to a string does not fail.
@@ -262,6 +262,7 @@ mod tests {
             pools: pools.to_vec(),
         };
         let devices = vec![device("cuda:0", DeviceState::Serving), device("cuda:1", DeviceState::Drained)];
+        let disabled = DeviceFigures { pools: Vec::new(), ..device("cuda:1", DeviceState::Disabled) };
         let page = metrics.page(QueueFigures { live: 2, is_serving: true, models, devices }, &[sample]);
         for line in [
             "sakuga_grpc_calls_total{method=\"a.B/C\",code=\"UNAUTHENTICATED\"} 1",
@@ -290,5 +291,8 @@ mod tests {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }
         assert!(!page.contains("power_watts{"), "an unknown value is left out");
+        let page = metrics.page(QueueFigures { devices: vec![disabled], ..QueueFigures::default() }, &[]);
+        assert!(page.contains("sakuga_engine_device_jobs_total{engine=\"cuda:1\"} 3"), "{page}");
+        assert!(!page.contains("sakuga_engine_memory_held_bytes{"), "a disabled device holds none:\n{page}");
     }
 }

@@ -38,8 +38,14 @@ impl PoolMetrics {
         registry.register("engine_memory_held_bytes", held, self.held.clone());
     }
 
-    /// Takes over how a device is now.
-    pub(super) fn set(&self, device: &DeviceFigures) {
+    /// Takes over how the devices are now. Memory that a device does not report, such as that of a disabled one, is left out.
+    pub(super) fn set(&self, devices: &[DeviceFigures]) {
+        self.used.clear();
+        self.held.clear();
+        devices.iter().for_each(|device| self.set_device(device));
+    }
+
+    fn set_device(&self, device: &DeviceFigures) {
         let DeviceFigures { status, is_busy, pools } = device;
         let label = [("engine", status.info.name.clone())];
         self.serving.get_or_create(&label).set((status.state == DeviceState::Serving).into());

@@ -29,7 +29,7 @@ impl Feed {
                 // Pictures are read from the store when the job has completed.
                 Next::Event(entry) if entry.piece.is_some() => {}
                 Next::Event(entry) => {
-                    let event = GenerateEvent::decode(entry.message);
+                    let event = GenerateEvent::decode(entry.frame.event());
                     return event.map(Some).map_err(|error| ServerError::Internal(error.to_string()));
                 }
                 Next::End => return Ok(None),

@@ -22,6 +22,8 @@ pub(super) enum Change {
     Drain,
     /// Unloads all models.
     Clear,
+    /// Loads the models that were taken off the device, unless it was disabled again meanwhile.
+    Restore,
 }
 
 /// What a call asks of a device.

@@ -14,6 +14,7 @@ use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Fault, Script, ScriptedFault};
 use crate::estimate::JobWork;
 use crate::event::{CancelReason, Event, EventBody, EventClass};
+use crate::event_frame::EventFrame;
 use crate::gpu::{self, Sampler};
 use crate::job::{Job, JobHandle, JobRequest, PictureTexts, Priority};
 use crate::job_id::JobId;
@@ -32,7 +33,7 @@ use crate::telemetry::Telemetry;
 
 /// What happens to one job after a while.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+pub(super) enum Fate {
     /// Its reader reads to the end.
     Read,
     /// A call cancels it.
@@ -44,11 +45,11 @@ enum Fate {
 }
 
 #[derive(Clone, Debug)]
-struct Plan {
-    steps: u32,
-    images: u32,
-    fate: Fate,
-    after_us: u64,
+pub(super) struct Plan {
+    pub(super) steps: u32,
+    pub(super) images: u32,
+    pub(super) fate: Fate,
+    pub(super) after_us: u64,
 }
 
 fn plan() -> impl Strategy<Value = Plan> {
@@ -72,7 +73,7 @@ fn fault() -> impl Strategy<Value = ScriptedFault> {
     (1..8_u64, 0..6_u32, fault).prop_map(|(job, after_step, fault)| ScriptedFault { job, after_step, fault })
 }
 
-fn job_request(plan: &Plan) -> JobRequest {
+pub(super) fn job_request(plan: &Plan) -> JobRequest {
     let sampling = Sampling {
         solver: Solver::Euler,
         schedule: NoiseSchedule::Native,
@@ -129,12 +130,12 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// Notes the events as they are numbered.
-struct Notes(Arc<Mutex<Vec<Event>>>);
+pub(super) struct Notes(pub(super) Arc<Mutex<Vec<Event>>>);
 
 impl EventEncoder for Notes {
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         self.0.lock().push(event);
-        (Bytes::new(), None)
+        (EventFrame::new(Bytes::new()), None)
     }
 
     fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {

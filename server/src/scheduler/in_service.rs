@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{Change, DeviceCommand, ModelChange, Pending};
+use super::command::{Change, DeviceCommand, Pending};
 use super::shared::Shared;
 use super::state::{Loss, Service, State};
 use crate::devices::DeviceId;
@@ -30,15 +30,19 @@ impl Shared {
         Pending(results)
     }
 
-    /// Puts a device into service. The results are ready when the models that were unloaded by `cleared` are loaded again.
+    /// Puts a device into service. The results are ready when the models that were unloaded are loaded again, including those of a
+    /// disabling call that has not ended yet.
     pub(super) fn put_into_service(&self, id: DeviceId) -> Pending {
         let mut state = self.state();
         let device = state.devices.get_mut(id);
         device.service = Service::Enabled;
-        let models = std::mem::take(&mut device.cleared);
-        let load = |model| DeviceCommand::new(Change::Model(model, ModelChange::Load));
-        let (commands, results): (Vec<_>, Vec<_>) = models.into_iter().map(load).unzip();
-        device.commands.extend(commands);
+        let is_cleared_later = device.commands.iter().any(|command| command.change == Change::Clear);
+        let mut results = Vec::new();
+        if (is_cleared_later || !device.cleared.is_empty()) && !device.is_lost_for_good() {
+            let (command, result) = DeviceCommand::new(Change::Restore);
+            device.commands.push_back(command);
+            results.push(result);
+        }
         self.devices_changed(&state);
         state.announce_positions(0);
         Pending(results)
@@ -54,23 +58,35 @@ impl Shared {
         self.state().devices.get_mut(id).cleared.extend(models);
     }
 
+    /// The models that were unloaded from a device and must be loaded again, now that it is enabled; empty if it was disabled again.
+    pub(super) fn take_set_aside(&self, id: DeviceId) -> Vec<ModelId> {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        match device.service {
+            Service::Enabled => std::mem::take(&mut device.cleared),
+            Service::Drained | Service::Disabled => Vec::new(),
+        }
+    }
+
     /// Marks a device as lost until [`Shared::device_recovered`]. Waiting jobs run on other devices, or keep waiting.
     pub(super) fn device_unavailable(&self, id: DeviceId, reason: &str) {
         self.lose(&mut self.state(), id, Loss { reason: reason.to_owned(), is_final: false });
     }
 
-    /// Marks a device as lost for good. If it was the last one, waiting jobs fail.
+    /// Marks a device as lost for good. Waiting jobs that no other device can run fail.
     pub(super) fn device_lost(&self, id: DeviceId, reason: &str) {
         let mut state = self.state();
         self.lose(&mut state, id, Loss { reason: reason.to_owned(), is_final: true });
         state.devices.get_mut(id).commands.clear();
-        if !state.devices.is_lost_for_good() {
-            return;
-        }
-        let jobs = state.queue.drain();
+        let jobs = if state.devices.is_lost_for_good() { state.queue.drain() } else { Vec::new() };
+        let hopeless = state.take_hopeless();
+        state.announce_positions(0);
         drop(state);
         for job in jobs {
             job.events.publish(EventBody::Failed(ServerError::EngineUnavailable(reason.to_owned())));
+        }
+        for (job, error) in hopeless {
+            job.events.publish(EventBody::Failed(error));
         }
     }
 
@@ -79,14 +95,23 @@ impl Shared {
         self.devices_changed(state);
     }
 
-    /// Adds one to the losses of a device that its status reports.
-    pub(super) fn count_loss(&self, id: DeviceId) {
-        self.state().devices.get_mut(id).losses += 1;
+    /// Adds one to the losses of a device that its status reports, and marks its models as being opened again.
+    pub(super) fn begin_reopening(&self, id: DeviceId) {
+        let mut state = self.state();
+        let device = state.devices.get_mut(id);
+        device.losses += 1;
+        device.is_opening = true;
+    }
+
+    /// Records whether a device opens models that no job waits for.
+    pub(super) fn set_opening(&self, id: DeviceId, is_opening: bool) {
+        self.state().devices.get_mut(id).is_opening = is_opening;
     }
 
     pub(super) fn device_recovered(&self, id: DeviceId) {
         let mut state = self.state();
-        state.devices.get_mut(id).loss = None;
+        let device = state.devices.get_mut(id);
+        (device.loss, device.is_opening) = (None, false);
         self.devices_changed(&state);
     }
 

@@ -11,6 +11,8 @@ mod engine_thread;
 #[cfg(test)]
 mod event_order_tests;
 mod in_service;
+#[cfg(test)]
+mod in_service_tests;
 mod job_monitor;
 mod lease;
 pub(crate) mod queue;

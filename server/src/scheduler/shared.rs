@@ -327,8 +327,8 @@ impl Shared {
         }
     }
 
-    /// Marks a model as failed on a device, and fails its waiting jobs unless another device can run them. Does nothing if the lease
-    /// has ended.
+    /// Marks a model as failed on a device, and fails its waiting jobs unless another device can run them, now or once it is enabled.
+    /// Does nothing if the lease has ended.
     pub(super) fn model_failed(&self, lease: Lease, model: ModelId, error: &EngineError) {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -337,18 +337,15 @@ impl Shared {
         state.devices.get_mut(lease.device).models.failed(model, error.to_string());
         self.models_changed(&state);
         let unusable = unusable(&state, model, error);
-        let jobs = match state.devices.model_failure(model) {
-            Some(_) => state.queue.remove_all(|job| job.request.model == model),
-            None => Vec::new(),
-        };
+        let jobs = state.take_hopeless();
         state.announce_positions(0);
         let device = state.devices.get(lease.device).info.name.clone();
         drop(state);
         // Other devices may take the jobs that were assigned to this one.
         self.wake.notify_all();
         tracing::error!(device = &*device, error = %unusable, jobs = jobs.len(), "a model cannot be loaded");
-        for job in jobs {
-            job.events.publish(EventBody::Failed(unusable.clone()));
+        for (job, error) in jobs {
+            job.events.publish(EventBody::Failed(error));
         }
     }
 

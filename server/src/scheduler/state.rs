@@ -72,6 +72,19 @@ impl State {
         Some(ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason })
     }
 
+    /// Removes the jobs that wait for a model which no device will load, each with its error.
+    pub(super) fn take_hopeless(&mut self) -> Vec<(Job, ServerError)> {
+        let Self { queue, devices, .. } = self;
+        let jobs = queue.remove_all(|job| devices.lasting_model_failure(job.request.model).is_some());
+        let failed = |job: Job| {
+            let model = job.request.model;
+            let reason = self.devices.lasting_model_failure(model).unwrap_or_default().to_owned();
+            let error = ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason };
+            (job, error)
+        };
+        jobs.into_iter().map(failed).collect()
+    }
+
     pub(super) fn model_name(&self, model: ModelId) -> &Arc<str> {
         self.devices.get(DeviceId::FIRST).models.name(model)
     }
@@ -112,8 +125,12 @@ impl State {
     }
 
     /// The position of the job with `place` jobs before it in the queue: those and the running ones, or 0 if a device is free for it.
+    /// While no device takes jobs it is at least 1.
     pub(super) fn position(&self, place: usize) -> usize {
-        if place < self.devices.free_devices() { 0 } else { place + self.devices.running_jobs() }
+        if place < self.devices.free_devices() {
+            return 0;
+        }
+        (place + self.devices.running_jobs()).max(usize::from(!self.devices.has_service()))
     }
 
     /// When the first device will be free; `None` until a step of a running model was measured.
@@ -122,15 +139,20 @@ impl State {
         serving.filter_map(|id| self.free_in(id)).min()
     }
 
-    /// When a device will be free; `None` until a step of its running model was measured.
+    /// When a device will be free; `None` until a step of its running model was measured, and while its models are opened.
     fn free_in(&self, id: DeviceId) -> Option<Duration> {
-        let Some(running) = &self.devices.get(id).running else { return Some(Duration::ZERO) };
-        running.time_left(self.estimator(id, running.model))
+        let device = self.devices.get(id);
+        match &device.running {
+            Some(running) => running.time_left(self.estimator(id, running.model)),
+            None => (!device.is_opening).then_some(Duration::ZERO),
+        }
     }
 
-    /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured.
+    /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured, and if there
+    /// is no such job.
     pub(super) fn eta(&self, place: usize) -> Option<Duration> {
-        self.forecast_to(place).next_start()
+        let job = self.queue.iter().nth(place)?;
+        self.forecast_to(place).next_start(job.request.model)
     }
 
     /// The forecast after the jobs before `place`.
@@ -143,7 +165,10 @@ impl State {
     pub(super) fn announce_positions(&self, from_place: usize) {
         let mut forecast = self.forecast_to(from_place);
         for (place, job) in self.queue.iter().enumerate().skip(from_place).take(ANNOUNCED_MAX) {
-            job.events.publish(EventBody::Queued { position: self.position(place), eta: forecast.next_start() });
+            job.events.publish(EventBody::Queued {
+                position: self.position(place),
+                eta: forecast.next_start(job.request.model),
+            });
             forecast = forecast.after(&job.request);
         }
     }

@@ -228,7 +228,7 @@ impl Worker {
     /// Carries out a command; a change of a model only if its caller is still there.
     fn carry_out(&mut self, command: DeviceCommand) -> Device {
         let DeviceCommand { change, done } = command;
-        // A device that was taken out of service stays so, whether its caller waits or not.
+        // A device that was taken out of service stays so, whether its caller waits or not, and one that was enabled gets its models.
         if matches!(change, Change::Model(..)) && done.is_closed() {
             return Device::Usable;
         }
@@ -238,6 +238,7 @@ impl Worker {
                 self.clear();
                 (Ok(()), Device::Usable)
             }
+            Change::Restore => self.restore(),
             Change::Model(model, ModelChange::Unload) => {
                 self.unload(model);
                 (Ok(()), Device::Usable)
@@ -271,6 +272,27 @@ impl Worker {
         shared.set_memory_probe(self.lease.device, None);
         shared.set_aside(self.lease.device, open);
         shared.device_recovered(self.lease.device);
+    }
+
+    /// Loads the models that were taken off the device, and returns the first error.
+    fn restore(&mut self) -> (Result<(), ServerError>, Device) {
+        let context = self.context.clone();
+        let (shared, id) = (&context.shared, self.lease.device);
+        shared.set_opening(id, true);
+        let mut restored = (Ok(()), Device::Usable);
+        for model in shared.take_set_aside(id) {
+            if self.residents.is_open(model) {
+                continue;
+            }
+            match self.load(model) {
+                Ok(_) => {}
+                // All models are opened again; those that are not loaded yet are when a job needs them.
+                Err(error @ EngineError::DeviceLost(_)) => return (Err(error.into()), Device::Lost(model)),
+                Err(error) => restored.0 = restored.0.and(Err(shared.unusable(model, &error))),
+            }
+        }
+        shared.set_opening(id, false);
+        restored
     }
 
     /// Loads a model and returns how long that took. Models that the budget has no room for are closed before. If it fails,
@@ -327,7 +349,7 @@ impl Worker {
         let id = self.lease.device;
         let device = shared.device_name(id);
         shared.set_memory_probe(id, None);
-        shared.count_loss(id);
+        shared.begin_reopening(id);
         self.residents.close_all();
         let mut lost = shared.change_models(self.lease, |models| models.lose_device()).unwrap_or_default();
         if !lost.contains(&needed) {

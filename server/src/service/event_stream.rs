@@ -1,18 +1,38 @@
-//! [`EventStream`]: the encoded events of a job, for Generate and WatchJob.
+//! [`EventStream`]: the encoded events of a job, for Generate and WatchJob, and [`EventBody`], which sends them.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, Stream};
+use http::HeaderMap;
+use http_body::Frame;
 use sakuga_proto::generation::v1::Job;
+use tonic::Status;
+use tonic::body::Body;
 
 use crate::error::ServerError;
+use crate::event_frame::EventFrame;
 use crate::job_id::JobId;
 use crate::jobs::{CheckedPictures, Jobs};
 use crate::journal::{Next, Reader};
+use crate::transport::outgoing::OutgoingStream;
+use crate::transport::raw_answer::RawAnswer;
+
+/// A message of a stream.
+pub(super) struct StreamMessage {
+    /// The gRPC message.
+    pub(super) frame: Bytes,
+    /// Whether it may be left out when clients do not keep up.
+    pub(super) is_preview: bool,
+}
+
+/// The messages of a stream, in order; `None` after the last. Polling again after an error gives `None`.
+pub(super) trait StreamMessages: Send + 'static {
+    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<StreamMessage, Status>>>;
+}
 
 /// The encoded events of a job, in order, until its terminal event or the first error.
 ///
@@ -23,10 +43,13 @@ pub(super) struct EventStream {
     /// `None` after the end. Dropping it removes the reader from the journal.
     reader: Option<Reader>,
     /// The event whose piece of a picture is being read from the artifact store.
-    reading: Option<BoxFuture<'static, (Result<Bytes, ServerError>, CheckedPictures)>>,
+    reading: Option<BoxFuture<'static, (Result<EventFrame, ServerError>, CheckedPictures)>>,
     /// The pictures that were compared with their checksums; with `reading` while that is set.
     pictures: CheckedPictures,
 }
+
+/// An event, and whether it is a preview.
+pub(super) type StreamEvent = (EventFrame, bool);
 
 impl EventStream {
     /// The events of `job` that `reader` reads; without one there are none.
@@ -41,38 +64,78 @@ impl EventStream {
     }
 
     /// Ends the stream with an error.
-    fn fail(&mut self, error: ServerError) -> Poll<Option<Result<Bytes, ServerError>>> {
+    fn fail(&mut self, error: ServerError) -> Poll<Option<Result<StreamEvent, ServerError>>> {
         self.reader = None;
         Poll::Ready(Some(Err(error)))
     }
-}
 
-impl Stream for EventStream {
-    type Item = Result<Bytes, ServerError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
+    pub(super) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<StreamEvent, ServerError>>> {
         loop {
-            if let Some(reading) = &mut this.reading {
+            if let Some(reading) = &mut self.reading {
                 let (event, pictures) = ready!(reading.poll_unpin(context));
-                (this.reading, this.pictures) = (None, pictures);
-                return event.map_or_else(|error| this.fail(error), |event| Poll::Ready(Some(Ok(event))));
+                (self.reading, self.pictures) = (None, pictures);
+                return event.map_or_else(|error| self.fail(error), |event| Poll::Ready(Some(Ok((event, false)))));
             }
-            let Some(reader) = &mut this.reader else { return Poll::Ready(None) };
+            let Some(reader) = &mut self.reader else { return Poll::Ready(None) };
             match ready!(reader.poll_next(context)) {
-                Next::Event(entry) if entry.piece.is_none() => return Poll::Ready(Some(Ok(entry.message))),
+                Next::Event(entry) if entry.piece.is_none() => {
+                    return Poll::Ready(Some(Ok((entry.frame, entry.is_preview))));
+                }
                 Next::Event(entry) => {
-                    let (jobs, id) = (this.jobs.clone(), this.id.clone());
-                    let mut pictures = std::mem::take(&mut this.pictures);
+                    let (jobs, id) = (self.jobs.clone(), self.id.clone());
+                    let mut pictures = std::mem::take(&mut self.pictures);
                     let read = async move { (jobs.event(&id, entry, &mut pictures).await, pictures) };
-                    this.reading = Some(read.boxed());
+                    self.reading = Some(read.boxed());
                 }
                 Next::End => {
-                    this.reader = None;
+                    self.reader = None;
                     return Poll::Ready(None);
                 }
-                Next::Sealed => return this.fail(ServerError::ShuttingDown),
+                Next::Sealed => return self.fail(ServerError::ShuttingDown),
             }
+        }
+    }
+}
+
+/// Sends the messages of a stream as they are, without a copy, within the budget of what is not read. A preview that it has no room
+/// for is left out.
+pub(super) struct EventBody<S> {
+    messages: S,
+    outgoing: OutgoingStream,
+}
+
+impl<S: StreamMessages + Unpin> EventBody<S> {
+    /// The extension of a response that sends these messages.
+    pub(super) fn answer(messages: S, outgoing: OutgoingStream) -> RawAnswer {
+        RawAnswer::new(Body::new(Self { messages, outgoing }))
+    }
+}
+
+impl<S: StreamMessages + Unpin> http_body::Body for EventBody<S> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        loop {
+            let room = ready!(this.outgoing.poll_room(context));
+            let status = match ready!(this.messages.poll_message(context)) {
+                Some(Ok(StreamMessage { frame, is_preview: true })) => {
+                    // The preview counts by itself.
+                    drop(room);
+                    match this.outgoing.hand_over_preview(frame) {
+                        Some(frame) => return Poll::Ready(Some(Ok(Frame::data(frame)))),
+                        None => continue,
+                    }
+                }
+                Some(Ok(StreamMessage { frame, is_preview: false })) => {
+                    return Poll::Ready(Some(Ok(Frame::data(this.outgoing.hand_over(frame, room)))));
+                }
+                Some(Err(status)) => status,
+                None => Status::ok(""),
+            };
+            let mut trailers = HeaderMap::new();
+            return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
         }
     }
 }

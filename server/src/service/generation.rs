@@ -1,17 +1,19 @@
 //! `sakuga.generation.v1.GenerationService`: a job and the stream of its events in one call.
 
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::SystemTime;
 
-use futures::StreamExt as _;
+use futures::stream::{self, Empty};
 use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::generation_service_server::GenerationService;
 use sakuga_proto::generation::v1::{EstimateRequest, EstimateResponse, GenerateRequest, GenerateResponse, JobOptions};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
 use super::caller::{caller, check_options};
-use super::event_stream::EventStream;
-use super::{Context, Messages, off_reactor, refuse};
+use super::event_stream::{EventBody, EventStream, StreamMessage, StreamMessages};
+use super::{Context, off_reactor, refuse};
 use crate::jobs::Call;
 use crate::wire::{deadline, to_proto};
 
@@ -27,9 +29,25 @@ impl Generation {
     }
 }
 
+/// The stream of a Generate call. Dropping it drops the reader, which cancels the job.
+struct Events {
+    events: EventStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl StreamMessages for Events {
+    fn poll_message(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<StreamMessage, Status>>> {
+        let event = ready!(self.events.poll_event(context));
+        Poll::Ready(event.map(|event| match event {
+            Ok((event, is_preview)) => Ok(StreamMessage { frame: event.of_generate(), is_preview }),
+            Err(error) => Err(refuse(&error)),
+        }))
+    }
+}
+
 #[tonic::async_trait]
 impl GenerationService for Generation {
-    type GenerateStream = Messages<Encoded<GenerateResponse>>;
+    type GenerateStream = Empty<Result<Encoded<GenerateResponse>, Status>>;
 
     async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Self::GenerateStream>, Status> {
         let permit = self.context.stream_permit()?;
@@ -40,12 +58,10 @@ impl GenerationService for Generation {
         let call = Call { caller, request: request.into_inner(), options, trace_parent, is_watched: true };
         let jobs = self.context.jobs.clone();
         let created = jobs.create(call).await.map_err(|error| refuse(&error))?;
-        // Dropping the stream drops the reader, which cancels the job.
-        let events = EventStream::new(jobs, &created.job, created.reader).map(move |event| {
-            let _open = &permit;
-            event.map(Encoded::<GenerateResponse>::event).map_err(|error| refuse(&error))
-        });
-        Ok(Response::new(events.boxed()))
+        let events = Events { events: EventStream::new(jobs, &created.job, created.reader), _permit: permit };
+        let mut response = Response::new(stream::empty());
+        response.extensions_mut().insert(EventBody::answer(events, self.context.outgoing.stream()));
+        Ok(response)
     }
 
     async fn estimate(&self, request: Request<EstimateRequest>) -> Result<Response<EstimateResponse>, Status> {

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _};
+use futures::stream::{self, Empty, StreamExt as _};
+use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::job_service_server::JobService;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobRequest, CreateJobResponse, DeleteJobRequest, DeleteJobResponse,
     GetArtifactRequest, GetArtifactResponse, GetJobRequest, GetJobResponse, GetJobTelemetryRequest,
     GetJobTelemetryResponse, ImageChunk, ImageFormat, LabelJobRequest, LabelJobResponse, ListJobsRequest,
-    ListJobsResponse, WatchCreated, WatchJobRequest,
+    ListJobsResponse, WatchCreated, WatchJobRequest, WatchJobResponse,
 };
 use tonic::{Request, Response, Status};
 
 use super::caller::{caller, check_options};
-use super::event_stream::EventStream;
+use super::event_stream::{EventBody, EventStream};
 use super::watch_stream::Watch;
 use super::{Context, Messages, pages, refuse};
 use crate::error::{ServerError, Violation};
@@ -48,7 +49,7 @@ impl JobCalls {
 
 #[tonic::async_trait]
 impl JobService for JobCalls {
-    type WatchJobStream = Watch;
+    type WatchJobStream = Empty<Result<Encoded<WatchJobResponse>, Status>>;
     type GetArtifactStream = Messages<GetArtifactResponse>;
 
     async fn create_job(&self, request: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
@@ -75,9 +76,10 @@ impl JobService for JobCalls {
         let (job, reader) = self.jobs().watch(&caller, &message.job_id, start).await.map_err(|error| refuse(&error))?;
         let events = EventStream::new(self.jobs().clone(), &job, Some(reader));
         let created = WatchCreated { job: Some(job), start_sequence: start };
-        let mut answer = Response::new(Watch::new(self.context.clone(), &created, events, interval, permit));
-        answer.disable_compression();
-        Ok(answer)
+        let watch = Watch::new(self.context.clone(), &created, events, interval, permit);
+        let mut response = Response::new(stream::empty());
+        response.extensions_mut().insert(EventBody::answer(watch, self.context.outgoing.stream()));
+        Ok(response)
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {

@@ -32,6 +32,7 @@ use crate::models::{Catalog, MemoryBudget};
 use crate::scheduler::Scheduler;
 use crate::telemetry::ActivityProbe;
 use crate::transport::large_answer::LargeAnswer;
+use crate::transport::outgoing::Outgoing;
 use crate::wire::status;
 
 /// A stream of answers.
@@ -56,6 +57,8 @@ pub(crate) struct Context {
     pub asset_idle: Duration,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// Bounds what is handed to connections and not written yet.
+    pub outgoing: Outgoing,
     /// One permit for each request that may be estimated at once: it may hold decoded images.
     pub estimates: Arc<Semaphore>,
     /// One permit for each answer with whole jobs that may be built at once.

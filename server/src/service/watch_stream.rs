@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::{Duration, SystemTime};
 
-use futures::Stream;
+use bytes::Bytes;
 use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::{WatchCreated, WatchJobResponse, WatchProgress};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
-use super::event_stream::EventStream;
+use super::event_stream::{EventStream, StreamMessage, StreamMessages};
 use super::{Context, refuse};
+use crate::event_frame::message;
 use crate::wire::to_proto;
 
 /// The stream of a WatchJob call: `created`, then the events, and `progress` when no event came for an interval. Dropping
 /// it drops its reader.
 pub(crate) struct Watch {
     context: Arc<Context>,
-    created: Option<Encoded<WatchJobResponse>>,
+    created: Option<Bytes>,
     events: EventStream,
     progress: ProgressTimer,
     _permit: OwnedSemaphorePermit,
@@ -35,7 +36,7 @@ impl Watch {
         interval: Duration,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let created = Some(Encoded::created(created));
+        let created = Some(message(&Encoded::<WatchJobResponse>::created(created)));
         Self { context, created, events, progress: ProgressTimer::new(interval), _permit: permit }
     }
 
@@ -48,21 +49,21 @@ impl Watch {
     }
 }
 
-impl Stream for Watch {
-    type Item = Result<Encoded<WatchJobResponse>, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if let Some(created) = this.created.take() {
-            return Poll::Ready(Some(Ok(created)));
+impl StreamMessages for Watch {
+    fn poll_message(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<StreamMessage, Status>>> {
+        let other = |frame| Poll::Ready(Some(Ok(StreamMessage { frame, is_preview: false })));
+        if let Some(created) = self.created.take() {
+            return other(created);
         }
-        if let Poll::Ready(event) = Pin::new(&mut this.events).poll_next(context) {
-            this.progress.restart();
-            let response = event.map(|event| event.map(Encoded::<WatchJobResponse>::event));
-            return Poll::Ready(response.map(|response| response.map_err(|error| refuse(&error))));
+        if let Poll::Ready(event) = self.events.poll_event(context) {
+            self.progress.restart();
+            return Poll::Ready(event.map(|event| match event {
+                Ok((event, is_preview)) => Ok(StreamMessage { frame: event.of_watch_job(), is_preview }),
+                Err(error) => Err(refuse(&error)),
+            }));
         }
-        ready!(this.progress.poll_due(context));
-        Poll::Ready(Some(Ok(Encoded::progress(&this.progress()))))
+        ready!(self.progress.poll_due(context));
+        other(message(&Encoded::<WatchJobResponse>::progress(&self.progress())))
     }
 }
 

@@ -18,7 +18,7 @@ mod series;
 pub(crate) use activity::{Activity, ActivityProbe, DeviceActivity, DeviceSnapshot, RunningJob, SchedulerSnapshot};
 pub(crate) use series::Series;
 
-/// Jobs whose series are kept.
+/// Jobs whose series are kept, not counting those that run beyond this number.
 const JOBS_MAX: usize = 64;
 /// Time between two samples of a job's series.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
@@ -89,8 +89,10 @@ impl Telemetry {
         let series = Arc::default();
         let mut jobs = self.jobs.lock();
         jobs.retain(|(id, _)| id != job);
-        if jobs.len() == JOBS_MAX {
-            jobs.pop_front();
+        if jobs.len() >= JOBS_MAX {
+            // A series is written through its other reference while its job runs.
+            let oldest = jobs.iter().position(|(_, series)| Arc::strong_count(series) == 1);
+            oldest.map(|oldest| jobs.remove(oldest));
         }
         jobs.push_back((job.clone(), Arc::clone(&series)));
         series
@@ -105,7 +107,7 @@ mod tests {
     fn the_newest_jobs_are_kept() {
         let telemetry = Telemetry::default();
         for number in 0..=JOBS_MAX {
-            telemetry.begin(&JobId::named(&number.to_string()));
+            drop(telemetry.begin(&JobId::named(&number.to_string())));
         }
         assert!(telemetry.of(&JobId::named("0")).is_none());
         assert!(telemetry.of(&JobId::named("1")).is_some());
@@ -114,5 +116,19 @@ mod tests {
         // A job that starts again replaces its own series, not another job's.
         telemetry.begin(&JobId::named("2"));
         assert!(telemetry.of(&JobId::named("3")).is_some());
+    }
+
+    #[test]
+    fn the_series_of_running_jobs_are_kept_however_many_there_are() {
+        let telemetry = Telemetry::default();
+        let id = |number: usize| JobId::named(&number.to_string());
+        let ended = telemetry.begin(&id(0));
+        drop(ended);
+        let running: Vec<Shared> = (1..=2 * JOBS_MAX).map(|number| telemetry.begin(&id(number))).collect();
+        assert!(telemetry.of(&id(0)).is_none(), "the one that has ended makes room");
+        assert!((1..=2 * JOBS_MAX).all(|number| telemetry.of(&id(number)).is_some()));
+        drop(running);
+        drop(telemetry.begin(&id(2 * JOBS_MAX + 1)));
+        assert!(telemetry.of(&id(1)).is_none() && telemetry.of(&id(2)).is_some());
     }
 }

@@ -9,11 +9,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
 use tonic::Code;
 
 use crate::event::Event;
+use crate::event_frame::EventFrame;
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::journal::EventEncoder;
@@ -112,7 +112,7 @@ impl ObservedEncoder {
 }
 
 impl EventEncoder for ObservedEncoder {
-    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         self.observer.note(&event);
         self.encoder.encode(event)
     }

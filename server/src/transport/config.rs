@@ -9,7 +9,7 @@ use clap::{ArgAction, Args};
 use super::file_limit;
 use crate::auth::access::Scopes;
 use crate::auth::identity::check_certificate_name;
-use crate::settings::{address, defaults, number, seconds};
+use crate::settings::{address, defaults, mebibytes, number, seconds};
 
 /// The limits and files of connections and calls. The defaults are safe on an open network and enough for a busy team.
 #[derive(Args, Clone, Debug, PartialEq)]
@@ -90,6 +90,15 @@ pub struct TransportConfig {
         value_parser = number::<usize>(1..=1_000_000)
     )]
     pub fault_resets_max: usize,
+    /// MiB of all answers together that may be handed to connections before their clients have read them. Beyond this,
+    /// streams leave out previews, and each stream gets its next message when its last one is written.
+    #[arg(
+        long = "max-unsent-mib",
+        value_name = "MIB",
+        default_value = "64",
+        value_parser = mebibytes(1..=1 << 20)
+    )]
+    pub unsent_bytes_max: usize,
     /// How often a silent connection is probed.
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1..=86_400))]
     pub keepalive_interval: Duration,

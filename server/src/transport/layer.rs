@@ -23,7 +23,8 @@ use super::cutoff::Cutoff;
 use super::large_answer;
 use super::message::Messages;
 use super::open_calls::OpenCalls;
-use super::outgoing::{BoundBody, Outgoing};
+use super::outgoing::Outgoing;
+use super::raw_answer::RawAnswer;
 use super::refusal::with_reason;
 use super::refusal_log::RefusalLog;
 use super::revocation::Revoked;
@@ -68,6 +69,7 @@ impl CallLayer {
     pub(crate) fn new(
         credentials: &Credentials,
         messages: Messages,
+        outgoing: Outgoing,
         metrics: CallMetrics,
         observer: Option<Arc<dyn Observer>>,
     ) -> Self {
@@ -78,7 +80,7 @@ impl CallLayer {
             needs_identity: credentials.requires_identity(),
             messages,
             open_calls: Arc::default(),
-            outgoing: Outgoing::default(),
+            outgoing,
             refusals: Arc::default(),
             metrics,
             observer,
@@ -246,7 +248,11 @@ fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>, outgo
     if let Some(status) = Status::from_header_map(&parts.headers).as_ref().and_then(with_reason) {
         return call.ended(&status);
     }
-    Response::from_parts(parts, Body::new(WatchedBody { inner: Some(outgoing.bound(body)), call, cutoff }))
+    let body = match RawAnswer::take(&mut parts.extensions) {
+        Some(bounded) => bounded,
+        None => Body::new(outgoing.bound(body)),
+    };
+    Response::from_parts(parts, Body::new(WatchedBody { inner: Some(body), call, cutoff }))
 }
 
 /// A call until its answer has ended or was dropped.
@@ -293,7 +299,7 @@ impl Drop for Call {
 
 struct WatchedBody {
     /// Dropped at the cutoff, which ends the work for it.
-    inner: Option<BoundBody>,
+    inner: Option<Body>,
     call: Call,
     cutoff: Pin<Box<Cutoff>>,
 }

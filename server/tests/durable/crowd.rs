@@ -6,22 +6,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::watch_job_response::Message;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, WatchJobRequest, WatchJobResponse,
 };
 use tempfile::TempDir;
 use tonic::Streaming;
+use tonic::transport::Endpoint;
 
-use crate::program::Program;
-use crate::support::{Dice, PATIENCE, Seen, request};
+use crate::program::{Jobs, Program};
+use crate::support::{Dice, PATIENCE, Seen, is_terminal, request};
 
 /// Streams that nobody reads.
 const STREAMS: usize = 1000;
 /// Of them on one connection.
 const ON_ONE: usize = 100;
 /// Most bytes that each may cost the server. What is measured stands in tests/BENCHMARKS.md; here is what would be a leak.
-const STREAM_KIB_MAX: u64 = 256;
+const STREAM_KIB_MAX: u64 = 64;
 
 /// A job with large previews on every step.
 fn heavy(name: &str, steps: u32) -> CreateJobRequest {
@@ -216,4 +218,91 @@ async fn two_hundred_clients_that_never_rest_are_served() {
         crowd.tell(&format!("that never rest, jobs in {}", place.name));
         assert!(crowd.events > 25 * 3 * CLIENTS, "20 steps and what is around them");
     }
+}
+
+/// Streams that nobody reads, each of which is at another preview.
+const STALLED: u32 = 120;
+/// Edge of their previews: 768 KiB each, 90 MiB together.
+const STALLED_EDGE_PX: u32 = 512;
+/// The budget for what is not read.
+const UNSENT_MIB: u64 = 16;
+/// What they may take together: the budget, and 128 KiB a stream for its call, its connection and its small events.
+const STALLED_KIB_MAX: u64 = UNSENT_MIB * 1024 + 128 * STALLED as u64;
+/// Of them on one connection.
+const STALLED_ON_ONE: usize = 10;
+/// Bytes of a stream that the client takes without reading them.
+const WINDOW_BYTES: u32 = 65_535;
+
+/// A client with room for what it does not read of [`STALLED_ON_ONE`] streams.
+async fn small_windows(url: &str) -> Jobs {
+    let endpoint = Endpoint::from_shared(url.to_owned()).expect("a URL");
+    let endpoint = endpoint
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(2 * STALLED_ON_ONE as u32 * WINDOW_BYTES);
+    JobServiceClient::new(endpoint.connect().await.expect("it listens"))
+}
+
+/// Reads a stream to its end; the steps and whether the last event is the terminal one.
+async fn read_to_the_end(mut stream: Streaming<WatchJobResponse>) -> (Vec<u32>, bool) {
+    let (mut steps, mut is_over) = (Vec::new(), false);
+    while let Some(response) = stream.message().await.expect("it lives") {
+        if let Some(Message::Event(event)) = response.message {
+            is_over = is_terminal(&event);
+            steps.extend(match event.event {
+                Some(Event::Step(step)) => Some(step.index),
+                _ => None,
+            });
+        }
+    }
+    (steps, is_over)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unread_streams_at_different_previews_stay_within_the_budget_and_lose_no_step() {
+    let arguments = ["--scripted-step-ms", "25", "--max-unsent-mib", &UNSENT_MIB.to_string()];
+    let server = Program::start(Path::new("memory"), &arguments);
+    let mut jobs = server.jobs().await;
+    let mut create = async |name: &str, steps| {
+        let CreateJobRequest { request: Some(request), options } = heavy(name, steps) else { panic!("a request") };
+        let preview = request.preview.map(|preview| PreviewOptions { max_edge: STALLED_EDGE_PX, ..preview });
+        let request = GenerateRequest { width: STALLED_EDGE_PX, height: STALLED_EDGE_PX, preview, ..request };
+        let made = jobs.create_job(CreateJobRequest { request: Some(request), options }).await.expect("accepted");
+        made.into_inner().job.expect("a job").job_id
+    };
+    let warm = create("warm", 10).await;
+    Seen::default().follow(&mut server.jobs().await, &warm).await.expect("it lives");
+    let before_kib = server.resident_kib();
+
+    let job_id = create("crowd", STALLED).await;
+    let call = WatchJobRequest { job_id: job_id.clone(), ..WatchJobRequest::default() };
+    let mut reader = server.jobs().await.watch_job(call.clone()).await.expect("there").into_inner();
+    let (mut connection, mut stalled) = (small_windows(server.url()).await, Vec::new());
+    let mut is_over = false;
+    while let Some(response) = reader.message().await.expect("it lives") {
+        let Some(Message::Event(event)) = response.message else { continue };
+        is_over = is_terminal(&event);
+        if let Some(Event::Step(step)) = &event.event {
+            if stalled.len() % STALLED_ON_ONE == STALLED_ON_ONE - 1 {
+                connection = small_windows(server.url()).await;
+            }
+            let call = WatchJobRequest { after_sequence: Some(event.sequence), ..call.clone() };
+            stalled.push((step.index, connection.watch_job(call).await.expect("there").into_inner()));
+        }
+    }
+    assert!(is_over, "a reader that keeps up gets the end");
+    assert_eq!(stalled.len(), STALLED as usize, "it got every step");
+    let kib = server.resident_kib().saturating_sub(before_kib);
+    println!("{STALLED} unread streams at different previews of 768 KiB take {kib} KiB");
+    assert!(kib <= STALLED_KIB_MAX, "{before_kib} KiB grew by {kib} KiB");
+
+    let read = stalled.into_iter().map(async |(seen, stream)| {
+        let (steps, is_over) = tokio::time::timeout(PATIENCE, read_to_the_end(stream)).await.expect("in time");
+        assert!(is_over, "the stream after step {seen} has its end");
+        let first = seen + 1;
+        assert!(steps.iter().copied().eq(first..first + steps.len() as u32), "after step {seen}: {steps:?}");
+        steps.len()
+    });
+    // One after the other on each connection would wait for those that are not read.
+    let counts = futures::future::join_all(read).await;
+    assert!(counts.iter().rev().copied().eq(0..STALLED as usize), "every step after the one that was seen: {counts:?}");
 }

@@ -74,6 +74,12 @@ impl Program {
         AssetServiceClient::new(self.0.channel().await)
     }
 
+    /// Where it listens.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
+    }
+
     /// Memory that it holds, in KiB.
     #[cfg(target_os = "linux")]
     pub(crate) fn resident_kib(&self) -> u64 {

@@ -312,10 +312,55 @@ async fn jobs_that_wait_for_a_drained_device_are_drawn_by_the_next_that_is_enabl
         let device = call.await.expect("no panic").expect("drained").into_inner().device.expect("a device");
         assert_eq!(device.state(), DeviceState::Drained);
     }
-    assert_eq!(job(&server, &waiting).await.state(), JobState::Queued);
+    let seen = job(&server, &waiting).await;
+    assert_eq!((seen.state(), seen.queue_position), (JobState::Queued, Some(1)), "no device is free for it");
     enable(&server, "cpu:1").await.expect("enabled");
     let done = ended(&server, &waiting).await;
     assert_eq!((done.state(), short(&done.device)), (JobState::Completed, "cpu:1"));
+    server.stop().await;
+}
+
+/// A call that enables a device while another one still disables it, and one whose caller does not wait for its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_is_enabled_before_it_is_disabled_has_its_models_again() {
+    let server = Server::start(on(2, steps_of_ms(100))).await;
+    let running = fill(&server, 2).await;
+    let [waits, leaves] = ["cpu:0", "cpu:1"].map(|name| {
+        let (mut disabling, mut enabling) = (system(&server), system(&server));
+        let disabled =
+            tokio::spawn(async move { disabling.disable_device(DisableDeviceRequest { name: name.into() }).await });
+        let enable = async move || enabling.enable_device(EnableDeviceRequest { name: name.into() }).await;
+        (disabled, enable)
+    });
+    until_devices(&server, |devices| devices.iter().all(|device| device.state() == DeviceState::Draining)).await;
+    let ((first, enable_first), (second, mut enable_second)) = (waits, leaves);
+    let mut enable_first = enable_first;
+    let enabled = tokio::spawn(async move { enable_first().await });
+    let abandoned = tokio::spawn(async move { enable_second().await });
+    until_devices(&server, |devices| devices.iter().all(|device| device.state() == DeviceState::Serving)).await;
+    abandoned.abort();
+    assert!(abandoned.await.expect_err("it waits for the job").is_cancelled());
+    for job_id in running {
+        server.jobs().cancel_job(CancelJobRequest { job_id }).await.expect("there");
+    }
+    for disabled in [first, second] {
+        disabled.await.expect("no panic").expect("the models were taken off");
+    }
+    let device = enabled.await.expect("no panic").expect("enabled").into_inner().device.expect("a device");
+    assert_eq!((device.state(), device.models.len()), (DeviceState::Serving, 1));
+    let is_whole = |device: &Device| device.state() == DeviceState::Serving && device.models.len() == 1;
+    until_devices(&server, |devices| devices.iter().all(is_whole)).await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn devices_have_names_of_their_own_whatever_the_engine_calls_them() {
+    let mut config = scripted(quick());
+    config.models.devices = "cuda:0,cuda:1,cpu".parse().expect("a list of devices");
+    let server = Server::start(config).await;
+    let names: Vec<String> = devices(&server).await.into_iter().map(|device| device.name).collect();
+    assert_eq!(names, ["cuda:0", "cuda:1", "cpu"]);
+    assert_eq!(drain(&server, "cuda:1").await.expect("there").name, "cuda:1");
     server.stop().await;
 }
 

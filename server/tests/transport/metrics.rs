@@ -12,7 +12,7 @@ use tonic::Request;
 use crate::support::{PATIENCE, Server, ask, eventually, line, with_tokens};
 
 /// The answer to a GET, its head included.
-async fn get(address: SocketAddr, path: &str, head: &str) -> String {
+pub(crate) async fn get(address: SocketAddr, path: &str, head: &str) -> String {
     let mut connection = TcpStream::connect(address).await.expect("metrics are served");
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{head}\r\n");
     connection.write_all(request.as_bytes()).await.expect("sent");

@@ -42,6 +42,8 @@ pub(in crate::scheduler) struct Device {
     pub(in crate::scheduler) running: Option<Running>,
     /// Whether its worker waits for a job or a command.
     pub(in crate::scheduler) is_idle: bool,
+    /// Whether models are opened on it without a job that waits for them. When it will be free is not known then.
+    pub(in crate::scheduler) is_opening: bool,
     pub(in crate::scheduler) service: Service,
     /// `None`: it can draw.
     pub(in crate::scheduler) loss: Option<Loss>,
@@ -65,6 +67,7 @@ impl Device {
             commands: VecDeque::new(),
             running: None,
             is_idle: false,
+            is_opening: false,
             service: Service::Enabled,
             loss: None,
             cleared: Vec::new(),

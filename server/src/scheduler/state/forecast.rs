@@ -10,7 +10,7 @@ use super::pool::Rank;
 use crate::devices::DeviceId;
 use crate::estimate::{Interval, PartTime, Prediction};
 use crate::job::JobRequest;
-use crate::models::ResidentSet;
+use crate::models::{ModelId, ResidentSet};
 
 /// Adds up the times of jobs in the order of the queue, each on the device that will be free first, with the loads of models that
 /// are not on that device by then and the changes of adapters. Jobs that are served earlier than their place because their model
@@ -36,6 +36,11 @@ impl<'a> DeviceForecast<'a> {
     fn new(state: &'a State, id: DeviceId, free: Option<Duration>) -> Self {
         let residents = state.devices.get(id).models.residents().clone();
         Self { id, residents, adapters: vec![None; state.models], free }
+    }
+
+    /// Whether a model could be loaded on the device, or was not tried there.
+    fn can_load(&self, state: &State, model: ModelId) -> bool {
+        state.devices.get(self.id).models.failure(model).is_none()
     }
 
     /// How long the model of a job takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
@@ -85,16 +90,16 @@ impl<'a> Forecast<'a> {
         Self { state, devices: serving.map(|id| DeviceForecast::new(state, id, free(id))).collect() }
     }
 
-    /// When the next job will start. A device of which nothing is known can only make it earlier.
-    pub(in crate::scheduler) fn next_start(&self) -> Option<Duration> {
-        self.devices.iter().filter_map(|device| device.free).min()
+    /// When a job of this model that comes next will start. A device of which nothing is known can only make it earlier, and one that
+    /// could not load the model does not draw it.
+    pub(in crate::scheduler) fn next_start(&self, model: ModelId) -> Option<Duration> {
+        self.devices.iter().filter(|device| device.can_load(self.state, model)).filter_map(|device| device.free).min()
     }
 
     /// The device that a job that comes next will get; `None`: the times of none are known.
     fn next_device(&self, request: &JobRequest) -> Option<usize> {
         let known = self.devices.iter().enumerate().filter_map(|(place, device)| Some((place, device, device.free?)));
-        let usable =
-            known.filter(|(_, device, _)| self.state.devices.get(device.id).models.failure(request.model).is_none());
+        let usable = known.filter(|(_, device, _)| device.can_load(self.state, request.model));
         let order = |&(_, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
             let is_loaded = device.residents.contains(request.model);
             let has_adapters = is_loaded && !device.switches_adapters(self.state, request);
@@ -173,7 +178,7 @@ impl State {
     pub(in crate::scheduler) fn forecasted(&self, request: &JobRequest) -> Forecasted {
         let place = self.queue.place_of_next(&request.client, request.priority);
         let known = self.forecast_to(place);
-        let eta = known.next_start();
+        let eta = known.next_start(request.model);
         // What the job itself takes is known also if a job before it was not measured.
         let device = known.into_next(request).or_else(|| Forecast::of_free_devices(self).into_next(request));
         let device = device.unwrap_or_else(|| DeviceForecast::new(self, DeviceId::FIRST, None));

@@ -111,9 +111,22 @@ impl DevicePool {
         failures?.first().copied()
     }
 
+    /// Why no device that is left can load a model; `None` if one can or has not tried. Devices that calls took out of service count,
+    /// since they may be enabled again.
+    pub(in crate::scheduler) fn lasting_model_failure(&self, model: ModelId) -> Option<&str> {
+        let left = self.iter().filter(|device| !device.is_lost_for_good());
+        let failures: Option<Vec<&str>> = left.map(|device| device.models.failure(model)).collect();
+        failures?.first().copied()
+    }
+
+    /// Whether a device takes jobs.
+    pub(in crate::scheduler) fn has_service(&self) -> bool {
+        self.iter().any(Device::is_in_service)
+    }
+
     /// Why no device takes jobs; `None` if at least one does.
     pub(in crate::scheduler) fn outage(&self) -> Option<String> {
-        if self.iter().any(Device::is_in_service) {
+        if self.has_service() {
             return None;
         }
         let losses: Vec<_> = self.iter().map(|device| (device, device.loss.as_ref())).collect();
