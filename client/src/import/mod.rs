@@ -110,9 +110,15 @@ pub enum ImportError {
         /// Its size.
         bytes: usize,
     },
-    /// The texts of the file are longer than [`MAX_TEXT_BYTES`].
-    #[error("the texts in the file have more than {MAX_TEXT_BYTES} bytes")]
-    TooMuchText,
+    /// The texts of a PNG file, or a file of text, have more than [`MAX_TEXT_BYTES`]; or a file of JSON has more than
+    /// [`MAX_JSON_BYTES`].
+    #[error("{what} more than {most} bytes, the most that are read")]
+    TooMuchText {
+        /// What is too long, with its verb.
+        what: &'static str,
+        /// The most bytes that are read.
+        most: usize,
+    },
     /// Settings or a prompt are longer than what is read.
     #[error("the {what} of {program} has {bytes} bytes, more than the {most} that are read", program = .program.name())]
     TooLong {
@@ -178,11 +184,12 @@ pub fn import_from(mut file: impl Read) -> Result<Imported, ImportError> {
     }
     file.take((MAX_TEXT_BYTES - start.len()) as u64 + 1).read_to_end(&mut start)?;
     let is_too_long = start.len() > MAX_TEXT_BYTES;
+    let too_long = || Err(ImportError::TooMuchText { what: "the text file has", most: MAX_TEXT_BYTES });
     let text = match std::str::from_utf8(&start) {
-        Ok(_) if is_too_long => return Err(ImportError::TooMuchText),
+        Ok(_) if is_too_long => return too_long(),
         Ok(text) => text,
         // A text that is cut may end within a character.
-        Err(error) if is_too_long && error.error_len().is_none() => return Err(ImportError::TooMuchText),
+        Err(error) if is_too_long && error.error_len().is_none() => return too_long(),
         Err(_) => return Err(ImportError::UnknownFormat),
     };
     let text = text.trim_start_matches('\u{feff}').trim();
@@ -230,7 +237,7 @@ fn from_plain(text: &str, place: &'static str) -> Result<Imported, ImportError> 
 
 fn from_json(text: &str) -> Result<Imported, ImportError> {
     if text.len() > MAX_JSON_BYTES {
-        return Err(ImportError::TooMuchText);
+        return Err(ImportError::TooMuchText { what: "the JSON file has", most: MAX_JSON_BYTES });
     }
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
         return Err(ImportError::NothingFound("the JSON file, which is not a JSON object"));

@@ -13,6 +13,9 @@ pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 /// The most text chunks that are read.
 const MOST_CHUNKS: usize = 64;
 
+const TOO_MUCH_TEXT: ImportError =
+    ImportError::TooMuchText { what: "the texts of the PNG file have", most: MAX_TEXT_BYTES };
+
 const CUT: ImportError = ImportError::Damaged("a chunk is longer than the file");
 
 /// A text of a picture.
@@ -43,7 +46,7 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
         let text = match kind {
             b"tEXt" | b"zTXt" | b"iTXt" => {
                 if length > MAX_TEXT_BYTES {
-                    return Err(ImportError::TooMuchText);
+                    return Err(TOO_MUCH_TEXT);
                 }
                 let mut data = Vec::new();
                 file.by_ref().take(length as u64).read_to_end(&mut data)?;
@@ -63,7 +66,7 @@ pub(super) fn read(mut file: impl Read) -> Result<Vec<PngText>, ImportError> {
             }
         };
         if let Some(text) = text {
-            left = left.checked_sub(text.text.len()).ok_or(ImportError::TooMuchText)?;
+            left = left.checked_sub(text.text.len()).ok_or(TOO_MUCH_TEXT)?;
             texts.push(text);
             if texts.len() == MOST_CHUNKS {
                 break;
@@ -111,7 +114,7 @@ fn inflate(packed: &[u8], most: usize) -> Result<Vec<u8>, ImportError> {
         .take(most as u64 + 1)
         .read_to_end(&mut text)
         .map_err(|_| ImportError::Damaged("a compressed text cannot be read"))?;
-    if text.len() > most { Err(ImportError::TooMuchText) } else { Ok(text) }
+    if text.len() > most { Err(TOO_MUCH_TEXT) } else { Ok(text) }
 }
 
 fn split_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -1,5 +1,3 @@
-//! Files of each program, read into requests.
-
 //! Settings of other programs, read into requests.
 
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
@@ -271,7 +269,12 @@ fn hostile_texts_cost_little() {
     file.extend_from_slice(b"zTXt");
     file.extend(&chunk);
     file.extend([0; 4]);
-    assert!(matches!(import(&file), Err(ImportError::TooMuchText)));
+    let message = |file: &[u8]| import(file).expect_err("too much text").to_string();
+    assert_eq!(message(&file), "the texts of the PNG file have more than 2097152 bytes, the most that are read");
+    let text = vec![b'a'; MAX_TEXT_BYTES + 1];
+    assert_eq!(message(&text), "the text file has more than 2097152 bytes, the most that are read");
+    let object = format!("{{\"a\":\"{}\"}}", "a".repeat(MAX_JSON_BYTES));
+    assert_eq!(message(object.as_bytes()), "the JSON file has more than 524288 bytes, the most that are read");
     let nested = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert!(import(&png_with(&[("prompt", &nested)])).is_err());
     let tags = |count: usize| format!("{}\nSteps: 20", "(a:1.1), ".repeat(count));

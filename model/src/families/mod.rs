@@ -202,6 +202,9 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             "models of this family have no refiner; leave --refiner out, or name its model",
         )),
         Family::NewBie => {
+            if let Some(notice) = unused_option(&options) {
+                tracing::warn!(model = %path.display(), "{notice}");
+            }
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
             Ok((Box::new(pipeline), reports))
         }
@@ -214,6 +217,16 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             Err(LoadError::layout(path, reason))
         }
     }
+}
+
+/// An option that a NewBie model does not use, for the log. Other models of the server may use it.
+fn unused_option(options: &LoadOptions) -> Option<String> {
+    let folder = options.controlnets.as_deref()?;
+    Some(format!(
+        "models of this family take no control networks, so those of --controlnets {} are left out; they are for Stable \
+         Diffusion XL models",
+        folder.display()
+    ))
 }
 
 /// Which files of a published folder [`load`] reads, from its `model_index.json` and the paths of its files, separated by `/`:
@@ -239,4 +252,18 @@ pub(crate) fn part_names(family: Family) -> Vec<&'static str> {
         Family::StableDiffusionXlRefiner => sdxl::REFINER_FOLDER,
     };
     folder.iter().filter_map(FolderPart::network_name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newbie_model_names_the_control_networks_that_it_does_not_use() {
+        let options = LoadOptions::new(OpenDevice::cpu());
+        assert_eq!(unused_option(&options), None);
+        let options = LoadOptions { controlnets: Some("/models/controlnets".into()), ..options };
+        let notice = unused_option(&options).expect("a notice");
+        assert!(notice.contains("--controlnets /models/controlnets") && notice.contains("Stable Diffusion XL"));
+    }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::Findings;
+use crate::invisible;
 use crate::rules::bad_encoding;
 
 /// Whether a text is UTF-16 that was taken for UTF-8: at least a third of its bytes are NUL.
@@ -30,29 +31,55 @@ pub(super) fn check(text: &str, findings: &mut Findings) {
     }
 }
 
-/// Runs of characters that are the bytes of UTF-8, and what those bytes say.
+/// Runs of characters that are the bytes of UTF-8, and what those bytes say. A run that is no UTF-8 is looked at once
+/// more as it is read later: without invisible characters, and piece by piece between odd spaces.
 fn runs(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let start = at + text[at..].find(|character| byte_of(character).is_some())?;
-            let run = &text[start..];
-            let length = run.find(|character| byte_of(character).is_none()).unwrap_or(run.len());
-            at = start + length;
-            let bytes: Vec<u8> = text[start..at].chars().filter_map(byte_of).collect();
-            if let Some(meant) = meant(&bytes) {
-                return Some((start..at, meant));
-            }
-        }
+    byte_runs(text).flat_map(|run| {
+        let whole = meant(text[run.clone()].chars());
+        let pieces = if whole.is_some() { Vec::new() } else { pieces_as_read(text, run.clone()) };
+        whole.map(|meant| (run, meant)).into_iter().chain(pieces)
     })
 }
 
-/// What bytes say in UTF-8, if it is clear that they were meant so.
-fn meant(bytes: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(bytes).ok()?;
+/// Runs of characters that stand for bytes, with the invisible characters between them.
+fn byte_runs(text: &str) -> impl Iterator<Item = Range<usize>> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let start = at + text[at..].find(|character| byte_of(character).is_some())?;
+        let run = &text[start..];
+        let length = run.find(|character| byte_of(character).is_none() && !is_left_out(character));
+        let length = length.unwrap_or(run.len());
+        at = start + length;
+        let kept = run[..length].trim_end_matches(|character| byte_of(character).is_none());
+        Some(start..start + kept.len())
+    })
+}
+
+/// The pieces of a run between odd spaces that are UTF-8 without their invisible characters.
+fn pieces_as_read(text: &str, run: Range<usize>) -> Vec<(Range<usize>, String)> {
+    let pieces = text[run.clone()].split_inclusive(char::is_whitespace).scan(run.start, |at, piece| {
+        let start = *at;
+        *at += piece.len();
+        Some((start, piece.trim_end()))
+    });
+    let pieces = pieces.map(|(start, piece)| {
+        let meant = meant(piece.chars().filter(|character| !is_left_out(*character)));
+        (start..start + piece.len(), meant)
+    });
+    pieces.filter_map(|(span, meant)| Some((span, meant?))).collect()
+}
+
+/// Whether a lenient check reads a text without this character.
+fn is_left_out(character: char) -> bool {
+    invisible::referenced(character) == Some("")
+}
+
+/// What the bytes of characters say in UTF-8, if it is clear that they were meant so.
+fn meant(characters: impl Iterator<Item = char>) -> Option<String> {
+    let text = String::from_utf8(characters.filter_map(byte_of).collect()).ok()?;
     // `É»` is French, `Ã©` is not.
     let is_clear = |character: char| matches!(character, '\u{A1}'..='\u{FF}' | '\u{2010}'..='\u{FFFC}' | '\u{10000}'..);
-    text.chars().all(is_clear).then(|| text.to_owned())
+    (!text.is_empty() && text.chars().all(is_clear)).then_some(text)
 }
 
 /// The byte that a character stands for in Latin-1 or Windows-1252, beyond ASCII.
@@ -75,9 +102,18 @@ mod tests {
 
     #[test]
     fn what_was_read_wrongly_is_recognised() {
-        for (written, expected) in
-            [("cafÃ©", "é"), ("è\u{93}\u{9d}", "蓝"), ("é\u{9d}’ã\u{81}„", "青い"), ("donâ€™t", "’")]
-        {
+        for (written, expected) in [
+            ("cafÃ©", "é"),
+            ("Ã\u{A0}", "à"),
+            ("è\u{93}\u{9d}", "蓝"),
+            ("é\u{9d}’ã\u{81}„", "青い"),
+            ("donâ€™t", "’"),
+            // These become runs only when the odd space or the invisible character is read.
+            ("Ã©\u{A0}x", "é"),
+            ("“\u{A0}Ã©", "é"),
+            ("Ã©\u{AD}", "é"),
+            ("Ã\u{200B}©\u{200B}", "é"),
+        ] {
             let found: Vec<String> = runs(written).map(|(_, meant)| meant).collect();
             assert_eq!(found, [expected], "{written}");
         }

@@ -189,7 +189,7 @@ const MARKS: &[char] = &[
     '\u{3000}', '•',
 ];
 
-/// Longest line that can be a label without a colon, in bytes.
+/// Longest line that can be nothing but a label, and how far the mark behind a label is looked for, in bytes.
 const LONGEST: usize = 80;
 
 /// The label that a line begins with, and its length with its colon. A line of nothing but the label needs no colon if
@@ -197,8 +197,10 @@ const LONGEST: usize = 80;
 pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
     let start = marks_end(line);
     let rest = &line[start..];
-    // Nearly every line ends here.
-    let may_be_label = line.contains([':', '：', '=']) || line.len() <= LONGEST;
+    // Nearly every line ends here. A dash or a bracket behind the label stands near it, however long the content is.
+    let near = &line[..line.floor_char_boundary(LONGEST)];
+    let may_be_label =
+        line.len() <= LONGEST || line.contains([':', '：', '=']) || near.contains(['-', '–', '—', ']', '】']);
     if !may_be_label || !rest.starts_with(char::is_alphabetic) {
         return None;
     }

@@ -91,13 +91,13 @@ fn of_field<'a>(field: &'a Field<'_>, source: &str) -> Passage<'a> {
 fn check(passage: &Passage<'_>, source: &str, path: impl Fn() -> String, findings: &mut Findings) {
     for found in patterns::scan(passage.text, passage.is_tag) {
         let span = passage.place(found.span.clone());
-        let finding = finding(passage, &found, span.clone());
-        findings.push(passage.with_fix(finding, span, found.plain.as_deref()).at(path()));
+        let finding = finding(passage, &found, span);
+        findings.push(passage.with_fix(finding, found.span, found.plain.as_deref()).at(path()));
     }
     if passage.text.contains('\\')
         && let Some((finding, plain)) = escaped_parenthesis::check(passage.text, passage.span.clone())
     {
-        findings.push(passage.with_fix(finding, passage.span.clone(), Some(&plain)).at(path()));
+        findings.push(passage.with_fix(finding, 0..passage.text.len(), Some(&plain)).at(path()));
     }
     if passage.is_escaped && passage.text.contains('&') {
         // Around comments and sections of character data there is no simple edit.
@@ -127,8 +127,8 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
 
 /// The label of a negative prompt inside a text that is drawn.
 fn negative_label(text: &str) -> Option<Range<usize>> {
-    // `：` begins with the last of these bytes.
-    if !text.bytes().any(|byte| matches!(byte, b':' | b'=' | 0xEF)) {
+    // `–`, `】` and `：` begin with the last three.
+    if !text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'-' | b']' | 0xE2 | 0xE3 | 0xEF)) {
         return None;
     }
     let mut start = 0;
@@ -176,20 +176,25 @@ impl Passage<'_> {
         part.start..part.end + blanks
     }
 
-    /// Adds what is written instead. A part of a text without places of its own can only be described.
-    fn with_fix(&self, finding: Finding, span: Range<usize>, plain: Option<&str>) -> Finding {
+    /// Adds what is written instead of a part of the text. In a text whose parts have no places of their own, the whole
+    /// text is written again; what would only be removed from it can only be described.
+    fn with_fix(&self, finding: Finding, part: Range<usize>, plain: Option<&str>) -> Finding {
         let Some(plain) = plain else { return finding };
-        let is_part = span != self.span || plain.is_empty();
-        if !self.is_verbatim && is_part {
+        let span = self.place(part.clone());
+        if plain.is_empty() && !self.is_verbatim {
             return finding;
         }
         if plain.is_empty() {
             let finding = if finding.has_help() { finding } else { finding.help("remove it") };
             return finding.with_edits([remove(self.with_comma(span))]);
         }
+        let text = match self.is_verbatim {
+            true => plain.to_owned(),
+            false => [&self.text[..part.start], plain, &self.text[part.end..]].concat(),
+        };
         let written = match self.is_escaped {
-            true => quick_xml::escape::partial_escape(plain).into_owned(),
-            false => plain.to_owned(),
+            true => quick_xml::escape::partial_escape(&text).into_owned(),
+            false => text,
         };
         finding.fix(format!("write `{}`", excerpt(plain)), [replace(span, written)])
     }

@@ -119,7 +119,11 @@ impl Check<'_> {
         let (reason, text) = match problem {
             _ if model.controls.is_empty() => (
                 Violation::UNSUPPORTED,
-                format!("`{}` has no control networks; the operator names their folder with --controlnets", model.name),
+                format!(
+                    "`{}` has no control networks; the operator names their folder with --controlnets, and they are for Stable \
+                     Diffusion XL models",
+                    model.name
+                ),
             ),
             Some(problem) => (Violation::UNSUPPORTED, format!("`{}` cannot use `{shown}`: {problem}", model.name)),
             None if names.is_empty() => (
