@@ -2,7 +2,7 @@
 import { createEffect, createMemo, createSignal } from "solid-js";
 import { equals } from "@bufbuild/protobuf";
 
-import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type GenerateRequest, GenerateRequestSchema, type Quality } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { QualityPromise } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
 import type { Estimate, RequestChange } from "../sakuga/gen/sakuga/generation/v1/generation_service_pb.js";
 import type { Diagnostic } from "../sakuga/gen/sakuga/prompt/v1/diagnostic_pb.js";
@@ -29,9 +29,12 @@ export { estimateProblem, isCurrent };
 /** The newest estimate; it may be of the request before the last change. */
 export const estimate = (): Estimate | undefined => answer()?.estimate;
 
+/** The quality of the request that was estimated. */
+export const estimatedQuality = (): Quality | undefined => answer()?.request.sampling?.quality;
+
 /** What was measured of the chosen quality on the model; `undefined`: nothing, or it is not known yet. */
 export const qualityPromise = (): QualityPromise | undefined =>
-  answer()?.request.sampling?.quality === settings.quality ? estimate()?.quality : undefined;
+  estimatedQuality() === settings.quality ? estimate()?.quality : undefined;
 
 /** Findings about the request itself, such as an untrained size; those about its prompt are shown elsewhere. */
 export const requestFindings = createMemo<readonly Diagnostic[]>(() => {

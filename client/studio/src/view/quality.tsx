@@ -3,7 +3,7 @@ import { For, Show, createUniqueId } from "solid-js";
 
 import type { EvaluationReuse, QualityPromise } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
 import { Quality } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
-import { qualityPromise } from "../state/estimate";
+import { estimatedQuality, qualityPromise } from "../state/estimate";
 import { chooseQuality, currentModel, hasStepCache, settings } from "../state/settings";
 import { type Key, t } from "../text";
 
@@ -57,13 +57,17 @@ function chosenText(level: Quality): string {
     return t("quality.exact.help");
   }
   if (promise) {
-    return promise.computedShare < 1 ? promiseText(promise) : t("quality.none-faster");
+    return promiseText(promise);
   }
   if (settings.stepCache !== "") {
     return t("quality.custom.help");
   }
   if (!currentModel()?.hasQualityProfile) {
     return t("quality.unmeasured");
+  }
+  if (estimatedQuality() === level) {
+    // The level is exact on this model.
+    return t("quality.none-faster");
   }
   return t("quality.bound", level === Quality.HIGH ? { psnr: 33, lost: "0.3" } : { psnr: 30, lost: "1" });
 }
