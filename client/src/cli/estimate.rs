@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use sakuga_client::proto::generation::v1::{Estimate, EstimatedPart, EstimatedPartKind, JobOptions};
+use sakuga_client::proto::generation::v1::{Estimate, EstimatedPart, EstimatedPartKind, JobOptions, QualityPromise};
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::TokenCount;
 use sakuga_client::proto::text::{count, one_line};
@@ -102,6 +102,9 @@ fn text(estimate: &Estimate) -> String {
     if let Some(joules) = estimate.energy_joules {
         fact("energy", format!("{:.1} kJ", joules / 1e3));
     }
+    if let Some(quality) = &estimate.quality {
+        fact("quality", quality_text(quality));
+    }
     let before = match estimate.queue_position {
         0 => "no job before it".to_owned(),
         jobs => format!("{} before it", count(jobs as usize, "job")),
@@ -120,6 +123,16 @@ fn text(estimate: &Estimate) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What the profile of the model promises.
+fn quality_text(promise: &QualityPromise) -> String {
+    let QualityPromise { conditions, psnr_db, min_psnr_db, computed_share, .. } = promise;
+    let computed = computed_share * 100.0;
+    format!(
+        "PSNR {psnr_db:.1} dB against exact pictures, none below {min_psnr_db:.1} dB, {computed:.0} % of the blocks computed ({})",
+        one_line(conditions)
+    )
 }
 
 /// A part of the time, without those that take none.
@@ -180,6 +193,13 @@ mod tests {
             memory_needed_bytes: 2048,
             memory_available_bytes: Some(1024),
             energy_joules: Some(3400.0),
+            quality: Some(QualityPromise {
+                conditions: "120 prompts".into(),
+                psnr_db: 34.0,
+                min_psnr_db: 28.5,
+                computed_share: 0.62,
+                ..QualityPromise::default()
+            }),
             queue_position: 1,
             eta: seconds(34),
             obstacles: vec![Obstacle { description: "too large".into(), changes: vec![change], ..Obstacle::default() }],
@@ -194,6 +214,7 @@ mod tests {
              steps   28, 56 evaluations, none guided\n\
              memory  2.0 KiB of 1.0 KiB\n\
              energy  3.4 kJ\n\
+             quality PSNR 34.0 dB against exact pictures, none below 28.5 dB, 62 % of the blocks computed (120 prompts)\n\
              queue   1 job before it, starts in 34 s\n\
              refused too large\n        \
              to fit: ask for 2 instead of 8 images\n"

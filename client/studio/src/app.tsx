@@ -4,7 +4,7 @@ import { Match, Show, Switch, createSignal, onMount } from "solid-js";
 import { watchAdapters } from "./state/adapters";
 import { canDraw, drawPrompt, isRefused, notice } from "./state/actions";
 import { info, phase, refresh, start, watchConnection } from "./state/connection";
-import { watchDevice } from "./state/device";
+import { watchDevices } from "./state/device";
 import { watchEstimate } from "./state/estimate";
 import { refreshHistory } from "./state/history";
 import { followJobs, liveJobs } from "./state/jobs";
@@ -34,7 +34,7 @@ export function App() {
   watchPrompt();
   watchAdapters();
   watchEstimate();
-  watchDevice(() => liveJobs().some(({ status }) => status === "running"));
+  watchDevices(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {
     // The queue, the models and the history are those after this job.
     void refresh().catch(() => undefined);

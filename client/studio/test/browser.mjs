@@ -61,6 +61,11 @@ function adapters() {
   return path;
 }
 
+/** Starts a server with these arguments and without pictures; the address of its studio. */
+export function serveWith(args) {
+  return serve([...args, "--data-dir", "memory"]);
+}
+
 /** Starts a server with the model of the program itself, and without pictures; the address of its studio. */
 export function serveEmbedded() {
   return serve(["--engine", "burn", "--device", "cpu", "--cache-dir", join(folder, "cache"), "--data-dir", "memory"]);
@@ -186,31 +191,72 @@ export async function draw(page, steps) {
   await page.getByRole("button", { name: /^Draw( about .*)?$/ }).click();
 }
 
-/** Draws without the page, and waits for the end: the messages are written by hand, field by field. */
-export function createJob(page, { prompt, steps, width, height, images = 1 }) {
-  return page.evaluate(
-    async ({ prompt, steps, width, height, images }) => {
-      const number = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...number(value >> 7)]);
-      const field = (at, bytes) => [...number((at << 3) | 2), ...number(bytes.length), ...bytes];
-      const text = (value) => [...new TextEncoder().encode(value)];
-      const call = async (method, message) => {
-        const frame = new Uint8Array([0, ...new Uint8Array(new Uint32Array([message.length]).buffer).reverse(), ...message]);
-        const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" };
-        const path = `/sakuga.generation.v1.JobService/${method}`;
-        const answer = await fetch(path, { method: "POST", headers, body: frame });
-        return new TextDecoder("latin1").decode(await answer.arrayBuffer());
-      };
-      const request = [
-        ...field(2, text(`<caption>${prompt}</caption>`)),
-        // `sampling.steps`, width, height and images.
-        ...[...field(9, [0x10, ...number(steps)]), 0x50, ...number(width), 0x58, ...number(height), 0x60, ...number(images)],
-      ];
-      const [job] = /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(await call("CreateJob", field(1, request)));
-      // The stream of its events ends with the job.
-      await call("WatchJob", field(1, text(job)));
-    },
-    { prompt, steps, width, height, images },
-  );
+/** A number as protobuf writes it. */
+const varint = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)]);
+
+/** A field of a message with bytes, such as a text or another message. */
+export const field = (at, bytes) => [...varint((at << 3) | 2), ...varint(bytes.length), ...bytes];
+
+/** A field with a number. */
+export const numberField = (at, value) => [...varint(at << 3), ...varint(value)];
+
+/** A field with a float. */
+export const floatField = (at, value) => [...varint((at << 3) | 5), ...Buffer.from(new Float32Array([value]).buffer)];
+
+export const textField = (at, text) => field(at, Buffer.from(text));
+
+/** A message in the frame of gRPC-Web. */
+function frame(message) {
+  const head = Buffer.alloc(5);
+  head.writeUInt32BE(message.length, 1);
+  return Buffer.concat([head, Buffer.from(message)]);
+}
+
+/** Calls the server of a page without the page; the messages are written by hand. */
+export async function call(page, method, message) {
+  const { origin } = new URL(page.url());
+  const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1", origin };
+  const address = new URL(`/sakuga.${method}`, page.url()).href;
+  const answer = await page.request.post(address, { headers, data: frame(message) });
+  return (await answer.body()).toString("latin1");
+}
+
+/** Draws without the page, waits for the end, and returns the name of the job. */
+export async function createJob(page, { prompt, steps, width, height, images = 1 }) {
+  const request = [
+    ...textField(2, `<caption>${prompt}</caption>`),
+    ...field(9, numberField(2, steps)),
+    ...[numberField(10, width), numberField(11, height), numberField(12, images)].flat(),
+  ];
+  const created = await call(page, "generation.v1.JobService/CreateJob", field(1, request));
+  const [job] = /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(created);
+  // The stream of its events ends with the job.
+  await call(page, "generation.v1.JobService/WatchJob", textField(1, job));
+  return job;
+}
+
+/** The first message within a message: its content, and where it ends. */
+function firstMessage(message) {
+  let [size, at, shift] = [0, 1, 0];
+  do {
+    size |= (message[at] & 127) << shift;
+    shift += 7;
+    at += 1;
+  } while (message[at - 1] >= 128);
+  return { content: message.subarray(at, at + size), end: at + size };
+}
+
+/** Adds fields to the first message in the answers of a call. A field that is there already gets the later value. */
+export async function amend(page, method, fields) {
+  await page.route(`**/sakuga.${method}`, async (route) => {
+    const response = await route.fetch();
+    const body = await response.body();
+    const length = body.readUInt32BE(1);
+    const [message, rest] = [body.subarray(5, 5 + length), body.subarray(5 + length)];
+    const { content, end } = firstMessage(message);
+    const amended = [...field(message[0] >> 3, [...content, ...fields]), ...message.subarray(end)];
+    await route.fulfill({ response, body: Buffer.concat([frame(amended), rest]) });
+  });
 }
 
 /** Bytes that the scripts of the page hold. */

@@ -1,22 +1,30 @@
 // The studio on live servers: what a person does, and what must not happen to one.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import {
+  amend,
   barriers,
   begin,
+  call,
   checked,
   draw,
   drop,
   end,
+  field,
   finished,
+  floatField,
   freePort,
+  numberField,
   open,
   overflow,
   screenshot,
   serveAt,
   serveEmbedded,
+  serveWith,
+  textField,
   textOf,
 } from "./browser.mjs";
 
@@ -352,6 +360,127 @@ test("an emptied prompt comes back", async (t) => {
   await page.getByRole("button", { name: "Undo" }).click();
   await page.getByRole("region", { name: "Character 1" }).waitFor();
   await checked(page);
+  assert.equal(await textOf(page), before);
+});
+
+test("the quality is chosen with what was measured of it, drawn, and drawn again", async (t) => {
+  const page = await open(t, studio);
+  const quality = page.locator(".settings").getByRole("combobox", { name: "Quality", exact: true });
+  const says = (text) => page.locator(".settings").getByText(text).waitFor();
+  await says("Every step is computed in full.");
+  await quality.selectOption("High");
+  await says("Nothing was measured on this model, so nothing is promised.");
+  // Of a model with a profile: `Estimate.quality`.
+  const promise = [
+    ...textField(1, "120 prompts <b>&"),
+    ...numberField(2, 120),
+    ...[floatField(3, 31), floatField(4, 25), floatField(9, 0.5)].flat(),
+  ];
+  await amend(page, "generation.v1.GenerationService/Estimate", field(20, promise));
+  await quality.selectOption("Fast");
+  await says(/PSNR 31\.0 dB, lowest 25\.0 dB, of 120 pictures · 50 % of the work is computed \(120 prompts <b>&\)/);
+  await page.locator(".estimate", { hasText: "50 % of the work is computed" }).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "quality");
+  await draw(page, 8);
+  await finished(page).waitFor();
+  await quality.selectOption("Exact");
+  await page.getByRole("button", { name: "Edit this prompt" }).click();
+  await page.getByText("The prompt and its settings are in the editor.").waitFor();
+  const chosen = () => quality.locator("option:checked").innerText();
+  assert.equal(await chosen(), "Fast");
+  await page.getByRole("button", { name: "Undo" }).click();
+  assert.equal(await chosen(), "Exact");
+  await page.getByRole("button", { name: "Draw again" }).click();
+  await page.locator(".job.completed").nth(1).waitFor();
+  await page.getByRole("link", { name: "History" }).click();
+  await page.locator(".tile .open").first().click();
+  await page.getByRole("dialog").getByText(/^Fast · \d of 8 evaluations reused earlier ones/).waitFor();
+});
+
+test("every device is shown with its job, and one that takes no jobs says so", async (t) => {
+  const several = await serveWith(["--device", "cpu,cpu", "--scripted-step-ms", "60"]);
+  const page = await open(t, several);
+  const devices = page.getByRole("region", { name: "Devices" }).getByRole("group");
+  await devices.nth(1).waitFor();
+  assert.equal(await devices.count(), 2);
+  const names = await devices.locator("strong").allInnerTexts();
+  assert.equal(new Set(names).size, 2, names.join());
+  for (const index of [0, 1]) {
+    await devices.nth(index).locator(".legend").waitFor();
+  }
+  await draw(page, 100);
+  await draw(page, 100);
+  for (const index of [0, 1]) {
+    await devices.nth(index).getByText(/^Drawing: /).waitFor();
+  }
+  await page.locator(".status", { hasText: "On cpu" }).waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "devices");
+  const [name] = /cpu:\d+/.exec(names[1]) ?? [];
+  // It finishes its job first: the call would wait for that.
+  const drained = call(page, "system.v1.SystemService/DrainDevice", textField(1, name));
+  await devices.nth(1).getByText("Finishing its last job").waitFor();
+  await drained;
+  await devices.nth(1).getByText("Takes no jobs").waitFor();
+  // `state` and `failure` of the first one.
+  const lost = [...numberField(3, 5), ...textField(4, "<script>gone</script>")];
+  await amend(page, "system.v1.SystemService/ListDevices", lost);
+  await devices.first().getByText("Lost", { exact: true }).waitFor();
+  await devices.first().getByText("<script>gone</script>").waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "devices-lost");
+});
+
+test("refiner and control networks are offered by models that have them", async (t) => {
+  const page = await open(t, studio);
+  assert.equal(await page.getByText("Let the refiner finish").count(), 0);
+  // `refiner` and `control_networks` of the model.
+  const network = [...textField(1, "canny"), ...textField(2, "a".repeat(64))];
+  const broken = [...textField(1, "broken"), ...textField(4, "not for this model")];
+  const has = [...textField(20, `refiner@${"b".repeat(64)}`), ...field(23, network), ...field(23, broken)];
+  await amend(page, "system.v1.SystemService/ListModels", has);
+  await page.reload();
+  await checked(page);
+  await page.getByLabel("Let the refiner finish").check();
+  await page.getByLabel("Share of the schedule before it").fill("0.7");
+  await page.getByLabel("Share of the schedule before it").blur();
+  const add = page.getByRole("combobox", { name: "Add a control image…" });
+  assert.deepEqual(await add.locator("option").allInnerTexts(), ["Add a control image…", "canny"]);
+  const picture = await page.screenshot({ clip: { x: 0, y: 0, width: 64, height: 64 } });
+  const [chooser] = await Promise.all([page.waitForEvent("filechooser"), add.selectOption("canny")]);
+  await chooser.setFiles({ name: "pose.png", mimeType: "image/png", buffer: picture });
+  await page.getByRole("img", { name: "The control image of canny" }).waitFor();
+  await page.getByLabel("Find its edges first (Canny)").check();
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "controls");
+  const asked = page.waitForRequest((request) => request.url().endsWith("/Estimate"));
+  await page.getByRole("spinbutton", { name: "Weight" }).fill("0.5");
+  await page.getByRole("spinbutton", { name: "Weight" }).blur();
+  const request = (await asked).postDataBuffer().toString("latin1");
+  const sha256 = createHash("sha256").update(picture).digest("hex");
+  assert.ok(request.includes("canny") && request.includes(sha256), "the request names the uploaded file");
+});
+
+test("an image and its mask come back with the prompt", async (t) => {
+  const page = await open(t, studio);
+  const before = await textOf(page);
+  await drop(page, "photo.png", "image/png", await page.screenshot({ clip: { x: 0, y: 0, width: 64, height: 64 } }));
+  const image = page.getByRole("img", { name: "The image to begin from: photo.png" });
+  await image.waitFor();
+  await page.getByRole("button", { name: "Paint a mask" }).click();
+  await page.getByRole("button", { name: "Everything" }).click();
+  await page.getByRole("button", { name: "Use this mask" }).click();
+  const mask = page.getByRole("img", { name: "The mask" });
+  await mask.waitFor();
+  await page.getByRole("button", { name: "New" }).click();
+  await image.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Undo" }).click();
+  await image.waitFor();
+  await mask.waitFor();
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll(".start-image img")].every((one) => one.complete && one.naturalWidth > 0),
+  );
   assert.equal(await textOf(page), before);
 });
 

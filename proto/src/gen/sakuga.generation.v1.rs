@@ -1963,6 +1963,9 @@ pub struct Estimate {
     /// Findings about the prompt, as in `accepted`.
     #[prost(message, repeated, tag = "19")]
     pub diagnostics: ::prost::alloc::vec::Vec<super::super::prompt::v1::Diagnostic>,
+    /// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+    #[prost(message, optional, tag = "20")]
+    pub quality: ::core::option::Option<QualityPromise>,
 }
 impl ::prost::Name for Estimate {
     const NAME: &'static str = "Estimate";

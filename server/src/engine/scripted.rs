@@ -17,6 +17,7 @@ use sakuga_model_core::{
 
 mod adapters;
 mod figures;
+mod profile;
 
 /// The sampling options of a request that gives none.
 const SAMPLING: Sampling = Sampling {
@@ -54,6 +55,8 @@ pub struct Script {
     pub faults: Vec<ScriptedFault>,
     /// Whether it has a refiner.
     pub has_refiner: bool,
+    /// Whether its folder has a quality profile, that of [`profile::profile`].
+    pub has_quality_profile: bool,
     /// The tags and sizes that it claims to be trained with.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
 }
@@ -70,6 +73,7 @@ impl Default for Script {
             failing_openings: Vec::new(),
             faults: Vec::new(),
             has_refiner: false,
+            has_quality_profile: false,
             vocabulary: None,
         }
     }
@@ -206,7 +210,10 @@ fn info(script: &Script) -> EngineInfo {
             controls: Vec::new(),
             refiner: script.has_refiner.then(|| format!("refiner@{}", "1".repeat(64))),
             vocabulary: script.vocabulary.clone(),
-            step_cache: Some(StepCacheSupport { blocks: BLOCKS, profile: None }),
+            step_cache: Some(StepCacheSupport {
+                blocks: BLOCKS,
+                profile: script.has_quality_profile.then(|| Arc::new(profile::profile())),
+            }),
         },
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sakuga_model_core::TokenCount;
+use sakuga_proto::generation::v1::QualityPromise;
 use sakuga_schema::Diagnostic;
 
 use super::{Interval, PartTime};
@@ -42,6 +43,8 @@ pub(crate) struct Report {
     pub obstacles: Vec<Obstacle>,
     /// Findings about its prompts.
     pub diagnostics: Vec<Diagnostic>,
+    /// What was measured of its quality.
+    pub quality: Option<QualityPromise>,
 }
 
 /// The time to load a model.

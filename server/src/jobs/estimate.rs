@@ -32,7 +32,7 @@ impl Jobs {
         let policy = JobPolicy::read(options);
         let client = (caller.client.clone(), &caller.asset_owner());
         let prepared = prepare(&self.dependencies, JobId::new(), client, request, policy)?;
-        let Prepared { request, diagnostics, tokens: [prompt, negative], .. } = prepared;
+        let Prepared { context, request, diagnostics, tokens: [prompt, negative], .. } = prepared;
         let (forecast, refusal) = self.dependencies.scheduler.forecast(&request)?;
         let model = self.dependencies.models.get(request.model);
         let load = load(&forecast, model.weight_bytes());
@@ -78,6 +78,7 @@ impl Jobs {
             eta: forecast.position.eta,
             obstacles,
             diagnostics,
+            quality: context.quality,
         })
     }
 }

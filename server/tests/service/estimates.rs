@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
+use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
     Estimate, EstimateRequest, EstimatedPartKind, GenerateRequest, ImageSource, InitImage, JobFilter, JobOptions,
-    ListJobsRequest, Mask, ObstacleKind, Sampling, SecondPass, Solver, image_source,
+    ListJobsRequest, Mask, ObstacleKind, Quality, Sampling, SecondPass, Solver, image_source,
 };
 use sakuga_proto::model::v1::ListModelsRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_server::Config;
 use sakuga_server::config::{DataPlace, Limits};
+use sakuga_server::engine::scripted::Script;
 
 use tonic::{Code, Status};
 
 use crate::bad_requests::violations;
 use crate::jobs::{create, jobs};
 use crate::models;
-use crate::support::{Server, quick, request, run, scripted, steps_of_ms, until};
+use crate::support::{Server, expect_event, quick, request, run, scripted, steps_of_ms, until};
 
 async fn ask(server: &Server, request: GenerateRequest, options: JobOptions) -> Result<Estimate, Status> {
     let message = EstimateRequest { request: Some(request), options: Some(options) };
@@ -103,6 +105,24 @@ async fn solvers_passes_images_and_guidance_are_counted() {
         .map(|part| part.pass_number)
         .collect();
     assert_eq!(passes, [1, 2], "both passes apart");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_promise_of_a_quality_is_that_of_the_job() {
+    let server = Server::start(scripted(Script { has_quality_profile: true, ..quick() })).await;
+    let asked = |quality: Quality| {
+        let sampling = Sampling { steps: 4, quality: quality.into(), ..Sampling::default() };
+        GenerateRequest { sampling: Some(sampling), ..request(4) }
+    };
+    for quality in [Quality::Exact, Quality::High, Quality::Fast] {
+        let promised = estimate(&server, asked(quality)).await.quality;
+        let events = run(&server, asked(quality)).await;
+        let started = events.iter().find(|event| matches!(event.event, Some(Event::Started(_))));
+        assert_eq!(promised, expect_event!(started.expect("it started"), Started).quality, "{quality:?}");
+        // The profile has no settings for high, so that such a request is exact.
+        assert_eq!(promised.map(|promise| promise.pictures), (quality == Quality::Fast).then_some(120));
+    }
     server.stop().await;
 }
 

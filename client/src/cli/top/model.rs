@@ -204,12 +204,16 @@ impl Model {
     }
 }
 
+/// A stage such as `text_encode` in words; a job is in none before its first.
+pub(crate) fn stage_text(stage: &str) -> String {
+    if stage.is_empty() { "begins".to_owned() } else { one_line(stage).replace('_', " ") }
+}
+
 /// `, denoise, step 3 of 28`, or the state of a device that takes no jobs.
 fn device_job(device: &DeviceActivity) -> String {
     match device.state() {
         DeviceState::Unspecified | DeviceState::Serving | DeviceState::Draining if !device.job_id.is_empty() => {
-            let stage = one_line(&device.stage).replace('_', " ");
-            format!(", {stage}, step {} of {}", device.step, device.steps)
+            format!(", {}, step {} of {}", stage_text(&device.stage), device.step, device.steps)
         }
         DeviceState::Unspecified | DeviceState::Serving => ", idle".to_owned(),
         state => format!(", {}", devices::word(state)),
@@ -356,15 +360,16 @@ mod tests {
             device("cuda:0", "", DeviceState::Serving, 1),
             device("cuda:1", "a", DeviceState::Serving, 2),
             device("cuda:2", "", DeviceState::Drained, 4),
+            DeviceActivity { stage: String::new(), step: 0, ..device("cuda:3", "b", DeviceState::Serving, 0) },
         ];
         let seen = of_all(Activity { devices, ..Activity::default() });
         assert_eq!((seen.job_id.as_str(), seen.step, seen.steps), ("a", 3, 28));
-        assert_eq!((seen.pools.len(), seen.pools[0].used_bytes, seen.processes[0].bytes), (1, 7, 15));
+        assert_eq!((seen.pools.len(), seen.pools[0].used_bytes, seen.processes[0].bytes), (1, 7, 20));
         let mut model = Model::new("http://x");
         model.apply(Update::Activity(seen));
-        let texts = ["cuda:0", "cuda:1", "cuda:2", "cuda:3"]
+        let texts = ["cuda:0", "cuda:1", "cuda:2", "cuda:3", "cuda:4"]
             .map(|name| model.of_device(&GpuStats { device: name.into(), ..GpuStats::default() }));
-        assert_eq!(texts, [", idle", ", text encode, step 3 of 28", ", drained", ""]);
+        assert_eq!(texts, [", idle", ", text encode, step 3 of 28", ", drained", ", begins, step 0 of 28", ""]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, LineGauge, Paragraph, Sparkline, SparklineBar, Tab
 use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 
-use super::model::{Device, Model};
+use super::model::{Device, Model, stage_text};
 use crate::cli::jobs::text as jobs_text;
 use crate::cli::progress::{device_line, step_line};
 use crate::cli::{request_text, units};
@@ -177,16 +177,12 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 
 /// `job 0198, denoise, step 4 of 12`.
 pub(crate) fn place(now: &Activity) -> String {
-    one_line(&format!("job {}, {}, step {} of {}", now.job_id, stage(now), now.step, now.steps))
+    one_line(&format!("job {}, {}, step {} of {}", now.job_id, stage_text(&now.stage), now.step, now.steps))
 }
 
 /// `…2da0e0ff, denoise, 4/12`: the end of an identifier is random, its beginning is the time.
 fn short_place(now: &Activity) -> String {
-    one_line(&format!("{}, {}, {}/{}", short_id(&now.job_id), stage(now), now.step, now.steps))
-}
-
-fn stage(now: &Activity) -> String {
-    if now.stage.is_empty() { "begins".to_owned() } else { now.stage.replace('_', " ") }
+    one_line(&format!("{}, {}, {}/{}", short_id(&now.job_id), stage_text(&now.stage), now.step, now.steps))
 }
 
 /// The end of a long identifier.

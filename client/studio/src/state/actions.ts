@@ -13,11 +13,13 @@ import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
 import { FREE, seedOf } from "../prompt/size";
 import { t } from "../text";
-import { adapterOptions, adoptAdapters } from "./adapters";
+import { adapterOptions, adoptAdapters, keepAdapters } from "./adapters";
 import { explainFailure, server } from "./connection";
-import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, setMask, withFiles } from "./image";
+import { addControl, adoptControls, controlOptions, keepControls } from "./controls";
+import { adoptImage, beginFrom, canBegin, clearImage, image, imageOptions, keepImage, setMask, withFiles } from "./image";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
+import { adoptRefiner, keepRefiner, refinerOptions } from "./refiner";
 import { adopt, requestOptions, setSettings, settings } from "./settings";
 import { setTags } from "./vocabulary";
 
@@ -58,6 +60,8 @@ function requestNow(): GenerateRequest {
     ...requestOptions(),
     ...imageOptions(),
     ...adapterOptions(),
+    ...refinerOptions(),
+    ...controlOptions(),
     prompt: { case: "xml", value: text() },
   });
 }
@@ -76,12 +80,15 @@ export async function vary(request: GenerateRequest): Promise<void> {
 
 /** Puts prompt and settings of a request into the editor. */
 export async function usePrompt(request: GenerateRequest): Promise<boolean> {
+  const undo = undoToNow();
   try {
     setText(await promptText(request, server()));
     adopt(request, negativeText(request));
     await adoptImage(request);
     adoptAdapters(request);
-    setNotice(undefined);
+    adoptRefiner(request);
+    await adoptControls(request);
+    setNotice({ text: t("prompt.replaced"), isProblem: false, undo });
     return true;
   } catch (error) {
     setNotice({ text: explainFailure(error), isProblem: true });
@@ -89,12 +96,16 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
   }
 }
 
-/** Puts back the prompt and the settings of now. */
+/** Returns what puts back the prompt, the settings and the images of now. */
 function undoToNow(): () => void {
   const [before, options] = [text(), { ...settings }];
+  const others = [keepImage(), keepAdapters(), keepRefiner(), keepControls()];
   return () => {
     setText(before);
     setSettings(options);
+    for (const putBack of others) {
+      putBack();
+    }
     setNotice(undefined);
   };
 }
@@ -102,7 +113,8 @@ function undoToNow(): () => void {
 /** An empty prompt. */
 export function newPrompt(): void {
   const undo = undoToNow();
-  setNotice(text().trim() === "" ? undefined : { text: t("prompt.emptied"), isProblem: false, undo });
+  const isEmpty = text().trim() === "" && image() === undefined;
+  setNotice(isEmpty ? undefined : { text: t("prompt.emptied"), isProblem: false, undo });
   setText("");
   clearImage();
   setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
@@ -166,14 +178,29 @@ async function begin(name: string, data: Uint8Array<ArrayBuffer>): Promise<void>
     setNotice({ text: t("image.none"), isProblem: true });
     return;
   }
+  const undo = undoToNow();
   try {
     await beginFrom(name, data);
-    setNotice({ text: t("load.done", { name }), isProblem: false });
+    setNotice({ text: t("load.done", { name }), isProblem: false, undo });
   } catch (error) {
-    // The browser cannot decode it, or the server does not take it.
-    const text = error instanceof DOMException ? t("load.undecodable") : explainFailure(error);
-    setNotice({ text, isProblem: true });
+    noteFile(error);
   }
+}
+
+/** Steers the pictures by a file through a control network. */
+export async function openControl(network: string, file: File): Promise<void> {
+  try {
+    await addControl(network, new Uint8Array(await file.arrayBuffer()));
+    setNotice(undefined);
+  } catch (error) {
+    noteFile(error);
+  }
+}
+
+/** Says why a picture cannot be used: the browser cannot decode it, or the server does not take it. */
+function noteFile(error: unknown): void {
+  const text = error instanceof DOMException ? t("load.undecodable") : explainFailure(error);
+  setNotice({ text, isProblem: true });
 }
 
 /** Draws again what is white in this picture. */

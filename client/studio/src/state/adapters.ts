@@ -78,6 +78,14 @@ export function adapterOptions(): { adapters?: Adapter[] } {
   return list.length === 0 ? {} : { adapters: list.map((adapter) => clone(AdapterSchema, adapter)) };
 }
 
+/** Returns what puts back the adapters of now. */
+export function keepAdapters(): () => void {
+  const { list } = used;
+  return () => {
+    setUsed("list", list);
+  };
+}
+
 /** Takes over the adapters of an earlier request. */
 export function adoptAdapters(request: GenerateRequest): void {
   setUsed("list", request.adapters);

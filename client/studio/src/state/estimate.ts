@@ -2,7 +2,8 @@
 import { createEffect, createMemo, createSignal } from "solid-js";
 import { equals } from "@bufbuild/protobuf";
 
-import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type GenerateRequest, GenerateRequestSchema, type Quality } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import type { QualityPromise } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
 import type { Estimate, RequestChange } from "../sakuga/gen/sakuga/generation/v1/generation_service_pb.js";
 import type { Diagnostic } from "../sakuga/gen/sakuga/prompt/v1/diagnostic_pb.js";
 import { RequestRefused } from "../sakuga/web.js";
@@ -13,17 +14,27 @@ import { info, noteFailure, phase, sentenceOf, server } from "./connection";
 import { changeSecondPass } from "./image";
 import { afterPause } from "./pause";
 import { currentCheck } from "./prompt";
-import { type Settings, setSettings } from "./settings";
+import { type Settings, setSettings, settings } from "./settings";
 import { isVisible } from "./visibility";
 
 /** How long to wait after the last change before an estimate is asked for. */
 const PAUSE_MS = 350;
 
-const [estimate, setEstimate] = createSignal<Estimate>();
+const [answer, setAnswer] = createSignal<{ readonly estimate: Estimate; readonly request: GenerateRequest }>();
 const [estimateProblem, setProblem] = createSignal("");
 const [isCurrent, setCurrent] = createSignal(false);
 
-export { estimate, estimateProblem, isCurrent };
+export { estimateProblem, isCurrent };
+
+/** The newest estimate; it may be of the request before the last change. */
+export const estimate = (): Estimate | undefined => answer()?.estimate;
+
+/** The quality of the request that was estimated. */
+export const estimatedQuality = (): Quality | undefined => answer()?.request.sampling?.quality;
+
+/** What was measured of the chosen quality on the model; `undefined`: nothing, or it is not known yet. */
+export const qualityPromise = (): QualityPromise | undefined =>
+  estimatedQuality() === settings.quality ? estimate()?.quality : undefined;
 
 /** Findings about the request itself, such as an untrained size; those about its prompt are shown elsewhere. */
 export const requestFindings = createMemo<readonly Diagnostic[]>(() => {
@@ -51,9 +62,9 @@ export function watchEstimate(): void {
 
 async function ask(request: GenerateRequest, signal: AbortSignal): Promise<void> {
   try {
-    const answer = await server().generations.estimate({ request }, { signal });
+    const { estimate } = await server().generations.estimate({ request }, { signal });
     if (!signal.aborted) {
-      setEstimate(answer.estimate);
+      setAnswer(estimate && { estimate, request });
       setProblem("");
       setCurrent(true);
     }
@@ -61,7 +72,7 @@ async function ask(request: GenerateRequest, signal: AbortSignal): Promise<void>
     if (signal.aborted) {
       return;
     }
-    setEstimate(undefined);
+    setAnswer(undefined);
     const known = explain(error);
     // What is wrong with the request is shown before it is submitted.
     setProblem(known instanceof RequestRefused ? sentenceOf(known) : "");

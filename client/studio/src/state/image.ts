@@ -30,6 +30,8 @@ export interface StartImage {
 
 /** A mask: white is drawn again. */
 export interface StartMask {
+  /** Absent with `address`. */
+  readonly file: Uint8Array<ArrayBuffer> | undefined;
   /** Absent: an earlier request marks it by rectangles. */
   readonly source: ImageSource | undefined;
   readonly address: string | undefined;
@@ -99,7 +101,7 @@ function showMask(given: { file: Uint8Array<ArrayBuffer>; source: ImageSource } 
   earlier.mask = undefined;
   setMaskSignal(
     given && {
-      source: given.source,
+      ...given,
       address: URL.createObjectURL(new Blob([given.file], { type: "image/png" })),
     },
   );
@@ -150,6 +152,30 @@ export function clearImage(): void {
   setImage(undefined);
 }
 
+/** Returns what puts back the image, the mask and the second pass of now. */
+export function keepImage(): () => void {
+  const [shown, painted, second] = [image(), mask(), secondPass()];
+  const [share, mode, rest] = [strength(), resize(), earlier];
+  return () => {
+    // Their addresses are released by now; the files are not.
+    clearImage();
+    if (shown?.picture) {
+      showStart(shown.source, shown.name, shown.picture);
+    } else {
+      setImage(shown);
+    }
+    if (painted?.file && painted.source) {
+      showMask({ file: painted.file, source: painted.source });
+    } else {
+      setMaskSignal(painted);
+    }
+    earlier = rest;
+    setStrength(share);
+    setResize(mode);
+    setSecondPass(second);
+  };
+}
+
 /** The fields of a request for the image and its mask. */
 export function imageOptions(): { init?: InitImage; mask?: Mask; secondPass?: SecondPass } {
   const second = secondPass();
@@ -180,7 +206,7 @@ function startOptions(): { init?: InitImage; mask?: Mask } {
 }
 
 /** The file of an earlier request, from this page or from the server; `undefined` if neither has it. */
-async function fileOf({ source }: ImageSource): Promise<Uint8Array<ArrayBuffer> | undefined> {
+export async function fileOf({ source }: ImageSource): Promise<Uint8Array<ArrayBuffer> | undefined> {
   return source.case === "asset" ? download(source.value) : source.value?.slice();
 }
 
@@ -209,7 +235,7 @@ export async function adoptImage(earlierRequest: GenerateRequest): Promise<void>
   if (mask) {
     showMask({ file: mask, source: painted });
   } else if (request.mask) {
-    setMaskSignal({ source: painted, address: undefined });
+    setMaskSignal({ file: undefined, source: painted, address: undefined });
   }
   earlier = { init: request.init, mask: request.mask };
 }

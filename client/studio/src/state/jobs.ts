@@ -43,6 +43,8 @@ export interface ShownJob {
   /** Addresses of the finished pictures. */
   pictures: readonly string[];
   seeds: readonly bigint[];
+  /** The name of the device that draws or drew it, with its make; empty while it waits. */
+  device: string;
   problem: string;
   notice: string;
   isCancelling: boolean;
@@ -250,8 +252,8 @@ function handle(id: string, { event }: GenerateEvent): void {
       change(id, { status: "queued", position: event.value.position, due: dueAfter(event.value.eta) });
       break;
     case "started": {
-      const { resolved, seeds, modelNotice } = event.value;
-      change(id, { status: "running", position: undefined, due: undefined, notice: modelNotice, seeds });
+      const { resolved, seeds, modelNotice: notice, device } = event.value;
+      change(id, { status: "running", position: undefined, due: undefined, notice, seeds, device });
       if (resolved) {
         change(id, { request: resolved, images: resolved.images || 1, steps: resolved.sampling?.steps ?? 0 });
       }
@@ -304,6 +306,7 @@ function show(job: JobRecord): void {
         frames: [],
         pictures: [],
         seeds: [],
+        device: "",
         problem: "",
         notice: "",
         isCancelling: false,
@@ -332,6 +335,7 @@ function apply(job: JobRecord): void {
   }
   change(job.jobId, {
     status,
+    device: job.device,
     position: job.queuePosition,
     due: dueAfter(job.eta),
     ...(job.step === undefined ? {} : { step: job.step }),

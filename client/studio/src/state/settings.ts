@@ -1,9 +1,10 @@
 /** How to draw: what stands in the form next to the picture. Empty fields are chosen by the model. */
 import { createEffect } from "solid-js";
 import { createStore } from "solid-js/store";
+import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
 
 import { NoiseSchedule, type Options, PreviewMethod, Solver } from "../sakuga/web.js";
-import type { GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type GenerateRequest, Quality, StepCacheSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { FREE, type NamedSize, nearest, seedOf, sizesOf } from "../prompt/size";
 import { info, models } from "./connection";
@@ -27,6 +28,10 @@ export interface Settings {
   shift: number | undefined;
   solver: Solver;
   schedule: NoiseSchedule;
+  /** `UNSPECIFIED` is exact. */
+  quality: Quality;
+  /** The step cache of an earlier request as protobuf JSON; empty: that which the model uses for the quality. */
+  stepCache: string;
   images: number;
   /** As it is typed; empty: a new one for each request. */
   seed: string;
@@ -53,6 +58,8 @@ const DEFAULTS: Settings = {
   shift: undefined,
   solver: Solver.UNSPECIFIED,
   schedule: NoiseSchedule.UNSPECIFIED,
+  quality: Quality.UNSPECIFIED,
+  stepCache: "",
   images: 1,
   seed: "",
   negative: "",
@@ -115,6 +122,22 @@ export function schedules(): (typeof SCHEDULES)[number][] {
   );
 }
 
+/** Whether the model that draws can reuse parts of earlier steps. Otherwise every picture is exact. */
+export function hasStepCache(): boolean {
+  return (currentModel()?.stepCacheBlocks ?? 0) > 0;
+}
+
+/** Chooses another model by name; empty: the server's default. The step cache of a request is for the model of that request. */
+export function chooseModel(model: string): void {
+  setSettings({ model });
+  chooseQuality(settings.quality === Quality.CUSTOM ? Quality.UNSPECIFIED : settings.quality);
+}
+
+/** Chooses a quality, with the step cache that the model uses for it. */
+export function chooseQuality(quality: Quality): void {
+  setSettings({ quality, stepCache: "" });
+}
+
 /** Whether the model that draws can shift its times. */
 export function hasShift(): boolean {
   return currentModel()?.hasShift ?? false;
@@ -152,6 +175,7 @@ export function requestOptions(): Options {
       schedule: schedules().some(({ schedule }) => schedule === settings.schedule)
         ? settings.schedule
         : NoiseSchedule.UNSPECIFIED,
+      ...qualityOptions(),
       ...given("steps", settings.steps),
       ...given("guidanceScale", settings.guidance),
       ...given("guidanceFrom", settings.guidanceFrom),
@@ -166,6 +190,14 @@ export function requestOptions(): Options {
     ...(negative === "" ? {} : { negative: { case: "negativeText", value: settings.negative } as const }),
     preview: { method: PreviewMethod.LINEAR, maxEdge: 512 },
   };
+}
+
+function qualityOptions(): Pick<NonNullable<Options["sampling"]>, "quality" | "stepCache"> {
+  if (!hasStepCache()) {
+    return {};
+  }
+  const { quality, stepCache } = settings;
+  return stepCache === "" ? { quality } : { quality, stepCache: fromJsonString(StepCacheSchema, stepCache) };
 }
 
 /** Takes over the settings of a request. */
@@ -187,6 +219,8 @@ export function adopt(request: GenerateRequest, negative: string): void {
     shift: sampling?.shift,
     solver: sampling?.solver ?? Solver.UNSPECIFIED,
     schedule: sampling?.schedule ?? NoiseSchedule.UNSPECIFIED,
+    quality: sampling?.quality ?? Quality.UNSPECIFIED,
+    stepCache: sampling?.stepCache ? toJsonString(StepCacheSchema, sampling.stepCache) : "",
     images: Math.max(1, request.images),
     seed: request.seed === undefined ? "" : String(request.seed),
     negative,
@@ -207,6 +241,14 @@ function given<K extends string, V>(name: K, value: V | undefined): { [name in K
   return value === undefined ? {} : ({ [name]: value } as { [name in K]: V });
 }
 
+function isStepCache(value: unknown): boolean {
+  try {
+    return value === "" || (typeof value === "string" && fromJsonString(StepCacheSchema, value).rule.case !== undefined);
+  } catch {
+    return false;
+  }
+}
+
 function restored(): Partial<Settings> {
   const kept = load("local", "settings", isRecord) ?? {};
   const isNumber = (value: unknown) => typeof value === "number" && Number.isFinite(value);
@@ -224,6 +266,8 @@ function restored(): Partial<Settings> {
     shift: isNumber,
     solver: (value) => isNumber(value) && Solver[value as number] !== undefined,
     schedule: (value) => isNumber(value) && NoiseSchedule[value as number] !== undefined,
+    quality: (value) => isNumber(value) && Quality[value as number] !== undefined,
+    stepCache: isStepCache,
     images: isNumber,
     seed: (value) => typeof value === "string",
     negative: (value) => typeof value === "string",

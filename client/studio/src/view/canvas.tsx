@@ -3,6 +3,7 @@ import { For, Index, Show, createEffect, createMemo, createSignal, on, onCleanup
 
 import { Stage } from "../sakuga/web.js";
 import { beginFromArtifact, redraw, usePrompt, vary } from "../state/actions";
+import { hasSeveral } from "../state/device";
 import { canBegin } from "../state/image";
 import { type ShownJob, cancelJob, isLive, likeJob, selectedJob } from "../state/jobs";
 import { titleOf } from "../prompt/request";
@@ -199,6 +200,11 @@ function Progress(props: { job: ShownJob }) {
           </Show>
         </div>
       </div>
+      <Show when={hasSeveral() && props.job.device}>
+        <p class="faint" dir="auto">
+          {t("job.device", { name: props.job.device })}
+        </p>
+      </Show>
       <Show when={props.job.problem}>
         <p class="problem" role="alert" dir="auto">
           {props.job.problem}

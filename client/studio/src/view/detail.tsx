@@ -13,6 +13,7 @@ import { FramedDialog } from "./dialog";
 import { FavouriteButton } from "./favourite";
 import { download } from "./download";
 import { Bin, Dice, Download, Pencil, Repeat } from "./icons";
+import { qualityFacts } from "./quality";
 
 export function Detail(props: { entry: Entry | undefined; onClose: () => void; onUse: () => void }) {
   return (
@@ -34,6 +35,10 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
   );
   const request = () => props.entry.job.request;
   const info = () => props.entry.job.images.find(({ metadata }) => metadata?.imageIndex === props.entry.image);
+  const quality = () => {
+    const level = request()?.sampling?.quality;
+    return level === undefined ? undefined : qualityFacts(level, info()?.reuse, info()?.metadata?.quality);
+  };
   const negative = () => {
     const given = request();
     return given ? negativeText(given) : "";
@@ -105,8 +110,20 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
             <dd>{request()?.sampling?.steps}</dd>
             <dt>{t("settings.guidance")}</dt>
             <dd>{request()?.sampling?.guidanceScale?.toFixed(2)}</dd>
+            <Show when={quality()}>
+              {(facts) => (
+                <>
+                  <dt>{t("quality.title")}</dt>
+                  <dd>{facts().join(" · ")}</dd>
+                </>
+              )}
+            </Show>
             <dt>{t("picture.seed")}</dt>
             <dd>{String(info()?.metadata?.seed ?? request()?.seed ?? "")}</dd>
+            <Show when={props.entry.job.device}>
+              <dt>{t("device.title")}</dt>
+              <dd dir="auto">{props.entry.job.device}</dd>
+            </Show>
             <dt>{t("picture.created")}</dt>
             <dd>{created()}</dd>
           </dl>

@@ -1,27 +1,68 @@
-/** Load and memory of the device over the last minutes. */
-import { Show, createEffect, onCleanup, onMount } from "solid-js";
+/** Each device of the server: load and memory over the last minutes, its job, and whether it takes jobs. */
+import { Index, Show, createEffect, createUniqueId, onCleanup, onMount } from "solid-js";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
-import { info } from "../state/connection";
-import { isHost, newest, samples } from "../state/device";
+import { titleOf } from "../prompt/request";
+import { DeviceState } from "../sakuga/gen/sakuga/system/v1/activity_pb.js";
+import type { Device } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
+import { devices, hasSeveral, isHost, newest, samples } from "../state/device";
+import { jobs } from "../state/jobs";
 import { isDark } from "../state/theme";
-import { t } from "../text";
+import { type Key, t } from "../text";
 
 const HEIGHT = 64;
+/** Characters of a prompt that name a job. */
+const TITLE_MAX = 80;
+
+/** Why a device takes no jobs. */
+const STATES: Partial<Record<DeviceState, Key>> = {
+  [DeviceState.DRAINING]: "device.draining",
+  [DeviceState.DRAINED]: "device.drained",
+  [DeviceState.DISABLED]: "device.disabled",
+  [DeviceState.LOST]: "device.lost",
+};
 
 export function DevicePanel() {
-  const gib = (bytes: bigint | undefined) => (bytes === undefined ? "–" : (Number(bytes) / 2 ** 30).toFixed(1));
   return (
-    <section class="panel device" aria-label={t("device.title")}>
+    <section class="panel devices" aria-label={t(hasSeveral() ? "device.several" : "device.title")}>
+      {/* By place: a device whose state has changed is another message, and its chart stays. */}
+      <Index each={devices()}>{(device) => <DeviceItem device={device()} />}</Index>
+    </section>
+  );
+}
+
+function DeviceItem(props: { device: Device }) {
+  const id = createUniqueId();
+  const gib = (bytes: bigint | undefined) => (bytes === undefined ? "–" : (Number(bytes) / 2 ** 30).toFixed(1));
+  const name = () => props.device.fullName || newest(props.device.name)?.name;
+  const state = () => STATES[props.device.state];
+  const job = () => jobs().find((one) => one.id === props.device.jobId && one.status === "running");
+  return (
+    <div class="device" role="group" aria-labelledby={id}>
       <p class="line">
-        <strong dir="auto">{info()?.device || newest()?.name}</strong>
-        <Show when={isHost()}>
-          <span class="faint">{t("device.host")}</span>
+        <strong id={id} dir="auto" title={name()}>
+          {name()}
+        </strong>
+        <Show when={state()} fallback={<Show when={isHost(props.device.name)}>{hostNote()}</Show>}>
+          {(key) => <span class="state">{t(key())}</span>}
         </Show>
       </p>
-      <Chart />
-      <Show when={newest()} fallback={<p class="faint">{t("device.wait")}</p>}>
+      <Show when={props.device.state === DeviceState.LOST}>
+        <p class="problem" dir="auto">
+          {props.device.failure}
+        </p>
+        <p class="faint">{t("device.lost.help")}</p>
+      </Show>
+      <Show when={hasSeveral() && job()}>
+        {(drawn) => (
+          <p class="faint job-title" dir="auto">
+            {t("device.draws", { title: titleOf(drawn().request).slice(0, TITLE_MAX) })}
+          </p>
+        )}
+      </Show>
+      <Chart device={props.device.name} />
+      <Show when={newest(props.device.name)} fallback={<p class="faint">{t("device.wait")}</p>}>
         {(sample) => (
           <p class="legend">
             <span class="load">
@@ -39,11 +80,15 @@ export function DevicePanel() {
           </p>
         )}
       </Show>
-    </section>
+    </div>
   );
 }
 
-function Chart() {
+function hostNote() {
+  return <span class="faint">{t("device.host")}</span>;
+}
+
+function Chart(props: { device: string }) {
   let host!: HTMLDivElement;
   onMount(() => {
     let chart: uPlot | undefined;
@@ -65,7 +110,7 @@ function Chart() {
             { stroke: colour("--red"), width: 1.5, points: { show: false } },
           ],
         },
-        data(),
+        data(props.device),
         host,
       );
     };
@@ -75,7 +120,7 @@ function Chart() {
       queueMicrotask(build);
     });
     createEffect(() => {
-      const fresh = data();
+      const fresh = data(props.device);
       chart?.setData(fresh);
     });
     const sizes = new ResizeObserver(() => chart?.setSize({ width: host.clientWidth, height: HEIGHT }));
@@ -88,7 +133,7 @@ function Chart() {
   return <div class="chart" ref={host} aria-hidden="true" />;
 }
 
-function data(): uPlot.AlignedData {
-  const kept = samples();
+function data(device: string): uPlot.AlignedData {
+  const kept = samples(device);
   return [kept.map(({ time }) => time), kept.map(({ load }) => load), kept.map(({ memory }) => memory)];
 }

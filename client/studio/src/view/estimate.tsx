@@ -74,11 +74,15 @@ function facts(): string[] {
     return [];
   }
   const { time, learnedJobs, memoryNeededBytes: needed, memoryAvailableBytes: available, queuePosition, eta } = known;
+  const { quality } = known;
   const found: string[] = [];
   if (learnedJobs === 0) {
     found.push(t("estimate.guess"));
   } else if (time?.low && time.high) {
     found.push(t("estimate.range", { low: timeText(durationMs(time.low)), high: timeText(durationMs(time.high)) }));
+  }
+  if (quality && quality.computedShare < 1) {
+    found.push(t("estimate.computed", { share: Math.round(quality.computedShare * 100) }));
   }
   if (needed > 0n) {
     found.push(

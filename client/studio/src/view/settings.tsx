@@ -6,6 +6,7 @@ import { FREE, ratioOf, seedOf } from "../prompt/size";
 import { info, models } from "../state/connection";
 import {
   type Settings,
+  chooseModel,
   chosenSize,
   currentModel,
   hasShift,
@@ -20,9 +21,12 @@ import {
 } from "../state/settings";
 import { t } from "../text";
 import { Adapters } from "./adapters";
+import { Controls } from "./controls";
 import { Dice } from "./icons";
 import { SecondPassField, StartImageField } from "./image";
 import { NumberField } from "./number";
+import { QualityField } from "./quality";
+import { RefinerField } from "./refiner";
 
 export function SettingsPanel() {
   return (
@@ -63,9 +67,12 @@ export function SettingsPanel() {
           onChange={(images) => setSettings({ images: images ?? 1 })}
         />
       </div>
+      <QualityField />
       <Negative />
       <StartImageField />
       <SecondPassField />
+      <RefinerField />
+      <Controls />
       <Adapters />
       <Advanced />
     </section>
@@ -82,7 +89,7 @@ function Model() {
         value={currentModel()?.name ?? ""}
         onChange={(event) => {
           const name = event.currentTarget.value;
-          setSettings({ model: name === models()[0]?.name ? "" : name });
+          chooseModel(name === models()[0]?.name ? "" : name);
         }}
       >
         <For each={models()}>{({ name }) => <option value={name}>{name}</option>}</For>

@@ -43,6 +43,7 @@ pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate 
         fits: report.obstacles.is_empty(),
         obstacles: report.obstacles.into_iter().map(obstacle).collect(),
         diagnostics: diagnostics(&report.diagnostics),
+        quality: report.quality,
     }
 }
 

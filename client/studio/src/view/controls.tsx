@@ -1,0 +1,115 @@
+/** The images that steer the next pictures through control networks, each with its weight and its share of the steps. */
+import { For, Index, Show, createEffect, createSignal, createUniqueId, onCleanup } from "solid-js";
+
+import { Preprocessor } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
+import { openControl } from "../state/actions";
+import { CONTROLS_MAX, type ShownControl, changeControl, controls, networks, removeControl } from "../state/controls";
+import { uploaded } from "../state/upload";
+import { t } from "../text";
+import { Cross } from "./icons";
+import { NumberField } from "./number";
+import { FilePicker } from "./picker";
+
+export function Controls() {
+  let file!: HTMLInputElement;
+  let network = "";
+  return (
+    <Show when={networks().length > 0 || controls().length > 0}>
+      <fieldset class="field adapters">
+        <legend>{t("controls.title")}</legend>
+        <Index each={controls()}>{(shown, at) => <Item shown={shown()} at={at} />}</Index>
+        <Show when={networks().length > 0 && controls().length < CONTROLS_MAX}>
+          <select
+            aria-label={t("controls.add")}
+            disabled={uploaded() !== undefined}
+            onChange={(event) => {
+              network = networks()[event.currentTarget.selectedIndex - 1] ?? "";
+              event.currentTarget.selectedIndex = 0;
+              if (network !== "") {
+                file.click();
+              }
+            }}
+          >
+            <option value="">{t("controls.add")}</option>
+            <For each={networks()}>{(name) => <option value={name}>{name}</option>}</For>
+          </select>
+        </Show>
+        <FilePicker
+          accept="image/png,image/jpeg,image/webp"
+          ref={(element) => (file = element)}
+          onChoose={(chosen) => void openControl(network, chosen)}
+        />
+      </fieldset>
+    </Show>
+  );
+}
+
+function Item(props: { shown: ShownControl; at: number }) {
+  const id = createUniqueId();
+  const [address, setAddress] = createSignal<string>();
+  createEffect(() => {
+    const { file } = props.shown;
+    const made = file && URL.createObjectURL(new Blob([file]));
+    setAddress(made);
+    onCleanup(() => {
+      if (made !== undefined) {
+        URL.revokeObjectURL(made);
+      }
+    });
+  });
+  const control = () => props.shown.control;
+  const number = (name: "scale" | "start" | "end", [fallback, max]: readonly [number, number]) => (
+    <NumberField
+      label={t(`controls.${name}`)}
+      value={control()[name]}
+      fallback={fallback}
+      min={0}
+      max={max}
+      step={0.05}
+      onChange={(value) => {
+        changeControl(props.at, { [name]: value });
+      }}
+    />
+  );
+  return (
+    <div class="control" role="group" aria-labelledby={id}>
+      <strong id={id} dir="auto">
+        {control().network}
+      </strong>
+      <div class="start-image">
+        <Show when={address()} fallback={<p class="faint">{t("controls.earlier")}</p>}>
+          {(source) => <img src={source()} alt={t("controls.alt", { name: control().network })} />}
+        </Show>
+        <button
+          class="icon-button"
+          type="button"
+          aria-label={t("adapters.remove", { name: control().network })}
+          onClick={() => {
+            removeControl(props.at);
+          }}
+        >
+          <Cross />
+        </button>
+      </div>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={control().preprocessor === Preprocessor.CANNY}
+          onChange={(event) => {
+            const preprocessor = event.currentTarget.checked ? Preprocessor.CANNY : Preprocessor.UNSPECIFIED;
+            changeControl(props.at, { preprocessor });
+          }}
+        />
+        {t("controls.canny")}
+      </label>
+      {number("scale", [1, 2])}
+      <div class="pair">
+        {number("start", [0, 1])}
+        {number("end", [1, 1])}
+      </div>
+      <Show when={!networks().includes(control().network)}>
+        <p class="problem">{t("adapters.unusable")}</p>
+      </Show>
+    </div>
+  );
+}
