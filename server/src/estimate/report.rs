@@ -16,12 +16,12 @@ pub(crate) struct Report {
     pub device: String,
     /// Jobs that the times are learnt from; 0: they are a guess.
     pub learned_jobs: u32,
-    /// From its start to its pictures, in seconds, with the load of its model.
+    /// From its start to its pictures, in seconds, with the loads of its models.
     pub time: Interval,
-    /// The parts of that time, without the load.
+    /// The parts of that time, without the loads.
     pub parts: Vec<PartTime>,
-    /// The load of its model; `None`: it is on the device by then.
-    pub load: Option<Load>,
+    /// The loads of its models, each with the pass before which it comes; none of a model that is on the device by then.
+    pub loads: Vec<(u32, Load)>,
     /// Tokens of the prompt and of the negative prompt for each text encoder.
     pub tokens: [Vec<TokenCount>; 2],
     /// Steps of all passes and batches.

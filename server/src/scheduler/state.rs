@@ -10,7 +10,7 @@ use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::estimate::Estimator;
 use crate::event::EventBody;
-use crate::job::Job;
+use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelTable};
 
@@ -24,6 +24,8 @@ mod running;
 pub(super) use device::{Device, Loss, Service};
 use forecast::Forecast;
 pub(crate) use forecast::{Forecasted, QueuePosition};
+use pool::Wanted;
+
 pub(super) use pool::DevicePool;
 pub(super) use running::Running;
 
@@ -67,13 +69,18 @@ impl State {
     }
 
     /// Why jobs of a model are refused, if they are: no device can load it.
-    pub(super) fn model_error(&self, model: ModelId) -> Option<ServerError> {
+    fn model_error(&self, model: ModelId) -> Option<ServerError> {
         let reason = self.devices.model_failure(model)?.to_owned();
         Some(ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason })
     }
 
     pub(super) fn model_name(&self, model: ModelId) -> &Arc<str> {
         self.devices.get(DeviceId::FIRST).models.name(model)
+    }
+
+    /// Why a request is refused, if it is: no device can load one of its models.
+    pub(super) fn request_error(&self, request: &JobRequest) -> Option<ServerError> {
+        request.models().find_map(|model| self.model_error(model))
     }
 
     /// The times of a model on the kind of a device.
@@ -101,7 +108,7 @@ impl State {
         if !devices.get(id).is_in_service() {
             return None;
         }
-        let job = queue.pop(|job| devices.fit(id, job.request.model, &job.request.spec.adapters))?;
+        let job = queue.pop(|job| devices.fit(id, Wanted::by(&job.request)))?;
         let device = devices.get_mut(id);
         device.models.used(job.request.model);
         device.running = Some(Running::new(&job));
@@ -125,7 +132,7 @@ impl State {
     /// When a device will be free; `None` until a step of its running model was measured.
     fn free_in(&self, id: DeviceId) -> Option<Duration> {
         let Some(running) = &self.devices.get(id).running else { return Some(Duration::ZERO) };
-        running.time_left(self.estimator(id, running.model))
+        running.time_left(|model| self.estimator(id, model))
     }
 
     /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured.
