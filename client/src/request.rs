@@ -6,7 +6,7 @@ use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
     Adapter, Control, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
-    PreviewOptions, Quality, Refiner, Sampling, SecondPass, Solver, StepCache,
+    PreviewOptions, Quality, Refiner, Sampling, Scene, SecondPass, Solver, StepCache,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -197,6 +197,12 @@ impl GenerationBuilder {
     /// Enlarges the pictures and draws them again.
     pub fn second_pass(mut self, second: SecondPass) -> Self {
         self.request.second_pass = Some(second);
+        self
+    }
+
+    /// Has another model draw the pictures again: a scene around the characters of the first pass.
+    pub fn scene(mut self, scene: Scene) -> Self {
+        self.request.scene = Some(scene);
         self
     }
 

@@ -8,14 +8,14 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    Adapter, Control, GenerateEvent, GenerateRequest, ImageSource, NoiseSchedule, Preprocessor, Quality, Refiner,
-    ResizeMode, Sampling, Solver, adapter, image_source,
+    Adapter, Box as MaskBox, Control, GenerateEvent, GenerateRequest, ImageSource, NoiseSchedule, Preprocessor,
+    Protection, Quality, Refiner, ResizeMode, Sampling, Scene, Solver, adapter, image_source, scene,
 };
 use sakuga_proto::model::v1::ListAdaptersRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::system::v1::ListModelsRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_server::config::EngineChoice;
+use sakuga_server::config::{ConfiguredModel, EngineChoice};
 use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
@@ -233,4 +233,83 @@ async fn a_folder_draws_through_the_server() {
     assert!(violations[0].description.contains("euler or dpm or euler_ancestral"), "{violations:?}");
     drop((client, lists, system));
     server.stop().await.expect("a clean end");
+}
+
+/// The embedded model of the other family draws, and a checkpoint of random weights draws over its pictures.
+#[tokio::test]
+async fn a_scene_of_two_families_is_drawn_again_from_its_record() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    sakuga_model::families::sdxl::synthetic::write(dir.path(), 1).expect("writable");
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let cpu = |model: Option<std::path::PathBuf>| {
+        let cache_dir = Some(cache.path().to_owned());
+        EngineChoice::Burn(ModelOptions { device: DeviceChoice::Cpu, model, cache_dir, ..ModelOptions::default() })
+    };
+    let named = |name: &str, engine| ConfiguredModel { name: Some(name.to_owned()), engine };
+    let models = vec![named("characters", cpu(None)), named("scene", cpu(Some(dir.path().to_owned())))];
+    let mut config = Config::default();
+    config.models.models = models;
+    let server = App::build(config).await.unwrap_or_else(|error| panic!("{error}")).spawn();
+    let channel = Channel::from_shared(server.url().to_owned()).expect("a URL").connect().await.expect("it listens");
+    let mut client = GenerationServiceClient::new(channel.clone());
+    let scene = Scene {
+        prompt: Some(scene::Prompt::Xml("1girl, (red hat:1.2), [night sky]".into())),
+        negative: Some(scene::Negative::NegativeText("rain".into())),
+        model: "scene".into(),
+        sampling: Some(Sampling { steps: 5, solver: Solver::Dpm.into(), ..Sampling::default() }),
+        protection: Some(Protection {
+            boxes: vec![MaskBox { left: 8, top: 8, width: 16, height: 24 }],
+            feather: 4,
+            ..Protection::default()
+        }),
+        ..Scene::default()
+    };
+    let xml = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n</character_1>\n<caption>A girl.</caption>\n";
+    let first = GenerateRequest {
+        prompt: Some(Prompt::Xml(xml.into())),
+        sampling: Some(Sampling { steps: 2, ..Sampling::default() }),
+        model: "characters".into(),
+        ..request(Solver::Unspecified, NoiseSchedule::Unspecified)
+    };
+    let asked = GenerateRequest { scene: Some(scene), ..first.clone() };
+    let drawn = events(&mut client, asked).await;
+    let steps = drawn.iter().filter(|event| matches!(event.event, Some(Event::Step(_)))).count();
+    assert_eq!(steps, 2 + 2, "0.4 of 5 steps of the scene");
+    let Some(Event::Completed(completed)) = drawn.last().and_then(|event| event.event.clone()) else {
+        panic!("not completed: {drawn:?}");
+    };
+    let metadata = completed.images[0].metadata.clone().expect("a record");
+    let applied = metadata.scene.expect("what drew the scene");
+    assert!(applied.model.starts_with("scene@") && metadata.model.starts_with("characters@"));
+    assert!(applied.model_text.contains("(red hat:1.2)"), "tags of its own family: {}", applied.model_text);
+    let again = events(&mut client, metadata.request.expect("the request")).await;
+    assert_eq!(files(&again), files(&drawn), "the record draws the same file");
+
+    let [character, both] = [files(&events(&mut client, first).await), files(&drawn)].map(|file| rgb(&file));
+    let pixel = |picture: &[u8], x: usize, y: usize| picture[3 * (32 * y + x)..][..3].to_vec();
+    for y in 8..32 {
+        for x in 8..24 {
+            assert_eq!(pixel(&both, x, y), pixel(&character, x, y), "{x}, {y} is protected");
+        }
+    }
+    assert_ne!(both, character);
+    drop(client);
+    server.stop().await.expect("a clean end");
+}
+
+/// The file of the only picture.
+fn files(events: &[GenerateEvent]) -> Vec<u8> {
+    let pieces = events.iter().filter_map(|event| match &event.event {
+        Some(Event::ImageChunk(chunk)) => Some(chunk.data.to_vec()),
+        _ => None,
+    });
+    pieces.flatten().collect()
+}
+
+/// The pixels of a PNG file, row by row.
+fn rgb(file: &[u8]) -> Vec<u8> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("a PNG file");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+    reader.next_frame(&mut pixels).expect("an image");
+    pixels
 }

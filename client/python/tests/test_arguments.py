@@ -16,6 +16,7 @@ from sakuga.asset.v1 import asset_service_pb2
 from sakuga.connection import Address
 from sakuga.errors import span
 from sakuga.generation.v1 import event_pb2, image_input_pb2, job_pb2, job_service_pb2, request_pb2
+from sakuga.prompt.v1 import prompt_pb2
 from sakuga.request import build
 
 
@@ -132,6 +133,40 @@ def test_controls_are_made_by_their_function() -> None:
             build("1girl", {"controls": wrong})  # type: ignore[typeddict-item]
     with pytest.raises(sakuga.RequestError):
         sakuga.control("pose", b"x", preprocessor="openpose")  # type: ignore[arg-type]
+
+
+def test_a_scene_is_made_by_its_function() -> None:
+    boxes = [(1, 2, 3, 4)]
+    made = sakuga.scene(
+        "1girl, forest",
+        negative="rain",
+        model="sdxl",
+        seed=0,
+        steps=30,
+        solver="dpm",
+        strength=0.5,
+        resize="crop",
+        width=96,
+        adapters=[("ink", 0.8)],
+        system_prompt="",
+        protect=boxes,
+        feather=8,
+    )
+    sent = build("1girl", {"scene": made, "model": "newbie"}).scene
+    assert (sent.xml, sent.negative_text, sent.model, sent.seed) == ("1girl, forest", "rain", "sdxl", 0)
+    assert sent.HasField("seed") and sent.HasField("system_prompt") and not sent.HasField("negative_system_prompt")
+    assert (sent.sampling.steps, sent.sampling.solver) == (30, request_pb2.SOLVER_DPM)
+    assert (sent.strength, sent.resize, sent.width) == (0.5, image_input_pb2.RESIZE_MODE_CROP, 96)
+    assert sent.adapters[0].name == "ink" and sent.protection.boxes[0].height == 4 and sent.protection.feather == 8
+    by_image = sakuga.scene(prompt_pb2.Prompt(caption="a forest"), protect=b"a picture")
+    assert by_image.typed.caption == "a forest" and by_image.protection.image.inline == b"a picture"
+    assert not by_image.HasField("strength")
+    wrong: list[Any] = [{"images": 2}, {"strength": "much"}, {"protect": [(1, 2)]}, {"protect": 7}, {"resize": "fit"}]
+    for options in wrong:
+        with pytest.raises(sakuga.RequestError):
+            sakuga.scene("1girl", **options)
+    with pytest.raises(sakuga.RequestError, match=r"`sakuga\.scene`"):
+        build("1girl", {"scene": "1girl"})  # type: ignore[typeddict-item]
 
 
 def test_a_refiner_is_a_share_or_the_message() -> None:

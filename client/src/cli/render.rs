@@ -66,6 +66,14 @@ impl Finding {
         self.path == "negative" || self.path.starts_with("negative/")
     }
 
+    /// Whether a server made it in the scene, whose paths begin with `scene.`, and the finding as one of that text.
+    pub(crate) fn split_scene(mut self) -> (bool, Self) {
+        let path = self.path.strip_prefix("scene.").map(str::to_owned);
+        let is_of_scene = path.is_some();
+        self.path = path.unwrap_or(self.path);
+        (is_of_scene, self)
+    }
+
     /// Whether it is the same rule at the same place.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.code == other.code && self.span == other.span

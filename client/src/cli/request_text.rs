@@ -2,8 +2,8 @@
 
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
 use sakuga_client::proto::generation::v1::{
-    Box as MaskBox, Canvas, Control, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, SecondPass, Upscaler,
-    image_source,
+    Box as MaskBox, Canvas, Control, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, Scene, SecondPass,
+    Upscaler, image_source,
 };
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Gender, TagList};
@@ -43,7 +43,6 @@ pub(crate) fn mask(mask: &Mask) -> (String, bool) {
     if mask.image.is_some() {
         parts.push(format!("an image, {file}"));
     }
-    let area = |area: &MaskBox| format!("{},{},{},{}", area.left, area.top, area.width, area.height);
     parts.extend(mask.boxes.iter().map(area));
     if mask.feather > 0 {
         parts.push(format!("feather {}", mask.feather));
@@ -64,6 +63,29 @@ pub(crate) fn second_pass(second: &SecondPass) -> String {
     let number = |value: Option<f32>| value.map_or("default".to_owned(), |value| value.to_string());
     let (factor, strength) = (number(second.factor), number(second.strength));
     format!("{factor} times as large by {upscaler}, strength {strength} of {} steps", second.steps)
+}
+
+/// `by sdxl, strength 0.4, 1024x1024, seed 8, one protected area`, with the sampling.
+pub(crate) fn scene(scene: &Scene) -> String {
+    let mut parts = vec![format!("by {}", one_line(&scene.model))];
+    parts.extend(scene.strength.map(|strength| format!("strength {strength}")));
+    if scene.width > 0 {
+        parts.push(format!("{}x{}", scene.width, scene.height));
+    }
+    parts.extend(scene.seed.map(|seed| format!("seed {seed}")));
+    parts.extend(scene.sampling.as_ref().map(ToString::to_string));
+    if let Some(protection) = &scene.protection {
+        let areas = protection.boxes.iter().map(area);
+        let file = protection.image.as_ref().map(|image| source(Some(image)).0);
+        let protected: Vec<String> = file.into_iter().chain(areas).collect();
+        parts.push(format!("protects {} with feather {}", protected.join("; "), protection.feather));
+    }
+    parts.join(", ")
+}
+
+/// A rectangle as `--mask-box` takes it.
+fn area(area: &MaskBox) -> String {
+    format!("{},{},{},{}", area.left, area.top, area.width, area.height)
 }
 
 /// `canny from 0 to 0.6 at 0.8, SHA-256 ab12...`

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use sakuga_client::picture::{self, Record};
 use sakuga_client::proto::digest::sha256_hex;
-use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
+use sakuga_client::proto::generation::v1::{GenerateRequest, scene};
 use sakuga_client::proto::json;
 use serde_json::json;
 
@@ -95,6 +95,8 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("2nd pass", &request.second_pass.as_ref().map(request_text::second_pass).unwrap_or_default());
     fact("control", &request.controls.iter().map(request_text::control).collect::<Vec<_>>().join("; "));
     fact("refiner", &metadata.refiner);
+    fact("scene", &request.scene.as_ref().map(request_text::scene).unwrap_or_default());
+    fact("scene by", &metadata.scene.as_ref().map(|scene| scene.model.clone()).unwrap_or_default());
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
     let mut sections: Vec<(Cow<'_, str>, String)> = Vec::new();
@@ -102,6 +104,15 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
         let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
         sections.push(("System prompt".into(), one_line(text)));
     }
+    let scene = request.scene.as_ref();
+    let scene_prompt = scene.and_then(|scene| scene.prompt.as_ref()).map(|prompt| match prompt {
+        scene::Prompt::Xml(text) => text.clone(),
+        scene::Prompt::Typed(prompt) => sakuga_schema::Prompt::from(prompt).to_xml(),
+    });
+    let scene_negative = scene.and_then(|scene| scene.negative.as_ref()).map(|negative| match negative {
+        scene::Negative::NegativeText(text) => text.clone(),
+        scene::Negative::NegativePrompt(negative) => sakuga_schema::NegativePrompt::from(negative).to_xml(),
+    });
     match &request.prompt {
         Some(Prompt::Xml(text)) => sections.push(("Prompt".into(), text.clone())),
         Some(Prompt::Typed(prompt)) => sections.push(("Prompt".into(), sakuga_schema::Prompt::from(prompt).to_xml())),
@@ -119,6 +130,8 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
         let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
         sections.push(("System prompt of the negative prompt".into(), one_line(text)));
     }
+    sections.extend(scene_prompt.map(|text| ("Prompt of the scene".into(), text)));
+    sections.extend(scene_negative.map(|text| ("Negative prompt of the scene".into(), text)));
     if let Some(expansion) = &request.expansion {
         let title = format!("Expanded from (seed {}, variation {})", expansion.seed, expansion.variation);
         // Indented, so that no line of a template looks like one of this program.

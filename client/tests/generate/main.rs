@@ -14,4 +14,5 @@ mod jobs;
 mod library;
 mod many;
 mod models;
+mod scene;
 mod top;

@@ -67,22 +67,38 @@ impl Mask {
         self
     }
 
+    /// The mask that keeps what this one draws again, and draws again what this one keeps.
+    #[must_use]
+    pub fn inverted(mut self) -> Self {
+        self.levels.iter_mut().for_each(|level| *level = 255 - *level);
+        self
+    }
+
+    /// The mask with every pixel marked that is at most `radius_px` from one that is not kept, along rows, columns and diagonals
+    /// alike.
+    #[must_use]
+    pub fn grown(&self, radius_px: u32) -> Self {
+        let any = |sum: u32, _: u32| -> u8 { if sum > 0 { 255 } else { 0 } };
+        self.windowed(radius_px, &any)
+    }
+
     /// The mask with a soft edge: pixels at 255 stay, and around them the level falls to 0 within `feather_px` pixels, along
     /// rows, columns and diagonals alike.
     #[must_use]
     pub fn feathered(&self, feather_px: u32) -> Self {
         // Grown by half of it, and averaged over the other half on both sides.
         let (blur, grow) = (feather_px / 2, feather_px.div_ceil(2));
-        let (width, height) = (self.width_px as usize, self.height_px as usize);
-        let any = |sum: u32, _: u32| -> u8 { if sum > 0 { 255 } else { 0 } };
         let mean = |sum: u32, count: u32| (sum / count) as u8;
-        let mut levels = self.levels.clone();
-        for (radius, combine) in [(grow, &any as &dyn Fn(u32, u32) -> u8), (blur, &mean)] {
-            if radius > 0 {
-                levels = windows(&levels, [height, width], radius as usize, combine);
-            }
+        self.grown(grow).windowed(blur, &mean)
+    }
+
+    /// The mask with the values of the square window around each pixel combined; `radius_px` 0 changes nothing.
+    fn windowed(&self, radius_px: u32, combine: &dyn Fn(u32, u32) -> u8) -> Self {
+        if radius_px == 0 {
+            return self.clone();
         }
-        Self { levels, ..*self }
+        let size = [self.height_px as usize, self.width_px as usize];
+        Self { levels: windows(&self.levels, size, radius_px as usize, combine), ..*self }
     }
 
     /// The part in `area` at another size. A pixel of the result is not kept if any pixel that it covers is not kept. `area` must
@@ -207,6 +223,18 @@ mod tests {
             assert!(edge.windows(2).all(|pair| pair[0] >= pair[1]), "{edge:?}");
         }
         assert!((1..255).contains(&boxed(16, 12, 8, 6).feathered(8).levels()[15 * 48 + 27]), "it is soft");
+    }
+
+    #[test]
+    fn what_is_protected_stays_outside_of_a_feathered_complement() {
+        for feather in [0, 1, 4, 9] {
+            let protected = boxed(16, 12, 8, 6);
+            let drawn = protected.grown(feather).inverted().feathered(feather);
+            for (kept, level) in protected.levels().iter().zip(drawn.levels()) {
+                assert!(*kept == 0 || *level == 0, "feather {feather} mixes a protected pixel");
+            }
+            assert_eq!(drawn.levels()[0], 255, "far away everything is drawn");
+        }
     }
 
     #[test]

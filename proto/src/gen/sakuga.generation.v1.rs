@@ -401,6 +401,9 @@ pub struct GenerateRequest {
     /// metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
     #[prost(message, optional, tag = "27")]
     pub expansion: ::core::option::Option<Expansion>,
+    /// Has another model draw the pictures again: a scene around characters. Absent: the pictures are those of this request's model.
+    #[prost(message, optional, tag = "28")]
+    pub scene: ::core::option::Option<Scene>,
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
@@ -439,6 +442,119 @@ impl ::prost::Name for GenerateRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.GenerateRequest".into()
+    }
+}
+/// The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+/// schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
+/// as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
+/// faults and findings have `scene.` before their fields.
+///
+/// One job draws both passes: its events, cancellation, deadline and record are those of one request. A model that has no room
+/// next to the other one is loaded when its pass begins (`STAGE_LOAD_MODEL`).
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Scene {
+    /// How strictly `xml` is read.
+    #[prost(enumeration = "super::super::prompt::v1::Strictness", tag = "3")]
+    pub strictness: i32,
+    /// The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default.
+    #[prost(string, tag = "6")]
+    pub model: ::prost::alloc::string::String,
+    /// As `GenerateRequest.system_prompt`.
+    #[prost(string, optional, tag = "7")]
+    pub system_prompt: ::core::option::Option<::prost::alloc::string::String>,
+    /// As `GenerateRequest.negative_system_prompt`.
+    #[prost(string, optional, tag = "8")]
+    pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
+    /// How the latents are integrated. Absent fields: the defaults of this pass's model.
+    #[prost(message, optional, tag = "9")]
+    pub sampling: ::core::option::Option<Sampling>,
+    /// The share of the schedule that is computed, as `InitImage.strength`. Absent: 0.4.
+    #[prost(float, optional, tag = "10")]
+    pub strength: ::core::option::Option<f32>,
+    /// Width in pixels, a multiple of 16. 0: that of the first pass's pictures.
+    #[prost(uint32, tag = "11")]
+    pub width: u32,
+    /// Height in pixels, a multiple of 16. 0: that of the first pass's pictures.
+    #[prost(uint32, tag = "12")]
+    pub height: u32,
+    /// How the pictures of the first pass get this size. Needed if it is another one.
+    #[prost(enumeration = "ResizeMode", tag = "13")]
+    pub resize: i32,
+    /// Start of the noise of this pass. Absent: one more than the seed of the request.
+    #[prost(uint64, optional, tag = "14")]
+    pub seed: ::core::option::Option<u64>,
+    /// What of the first pass is kept, such as the characters. Absent: everything is drawn again.
+    #[prost(message, optional, tag = "15")]
+    pub protection: ::core::option::Option<Protection>,
+    /// Adapters that change the model for this pass, as `GenerateRequest.adapters`. Uploaded ones are kept until this pass has begun.
+    #[prost(message, repeated, tag = "16")]
+    pub adapters: ::prost::alloc::vec::Vec<Adapter>,
+    /// Has the refiner of this pass's model compute the end of the schedule.
+    #[prost(message, optional, tag = "17")]
+    pub refiner: ::core::option::Option<Refiner>,
+    /// What to draw: exactly one of its two forms. Required.
+    #[prost(oneof = "scene::Prompt", tags = "1, 2")]
+    pub prompt: ::core::option::Option<scene::Prompt>,
+    /// What the picture must not show. Absent: the empty text.
+    #[prost(oneof = "scene::Negative", tags = "4, 5")]
+    pub negative: ::core::option::Option<scene::Negative>,
+}
+/// Nested message and enum types in `Scene`.
+pub mod scene {
+    /// What to draw: exactly one of its two forms. Required.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Prompt {
+        /// Text: XML, or any envelope that the grammar reference lists.
+        #[prost(string, tag = "1")]
+        Xml(::prost::alloc::string::String),
+        /// The typed form.
+        #[prost(message, tag = "2")]
+        Typed(super::super::super::prompt::v1::Prompt),
+    }
+    /// What the picture must not show. Absent: the empty text.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Negative {
+        /// Text: a negative document or plain tags.
+        #[prost(string, tag = "4")]
+        NegativeText(::prost::alloc::string::String),
+        /// The typed form.
+        #[prost(message, tag = "5")]
+        NegativePrompt(super::super::super::prompt::v1::NegativePrompt),
+    }
+}
+impl ::prost::Name for Scene {
+    const NAME: &'static str = "Scene";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Scene".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Scene".into()
+    }
+}
+/// What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+/// to the size of the scene, bit for bit.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Protection {
+    /// White is kept: pixels from half brightness on. It has the size of the scene, or that of the first pass's pictures, whose
+    /// changes of size it then follows.
+    #[prost(message, optional, tag = "1")]
+    pub image: ::core::option::Option<ImageSource>,
+    /// Rectangles of the scene that are kept, at most 64.
+    #[prost(message, repeated, tag = "2")]
+    pub boxes: ::prost::alloc::vec::Vec<Box>,
+    /// Pixels around the protected ones over which kept and drawn pixels are mixed, 0 to 256.
+    #[prost(uint32, tag = "3")]
+    pub feather: u32,
+}
+impl ::prost::Name for Protection {
+    const NAME: &'static str = "Protection";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Protection".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Protection".into()
     }
 }
 /// An adapter of a request.
@@ -1131,7 +1247,7 @@ pub struct StageBegun {
     /// The part.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
-    /// The pass that it belongs to: 1, or 2 if the request has a second one.
+    /// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
     #[prost(uint32, tag = "2")]
     pub pass_number: u32,
 }
@@ -1172,7 +1288,7 @@ pub struct Step {
     /// Evaluations of the network so far; a guided one computes both halves and counts once.
     #[prost(uint32, tag = "8")]
     pub evaluations: u32,
-    /// The pass that it belongs to: 1, or 2 if the request has a second one.
+    /// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
     #[prost(uint32, tag = "9")]
     pub pass_number: u32,
     /// Share of this step's evaluations that reused the middle blocks of the denoiser, 0 to 1. Each half of guidance of each picture
@@ -1443,6 +1559,9 @@ pub struct ImageMetadata {
     /// The control networks of the request, in its order.
     #[prost(message, repeated, tag = "13")]
     pub controls: ::prost::alloc::vec::Vec<AppliedControl>,
+    /// With what the second pass of a scene was drawn. Absent: the request has no scene.
+    #[prost(message, optional, tag = "14")]
+    pub scene: ::core::option::Option<AppliedScene>,
 }
 impl ::prost::Name for ImageMetadata {
     const NAME: &'static str = "ImageMetadata";
@@ -1452,6 +1571,35 @@ impl ::prost::Name for ImageMetadata {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.ImageMetadata".into()
+    }
+}
+/// With what the second pass of a scene was drawn.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppliedScene {
+    /// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The prompt as the text encoders read it.
+    #[prost(string, tag = "2")]
+    pub model_text: ::prost::alloc::string::String,
+    /// The adapters, by name and content.
+    #[prost(message, repeated, tag = "3")]
+    pub adapters: ::prost::alloc::vec::Vec<AppliedAdapter>,
+    /// What was measured of the quality on the model. Absent: the pass is exact, or its settings were not measured.
+    #[prost(message, optional, tag = "4")]
+    pub quality: ::core::option::Option<QualityPromise>,
+    /// The refiner, `name@fingerprint`. Empty: it has none.
+    #[prost(string, tag = "5")]
+    pub refiner: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AppliedScene {
+    const NAME: &'static str = "AppliedScene";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.AppliedScene".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.AppliedScene".into()
     }
 }
 /// A control network with which a picture was drawn.
@@ -1521,10 +1669,10 @@ pub struct Timings {
     /// From `accepted` to `completed`.
     #[prost(message, optional, tag = "6")]
     pub total: ::core::option::Option<::prost_types::Duration>,
-    /// Loading the weights of the model to the device. Absent: they were there.
+    /// Loading the weights of the models to the device. Absent: they were there.
     #[prost(message, optional, tag = "7")]
     pub load_model: ::core::option::Option<::prost_types::Duration>,
-    /// Pixels to latents, of an initial image and before a second pass. Absent: nothing was encoded.
+    /// Pixels to latents, of an initial image and before a later pass. Absent: nothing was encoded.
     #[prost(message, optional, tag = "8")]
     pub vae_encode: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1572,9 +1720,9 @@ pub enum Stage {
     Decode = 3,
     /// Pixels become PNG.
     EncodeImage = 4,
-    /// The weights of the model are loaded to the device. Before the other stages, and only if they were not there.
+    /// The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there.
     LoadModel = 5,
-    /// The VAE encodes pixels to latents: an initial image, or the pictures that a second pass enlarges.
+    /// The VAE encodes pixels to latents: an initial image, the pictures that a second pass enlarges, or those that a scene begins from.
     VaeEncode = 6,
     /// The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
     /// only if they differ.
@@ -1906,7 +2054,7 @@ impl ::prost::Name for EstimateResponse {
 /// The expected time, memory and energy of a job, from the jobs of the same model that this server has measured on this device.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Estimate {
-    /// The model that would draw it.
+    /// The model that would draw it; of a scene, the one of the first pass.
     #[prost(string, tag = "1")]
     pub model: ::prost::alloc::string::String,
     /// The device.
@@ -1915,10 +2063,10 @@ pub struct Estimate {
     /// Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
     #[prost(uint32, tag = "3")]
     pub learned_jobs: u32,
-    /// From the start of the job until its pictures are ready, including the load of the model, without the time in the queue.
+    /// From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue.
     #[prost(message, optional, tag = "4")]
     pub time: ::core::option::Option<EstimatedTime>,
-    /// The parts of `time.expected`, in the order in which they first run.
+    /// The parts of `time.expected`: the loads of models first, then the others in the order in which they first run.
     #[prost(message, repeated, tag = "5")]
     pub parts: ::prost::alloc::vec::Vec<EstimatedPart>,
     /// Tokens of the prompt for each text encoder.
@@ -1936,7 +2084,7 @@ pub struct Estimate {
     /// How many of `evaluations` are guided.
     #[prost(uint32, tag = "10")]
     pub guided_evaluations: u32,
-    /// Device memory that the job needs, the weights included.
+    /// Device memory that the job needs, the weights included; of a scene, that of the pass that needs more.
     #[prost(uint64, tag = "11")]
     pub memory_needed_bytes: u64,
     /// Device memory that it may use. Absent: not known.
@@ -2006,7 +2154,7 @@ pub struct EstimatedPart {
     /// Which part.
     #[prost(enumeration = "EstimatedPartKind", tag = "1")]
     pub kind: i32,
-    /// The pass that it belongs to: 1, or 2 if the request has a second one.
+    /// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
     #[prost(uint32, tag = "2")]
     pub pass_number: u32,
     /// How long it takes.

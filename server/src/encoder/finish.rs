@@ -44,7 +44,7 @@ impl FinishTask {
         let FinishTask { job, device, images, reused, timings, queued, load_model, steps_done, on_encoded } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
-        let pass = job.request.spec.passes().count() as u32;
+        let pass = job.request.passes();
         job.events.publish(EventBody::Stage { stage: Stage::EncodeImage, pass });
         sink.gate.wait_for_room(&job.handle);
         let begun = Instant::now();

@@ -17,12 +17,12 @@ pub(crate) struct Report {
     pub device: String,
     /// Number of measured jobs behind the times; 0 if they are a guess.
     pub learned_jobs: u32,
-    /// Seconds from the start of the job until its image files are ready, including the load of its model.
+    /// Seconds from the start of the job until its image files are ready, including the loads of its models.
     pub time: Interval,
-    /// The parts of `time`, without the load.
+    /// The parts of `time`, without the loads.
     pub parts: Vec<PartTime>,
-    /// The load of its model; `None` if the model will be on the device.
-    pub load: Option<Load>,
+    /// The loads of its models, each with the pass before which it runs; none for a model that will be on the device.
+    pub loads: Vec<(u32, Load)>,
     /// Token counts of the prompt and of the negative prompt, for each text encoder.
     pub tokens: [Vec<TokenCount>; 2],
     /// Number of steps of all passes and batches.

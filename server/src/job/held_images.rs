@@ -34,8 +34,11 @@ impl HeldImages {
     /// # Errors
     ///
     /// [`ServerError::ImagesFull`] if there is not enough.
-    pub(crate) fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
-        let bytes = spec.image_bytes();
+    pub(crate) fn hold<'a>(
+        &self,
+        specs: impl IntoIterator<Item = &'a GenerationSpec>,
+    ) -> Result<Option<HeldRoom>, ServerError> {
+        let bytes: usize = specs.into_iter().map(GenerationSpec::image_bytes).sum();
         if bytes == 0 {
             return Ok(None);
         }
@@ -67,10 +70,10 @@ mod tests {
         let init = InitImage { image: Arc::new(image), strength: 0.5, mask: None, region: None };
         let spec = GenerationSpec { init: Some(init), ..plain.clone() };
         let held = HeldImages::of_bytes(25 * UNIT_BYTES);
-        let two = [held.hold(&spec), held.hold(&spec)].map(|room| room.expect("room for two of 12 KiB"));
-        assert_eq!(held.hold(&spec).map(|_| ()), Err(ServerError::ImagesFull));
-        assert!(held.hold(&plain).expect("nothing to hold").is_none());
+        let two = [held.hold([&spec]), held.hold([&spec, &plain])].map(|room| room.expect("room for two of 12 KiB"));
+        assert_eq!(held.hold([&spec]).map(|_| ()), Err(ServerError::ImagesFull));
+        assert!(held.hold([&plain]).expect("nothing to hold").is_none());
         drop(two);
-        assert!(held.hold(&spec).expect("room again").is_some());
+        assert!(held.hold([&spec]).expect("room again").is_some());
     }
 }

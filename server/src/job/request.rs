@@ -7,6 +7,7 @@ use std::time::Duration;
 use sakuga_model_core::GenerationSpec;
 
 use super::held_images::HeldRoom;
+use super::scene::ScenePass;
 use crate::error::ServerError;
 use crate::estimate::JobWork;
 use crate::models::ModelId;
@@ -30,7 +31,9 @@ pub(crate) struct JobRequest {
     pub spec: GenerationSpec,
     /// The amount of work in each of its parts, for estimates.
     pub work: JobWork,
-    /// The memory reserved for the images of `spec`, until the request is dropped.
+    /// The pass of another model over its pictures.
+    pub scene: Option<ScenePass>,
+    /// The memory reserved for the images of `spec` and of its scene, until the request is dropped.
     #[allow(dead_code, reason = "kept for its Drop")]
     pub held_images: Option<HeldRoom>,
     /// Which previews are sent.
@@ -39,6 +42,36 @@ pub(crate) struct JobRequest {
     pub stats_interval: Duration,
     /// What the files of the pictures that are drawn record.
     pub texts: PictureTexts,
+}
+
+impl JobRequest {
+    /// The models that draw it, in the order of their passes.
+    pub(crate) fn models(&self) -> impl Iterator<Item = ModelId> {
+        std::iter::once(self.model).chain(self.scene.as_ref().map(|scene| scene.model))
+    }
+
+    /// How often the pass of its scene is drawn: once a picture.
+    pub(crate) fn scene_draws(&self) -> u32 {
+        if self.scene.is_some() { self.spec.drawn().len() as u32 } else { 0 }
+    }
+
+    /// Steps of all passes, batches and pictures.
+    pub(crate) fn steps(&self) -> u32 {
+        let scene = self.scene.as_ref().map_or(0, |scene| scene.work.steps());
+        self.work.steps() + self.scene_draws() * scene
+    }
+
+    /// Evaluations of the denoisers, and how many of them are guided.
+    pub(crate) fn evaluations(&self) -> [u32; 2] {
+        let scene = self.scene.as_ref().map_or([0, 0], |scene| scene.work.evaluations());
+        let [all, guided] = self.work.evaluations();
+        [all + self.scene_draws() * scene[0], guided + self.scene_draws() * scene[1]]
+    }
+
+    /// The number of its last pass, from 1.
+    pub(crate) fn passes(&self) -> u32 {
+        self.spec.passes().count() as u32 + u32::from(self.scene.is_some())
+    }
 }
 
 /// The text chunks of the files of a job's pictures, in the order of the pictures that are drawn. They name the device, which is

@@ -52,7 +52,12 @@ impl Alternatives<'_> {
             self.forecast.switches_adapters,
         )?;
         let time = Duration::try_from_secs_f64(seconds).ok()?;
-        self.forecast.position.eta?.checked_add(self.forecast.load?)?.checked_add(time)
+        self.forecast
+            .position
+            .eta?
+            .checked_add(self.forecast.load?)?
+            .checked_add(self.forecast.scene.time()?)?
+            .checked_add(time)
     }
 
     /// The most steps at which the request fits.

@@ -10,7 +10,8 @@ use super::policy::JobPolicy;
 use super::prepare::{Prepared, prepare};
 use super::registry::Jobs;
 use crate::error::ServerError;
-use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, Report};
+use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, PartTime, Report};
+use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::scheduler::Forecasted;
 
@@ -35,8 +36,12 @@ impl Jobs {
         let Prepared { context, request, diagnostics, tokens: [prompt, negative], .. } = prepared;
         let (forecast, refusal) = self.dependencies.scheduler.forecast(&request)?;
         let model = self.dependencies.models.get(request.model);
-        let load = load(&forecast, model.weight_bytes());
-        let load_s = load.map_or(0.0, |load| load.seconds);
+        let first_load = load(forecast.load, model.weight_bytes()).map(|load| (1, load));
+        let scene_model = request.scene.as_ref().map(|scene| self.dependencies.models.get(scene.model));
+        let scene_load = scene_model.and_then(|model| load(forecast.scene.load, model.weight_bytes()));
+        let loads: Vec<(u32, Load)> =
+            first_load.into_iter().chain(scene_load.map(|load| (request.passes(), load))).collect();
+        let loads_s: f64 = loads.iter().map(|(_, load)| load.seconds).sum();
         let (time, parts) = match forecast.time {
             Some(time) => (time, forecast.parts.clone()),
             None => {
@@ -44,7 +49,8 @@ impl Jobs {
                 (time, guess.parts)
             }
         };
-        let time = time.plus(load_s);
+        let scene = self.scene(&forecast, &request);
+        let time = time.plus(loads_s + scene.iter().map(|part| part.seconds).sum::<f64>());
         let memory = self.memory(&request);
         let alternatives =
             Alternatives { jobs: self, request: &request, forecast: &forecast, tokens: [&prompt, &negative] };
@@ -66,11 +72,11 @@ impl Jobs {
             device: self.dependencies.scheduler.device_name(forecast.device).to_string(),
             learned_jobs: forecast.learned_jobs,
             time,
-            parts,
-            load,
+            parts: parts.into_iter().chain(scene).collect(),
+            loads,
             tokens: [prompt, if is_guided { negative } else { Vec::new() }],
-            steps: request.work.steps(),
-            evaluations: request.work.evaluations(),
+            steps: request.steps(),
+            evaluations: request.evaluations(),
             memory_needed: memory.needed,
             memory_available: memory.available,
             joules: forecast.joules,
@@ -83,9 +89,22 @@ impl Jobs {
     }
 }
 
-/// The load of the model, unless it is on the device when the job starts.
-fn load(forecast: &Forecasted, weight_bytes: u64) -> Option<Load> {
-    match forecast.load {
+impl Jobs {
+    /// The parts of the pass of a scene over all pictures, without the load of its model.
+    fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Vec<PartTime> {
+        let Some(scene) = &request.scene else { return Vec::new() };
+        let info = &self.dependencies.models.get(scene.model).info;
+        let parts = self.dependencies.scheduler.parts(forecast.device, scene.model, &scene.work);
+        let parts = parts.unwrap_or_else(|| Estimator::guess(&scene.work, info).0.parts);
+        let draws = f64::from(request.scene_draws());
+        let pass = request.passes();
+        parts.into_iter().map(|part| PartTime { pass, seconds: draws * part.seconds, ..part }).collect()
+    }
+}
+
+/// The load of a model, unless it is on the device when its pass begins.
+fn load(expected: Option<Duration>, weight_bytes: u64) -> Option<Load> {
+    match expected {
         Some(Duration::ZERO) => None,
         Some(time) => Some(Load { seconds: time.as_secs_f64(), is_measured: true }),
         None => Some(Load { seconds: weight_bytes as f64 / LOAD_BYTES_PER_SECOND, is_measured: false }),

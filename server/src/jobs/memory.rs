@@ -34,15 +34,27 @@ impl JobMemory {
 }
 
 impl Jobs {
-    /// Device memory that a job needs by estimate, and what its device has.
+    /// Device memory that a job needs by estimate, and what its device has: those of a pass that does not fit, or else of the pass
+    /// that needs more.
     pub(super) fn memory(&self, request: &JobRequest) -> JobMemory {
-        self.memory_of(request.model, &request.spec)
+        let first = self.memory_of(request.model, &request.spec);
+        let scene = request.scene.as_ref().map(|scene| self.memory_of(scene.model, scene.spec()));
+        scene.into_iter().fold(first, |first, scene| match (first.fits(), scene.fits()) {
+            (true, false) => scene,
+            (false, true) => first,
+            _ if scene.needed > first.needed => scene,
+            _ => first,
+        })
     }
 
     /// Fails if a job does not fit into the memory of the device. If a smaller factor of its second pass is enough, the error names
     /// that field.
     pub(super) fn check_memory(&self, request: &JobRequest) -> Result<(), ServerError> {
-        let Err(error) = self.memory(request).check() else { return Ok(()) };
+        let scene = request.scene.as_ref().map(|scene| self.memory_of(scene.model, scene.spec()));
+        if let Some(Err(error)) = scene.map(|scene| scene.check()) {
+            return Err(ServerError::invalid("scene", Violation::OUT_OF_RANGE, error.to_string()));
+        }
+        let Err(error) = self.memory_of(request.model, &request.spec).check() else { return Ok(()) };
         let fits = |spec: &GenerationSpec| self.memory_of(request.model, spec).fits();
         match self.largest_factor(request, fits) {
             Some(factor) => {

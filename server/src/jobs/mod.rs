@@ -20,6 +20,7 @@ mod record;
 mod recover;
 mod registry;
 mod retention_loop;
+mod scene;
 mod search;
 mod stored_events;
 #[cfg(test)]

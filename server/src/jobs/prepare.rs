@@ -12,11 +12,12 @@ use sakuga_schema::Diagnostic;
 use super::measurements::Setup;
 use super::policy::JobPolicy;
 use super::registry::Dependencies;
+use super::scene::CheckedScene;
 use super::uploads::OwnFiles;
 use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
 use crate::estimate::JobWork;
-use crate::job::{JobRequest, PictureTexts};
+use crate::job::{JobRequest, PictureTexts, ScenePass};
 use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::request::{Request, RequestRules, notice};
@@ -55,17 +56,32 @@ pub(super) fn prepare(
     check_text(&message)?;
     let model = dependencies.models.find(&message.model)?;
     let adapters = from_proto::adapters(std::mem::take(&mut message.adapters));
+    let scene = message.scene.take();
     let mut unchecked = from_proto::unchecked(message);
     let uploads = OwnFiles { assets: &dependencies.assets, owner, job: Some(&job_id) };
     unchecked.adapters = dependencies.adapters.choose(adapters, model, &uploads, &mut unchecked.faults);
-    let inline_files = unchecked.images.inline_files();
-    let checked = unchecked.check(RequestRules { uploads: &uploads, ..RequestRules::of(model) }, draw_seed)?;
+    let mut inline_files = unchecked.images.inline_files();
+    let checked = unchecked.check(RequestRules { uploads: &uploads, ..RequestRules::of(model) }, draw_seed);
+    let scene = scene.map(|scene| super::scene::check(dependencies, &uploads, scene, checked.as_ref().ok()));
+    let (checked, scene_model) = match both(checked, scene.transpose())? {
+        (first, None) => (first, None),
+        (first, Some(CheckedScene { request, model, inline_files: own })) => {
+            inline_files.extend(own);
+            (first.with_scene(request), Some(model))
+        }
+    };
     let resolved = to_proto::resolved(&checked);
     let drawn = checked.spec().drawn().into_iter();
+    let scene_info = scene_model.map(|model| &model.info);
     let metadata: Vec<_> =
-        drawn.map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index)).collect();
+        drawn.map(|index| metadata::image_metadata(&checked, &resolved, &model.info, scene_info, index)).collect();
     check_size(&resolved, &metadata)?;
-    let model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
+    let mut model_notice = notice::of_request(&model.info.model, &checked.spec().sampling);
+    let scene = checked.scene().zip(scene_model);
+    if let Some((scene, model)) = scene {
+        notice::add_scene(&mut model_notice, &model.info.model, &scene.spec().sampling);
+    }
+    let scene = scene.and_then(|(scene, model)| ScenePass::new(scene, model.id, &model.info, &checked.preview()));
     let diagnostics = checked.diagnostics().to_vec();
     let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
     let request = JobRequest {
@@ -76,7 +92,10 @@ pub(super) fn prepare(
         is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
         work: JobWork::new(checked.spec(), &model.info, checked.tokens(), &checked.preview()),
-        held_images: dependencies.held_images.hold(checked.spec())?,
+        held_images: dependencies
+            .held_images
+            .hold(std::iter::once(checked.spec()).chain(scene.as_ref().map(ScenePass::spec)))?,
+        scene,
         preview: checked.preview(),
         stats_interval: checked.stats_interval(),
         texts: texts(checked, metadata.clone()),
@@ -84,6 +103,21 @@ pub(super) fn prepare(
     let device = model.info.device.clone();
     let context = JobContext { job_id, resolved, device, model_notice, metadata };
     Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info), inline_files })
+}
+
+/// A checked request and its checked scene, or the faults of both.
+fn both<'a>(
+    first: Result<Request, ServerError>,
+    scene: Result<Option<CheckedScene<'a>>, ServerError>,
+) -> Result<(Request, Option<CheckedScene<'a>>), ServerError> {
+    match (first, scene) {
+        (Err(ServerError::InvalidRequest(mut faults)), Err(ServerError::InvalidRequest(of_scene))) => {
+            faults.extend(of_scene);
+            Err(ServerError::InvalidRequest(faults))
+        }
+        (Err(error), _) | (_, Err(error)) => Err(error),
+        (Ok(first), Ok(scene)) => Ok((first, scene)),
+    }
 }
 
 /// What the files of the pictures record, once the device is known.
@@ -102,6 +136,7 @@ fn check_text(message: &generation::GenerateRequest) -> Result<(), ServerError> 
     let sources = [
         message.init.as_ref().and_then(|init| init.image.as_ref()),
         message.mask.as_ref().and_then(|mask| mask.image.as_ref()),
+        message.scene.as_ref().and_then(|scene| scene.protection.as_ref()?.image.as_ref()),
     ];
     let controls = message.controls.iter().filter_map(|control| control.image.as_ref());
     let images: usize = sources.into_iter().flatten().chain(controls).map(prost::Message::encoded_len).sum();

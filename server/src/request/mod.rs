@@ -47,9 +47,26 @@ pub(crate) struct Request {
     expansion: Option<Expansion>,
     diagnostics: Vec<Diagnostic>,
     tokens: [Vec<TokenCount>; 2],
+    scene: Option<Box<Request>>,
 }
 
 impl Request {
+    /// The request with the pass of a scene, which was checked against its own model. The scene has as many pictures as the request.
+    pub(crate) fn with_scene(mut self, mut scene: Request) -> Self {
+        scene.spec.profile = self.spec.profile;
+        self.diagnostics.extend(scene.diagnostics.drain(..).map(|finding| {
+            let path = if finding.path.is_empty() { "prompt" } else { &finding.path };
+            Diagnostic { path: format!("{SCENE}{path}"), ..finding }
+        }));
+        self.scene = Some(Box::new(scene));
+        self
+    }
+
+    /// What another model draws over each of its pictures, one picture at a time.
+    pub(crate) fn scene(&self) -> Option<&Request> {
+        self.scene.as_deref()
+    }
+
     /// The caller's name for it, or the one that the server made.
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id
@@ -82,7 +99,7 @@ impl Request {
         [self.width_px, self.height_px]
     }
 
-    /// Width and height of its pictures, in pixels.
+    /// Width and height of its pictures, in pixels, before a scene.
     pub(crate) fn picture_size_px(&self) -> [u32; 2] {
         self.spec.second_pass.as_ref().map_or(self.size_px(), |second| [second.width_px, second.height_px])
     }
@@ -125,6 +142,9 @@ struct Negative {
     /// The system prompt in front of its text.
     system_prompt: Option<String>,
 }
+
+/// What stands before the fields of a scene in faults and findings.
+pub(crate) const SCENE: &str = "scene.";
 
 /// The path of findings about a negative prompt inside the prompt's text, as the checker names it.
 pub(crate) const INNER_NEGATIVE: &str = "negative_prompt";
@@ -251,6 +271,7 @@ impl UncheckedRequest {
             expansion: self.expansion,
             diagnostics,
             tokens: [counts, negative_counts],
+            scene: None,
         })
     }
 }

@@ -20,6 +20,18 @@ pub(crate) fn of_request(model: &ModelInfo, sampling: &Sampling) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
+/// Adds what a user must know about the model of a scene, unless the notice says it already.
+pub(crate) fn add_scene(notice: &mut String, model: &ModelInfo, sampling: &Sampling) {
+    let of_scene = of_request(model, sampling);
+    if of_scene.is_empty() || *notice == of_scene {
+        return;
+    }
+    if !notice.is_empty() {
+        notice.push_str("; ");
+    }
+    notice.push_str(&format!("scene: {of_scene}"));
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

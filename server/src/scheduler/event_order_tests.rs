@@ -105,6 +105,7 @@ pub(super) fn job_request(plan: &Plan) -> JobRequest {
         is_kept: false,
         work: JobWork::new(&spec, &info, [&[], &[]], &preview),
         spec,
+        scene: None,
         held_images: None,
         preview,
         stats_interval: Duration::from_millis(100),

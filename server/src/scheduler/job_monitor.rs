@@ -3,27 +3,32 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use sakuga_model_core::{Progress, Stage, StepDone, TokenCount};
+use sakuga_model_core::{Progress, Stage, StepDone, Timings, TokenCount};
 
 use super::context::WorkerContext;
+use super::drawn::Drawn;
 use super::lease::Lease;
 use crate::encoder::PreviewTask;
-use crate::estimate::JobMeter;
+use crate::estimate::{JobMeasurements, JobMeter};
 use crate::event::EventBody;
-use crate::job::Job;
+use crate::job::{Job, ScenePass};
 
 /// Observes the engine while it draws one job.
 pub(super) struct JobMonitor<'a> {
     context: &'a WorkerContext,
     job: &'a Job,
     lease: Lease,
-    /// The pass that the engine computes, from 1.
+    /// What the engine draws.
+    drawn: Drawn<'a>,
+    /// The pass of the job that it computes, from 1.
     pass: u32,
-    /// Measures the parts of the job.
-    pub(super) meter: JobMeter,
+    /// Steps and evaluations of the job so far.
+    done: [u32; 2],
+    /// Measures the parts of what is drawn.
+    meter: JobMeter,
     /// When the change of adapters began, until the next stage begins.
     adapters_since: Option<Instant>,
-    /// How long loading its model took; `None`: the model was on the device.
+    /// How long loading its models took; `None`: they were on the device.
     pub(super) load_time: Option<Duration>,
     /// When each picture was last previewed.
     previewed: Vec<Option<Instant>>,
@@ -36,12 +41,41 @@ impl<'a> JobMonitor<'a> {
             context,
             job,
             lease,
+            drawn: Drawn::first(&job.request),
             pass: 1,
+            done: [0, 0],
             meter: JobMeter::default(),
             adapters_since: None,
             load_time: None,
             previewed,
         }
+    }
+
+    /// Steps of the job that are done.
+    pub(super) fn steps_done(&self) -> u32 {
+        self.done[0]
+    }
+
+    /// Begins the pass of a scene over the next picture, before its model is loaded.
+    pub(super) fn begin_scene(&mut self, scene: &'a ScenePass) {
+        self.drawn = self.drawn.scene(scene, self.job.request.passes() - 1, self.done);
+        self.pass = self.job.request.passes();
+        self.meter = JobMeter::default();
+    }
+
+    /// What was measured of what the engine has drawn, with the work that it holds for.
+    pub(super) fn measured(&mut self, timings: Option<&Timings>) -> JobMeasurements {
+        let meter = std::mem::take(&mut self.meter);
+        match timings {
+            Some(timings) => meter.finish(self.drawn.work, timings),
+            // The steps of what was not finished are as good as others.
+            None => JobMeasurements { parts: meter.steps(self.drawn.work), ..JobMeasurements::default() },
+        }
+    }
+
+    /// Notes how long a model took to be loaded.
+    pub(super) fn loaded(&mut self, took: Duration) {
+        self.load_time = Some(self.load_time.unwrap_or_default() + took);
     }
 
     /// Handles a report. `Break` stops the engine: the job is cancelled, or the worker was replaced.
@@ -50,13 +84,13 @@ impl<'a> JobMonitor<'a> {
             return ControlFlow::Break(());
         }
         match event {
-            Progress::Pass(pass) => self.pass = pass,
+            Progress::Pass(pass) => self.pass = self.drawn.passes_before + pass,
             Progress::Stage(stage) => {
                 if let Some(since) = self.adapters_since.take() {
                     self.meter.adapters(since.elapsed());
                 }
                 self.adapters_since = (stage == Stage::LoadAdapters).then(Instant::now);
-                self.context.shared.stage_begun(self.lease, stage);
+                self.context.shared.stage_begun(self.lease, self.drawn.model, stage);
                 // The engine stops before it begins a stage of a cancelled job.
                 if self.job.handle.cancel_reason().is_none() {
                     self.job.events.publish(EventBody::Stage { stage, pass: self.pass });
@@ -78,39 +112,40 @@ impl<'a> JobMonitor<'a> {
     }
 
     fn step(&mut self, step: &StepDone<'_>) {
-        let report = step.report;
-        let request = &self.job.request;
-        self.meter.step(&request.work, &report, step.first_image);
-        let eta = self.context.shared.step_done(self.lease, request, &report, &self.meter).unwrap_or_default();
+        self.meter.step(self.drawn.work, &step.report, step.first_image);
+        let report = self.drawn.in_job(step.report);
+        self.done = [report.index, report.evaluations];
+        let eta = self.context.shared.step_done(self.lease, &self.drawn, &report, &self.meter).unwrap_or_default();
         self.job.events.publish(EventBody::Step { report, eta });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");
         if self.job.handle.cancel_reason().is_none() {
-            self.preview(step);
+            self.preview(step, report.index);
         }
     }
 
-    fn preview(&mut self, step: &StepDone<'_>) {
+    /// Previews a step, `index` of the job.
+    fn preview(&mut self, step: &StepDone<'_>, index: u32) {
         let policy = &self.job.request.preview;
         let first = step.first_image as usize;
         let batch = self.previewed.get(first..).unwrap_or_default();
         let last = batch.iter().copied().flatten().next();
-        let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
+        let Some(method) = policy.due(index, last, Instant::now()) else { return };
         let begun = Instant::now();
         let pictures = step.previews(method);
-        self.meter.previews(&self.job.request.work, method, step.report.pass, step.first_image, begun.elapsed());
-        for (index, picture) in pictures.into_iter().enumerate() {
-            if !self.job.request.spec.draws((first + index) as u32) {
+        self.meter.previews(self.drawn.work, method, step.report.pass, step.first_image, begun.elapsed());
+        for (place, picture) in pictures.into_iter().enumerate() {
+            if !self.job.request.spec.draws((first + place) as u32) {
                 continue;
             }
-            let Some(previewed) = self.previewed.get_mut(first + index) else { break };
+            let Some(previewed) = self.previewed.get_mut(first + place) else { break };
             *previewed = Some(Instant::now());
             self.context.encoder.preview(PreviewTask {
                 handle: self.job.handle.clone(),
                 events: self.job.events.clone(),
                 policy: *policy,
-                image_index: (first + index) as u32,
-                step: step.report.index,
+                image_index: (first + place) as u32,
+                step: index,
                 method,
                 picture,
             });

@@ -7,6 +7,7 @@
 
 mod command;
 mod context;
+mod drawn;
 mod engine_thread;
 #[cfg(test)]
 mod event_order_tests;
@@ -18,6 +19,7 @@ mod lease;
 pub(crate) mod queue;
 mod reservation;
 mod residents;
+mod scene;
 mod scheduler_handle;
 mod shared;
 mod start;

@@ -46,11 +46,11 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`ServerError::ModelUnusable`] if its model could not be loaded, and [`ServerError::DeadlineTooShort`] if by measured
+    /// [`ServerError::ModelUnusable`] if a model of it could not be loaded, and [`ServerError::DeadlineTooShort`] if by measured
     /// times the job cannot end within `timeout`.
     pub(crate) fn position(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<Forecasted, ServerError> {
         let state = self.shared.state();
-        if let Some(error) = state.model_error(request.model) {
+        if let Some(error) = state.request_error(request) {
             return Err(error);
         }
         let forecast = state.forecasted(request);

@@ -17,7 +17,7 @@ use super::watchdog;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
 use crate::error::{ServerError, Violation};
-use crate::estimate::{JobMeasurements, JobWork};
+use crate::estimate::{JobMeasurements, JobWork, PartTime};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
 use crate::job::{Job, JobHandle, JobRequest, LiveJobs};
@@ -138,7 +138,7 @@ impl Scheduler {
             return Some(JobProgress::Running {
                 step: running.step,
                 steps: running.steps,
-                eta: running.time_to_pictures(state.estimator(device, running.model)),
+                eta: running.time_to_pictures(|model| state.estimator(device, model)),
             });
         }
         let place = state.queue.place(id)?;
@@ -242,7 +242,7 @@ impl Scheduler {
         let live_jobs = self.live.of_client(&request.client);
         let state = self.shared.state();
         self.shared.unavailable(&state)?;
-        if let Some(error) = state.model_error(request.model) {
+        if let Some(error) = state.request_error(request) {
             return Err(error);
         }
         let refusal = reservation::admit(&state, &request.client, live_jobs).err();
@@ -259,6 +259,12 @@ impl Scheduler {
     ) -> Option<f64> {
         let state = self.shared.state();
         state.estimator(device, model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
+    }
+
+    /// The parts of work of a model on a device, whose adapters are in place; `None`: nothing of it was measured.
+    pub(crate) fn parts(&self, device: DeviceId, model: ModelId, work: &JobWork) -> Option<Vec<PartTime>> {
+        let state = self.shared.state();
+        state.estimator(device, model).predict(work, false).map(|prediction| prediction.parts)
     }
 
     /// The kinds of devices, by their numbers.

@@ -8,13 +8,14 @@ use sakuga_model_core::{EngineError, MemoryPool, MemoryProbe, Stage, StepReport}
 use tokio::sync::watch;
 
 use super::command::{Change, DeviceCommand, ModelChange, Pending};
+use super::drawn::Drawn;
 use super::lease::Lease;
 use super::state::{Device, Running, Service, State};
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::error::ServerError;
 use crate::estimate::{JobMeasurements, JobMeter, Measurement, Part};
 use crate::event::{CancelReason, EventBody};
-use crate::job::{Job, JobHandle, JobRequest};
+use crate::job::{Job, JobHandle, JobRequest, ScenePass};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelStatus, ModelTable};
 use crate::telemetry::{ActivityProbe, DeviceSnapshot, SchedulerSnapshot};
@@ -106,7 +107,7 @@ impl Shared {
             drop(state);
             return job.cancelled(0, reason);
         }
-        if let Some(error) = state.model_error(job.request.model) {
+        if let Some(error) = state.request_error(&job.request) {
             drop(state);
             job.events.publish(EventBody::Failed(error));
             return;
@@ -196,12 +197,13 @@ impl Shared {
         }
     }
 
-    pub(super) fn stage_begun(&self, lease: Lease, stage: Stage) {
+    /// Notes that a stage of a model begins.
+    pub(super) fn stage_begun(&self, lease: Lease, model: ModelId, stage: Stage) {
         let mut state = self.state.lock();
         let device = state.devices.get_mut(lease.device);
         let Some(running) = &mut device.running else { return };
         running.stage_begun(stage);
-        let load_time = device.models.load_time(running.model).filter(|_| stage == Stage::LoadModel);
+        let load_time = device.models.load_time(model).filter(|_| stage == Stage::LoadModel);
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
@@ -209,20 +211,43 @@ impl Shared {
     pub(super) fn step_done(
         &self,
         lease: Lease,
-        request: &JobRequest,
+        drawn: &Drawn<'_>,
         report: &StepReport,
         meter: &JobMeter,
     ) -> Option<Duration> {
         let mut state = self.state.lock();
-        let estimator = state.estimator_mut(lease.device, request.model);
+        let estimator = state.estimator_mut(lease.device, drawn.model);
         estimator.step_done(report.duration);
         // Each update solves a regression, so it is done after 1, 2, 4, 8 … steps: the first ones change the estimate most.
         if meter.steps_done().is_power_of_two() {
-            estimator.set_running(&meter.steps(&request.work));
+            estimator.set_running(&meter.steps(drawn.work));
         }
         state.devices.get_mut(lease.device).running.as_mut()?.step_done(report.index, report.total);
         let running = state.devices.get(lease.device).running.as_ref()?;
-        running.time_to_pictures(state.estimator(lease.device, running.model))
+        running.time_to_pictures(|model| state.estimator(lease.device, model))
+    }
+
+    /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters.
+    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) {
+        let mut state = self.state.lock();
+        if !state.is_current(lease) {
+            return;
+        }
+        let device = state.devices.get_mut(lease.device);
+        device.models.used(scene.model);
+        device.set_adapters(scene.model, scene.spec().adapters.clone());
+        if let Some(running) = &mut device.running {
+            running.scene_begun();
+        }
+        self.models_changed(&state);
+    }
+
+    /// Learns from parts of a job that goes on.
+    pub(super) fn learn_parts(&self, lease: Lease, model: ModelId, parts: &[Measurement]) {
+        let mut state = self.state.lock();
+        if state.is_current(lease) {
+            state.estimator_mut(lease.device, model).learn_parts(parts);
+        }
     }
 
     /// Records that the job's adapters will be applied to its model, and returns the expected seconds of the job before and
@@ -260,6 +285,10 @@ impl Shared {
         measured: &mut JobMeasurements,
         took: Duration,
     ) -> Option<f64> {
+        if request.scene.is_some() {
+            // The files hold pictures of another model, and possibly of another size, than what was measured.
+            return None;
+        }
         let seconds = took.as_secs_f64();
         measured.seconds += seconds;
         let scale = seconds.max(0.05 * measured.seconds);

@@ -10,7 +10,7 @@ use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::estimate::Estimator;
 use crate::event::EventBody;
-use crate::job::Job;
+use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelTable};
 
@@ -24,6 +24,8 @@ mod running;
 pub(super) use device::{Device, Loss, Service};
 use forecast::Forecast;
 pub(crate) use forecast::{Forecasted, QueuePosition};
+use pool::Wanted;
+
 pub(super) use pool::DevicePool;
 pub(super) use running::Running;
 
@@ -67,7 +69,7 @@ impl State {
     }
 
     /// Why jobs of a model are refused, if they are: no device can load it.
-    pub(super) fn model_error(&self, model: ModelId) -> Option<ServerError> {
+    fn model_error(&self, model: ModelId) -> Option<ServerError> {
         let reason = self.devices.model_failure(model)?.to_owned();
         Some(ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason })
     }
@@ -75,10 +77,11 @@ impl State {
     /// Removes the jobs that wait for a model which no device will load, each with its error.
     pub(super) fn take_hopeless(&mut self) -> Vec<(Job, ServerError)> {
         let Self { queue, devices, .. } = self;
-        let jobs = queue.remove_all(|job| devices.lasting_model_failure(job.request.model).is_some());
+        let fails = |model: &ModelId| devices.lasting_model_failure(*model).is_some();
+        let jobs = queue.remove_all(|job| job.request.models().any(|model| fails(&model)));
         let failed = |job: Job| {
-            let model = job.request.model;
-            let reason = self.devices.lasting_model_failure(model).unwrap_or_default().to_owned();
+            let model = job.request.models().find(fails).unwrap_or(job.request.model);
+            let reason = devices.lasting_model_failure(model).unwrap_or_default().to_owned();
             let error = ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason };
             (job, error)
         };
@@ -87,6 +90,11 @@ impl State {
 
     pub(super) fn model_name(&self, model: ModelId) -> &Arc<str> {
         self.devices.get(DeviceId::FIRST).models.name(model)
+    }
+
+    /// Why a request is refused, if it is: no device can load one of its models.
+    pub(super) fn request_error(&self, request: &JobRequest) -> Option<ServerError> {
+        request.models().find_map(|model| self.model_error(model))
     }
 
     /// The times of a model on the kind of a device.
@@ -114,7 +122,7 @@ impl State {
         if !devices.get(id).is_in_service() {
             return None;
         }
-        let job = queue.pop(|job| devices.fit(id, job.request.model, &job.request.spec.adapters))?;
+        let job = queue.pop(|job| devices.fit(id, Wanted::by(&job.request)))?;
         let device = devices.get_mut(id);
         device.models.used(job.request.model);
         device.running = Some(Running::new(&job));
@@ -143,7 +151,7 @@ impl State {
     fn free_in(&self, id: DeviceId) -> Option<Duration> {
         let device = self.devices.get(id);
         match &device.running {
-            Some(running) => running.time_left(self.estimator(id, running.model)),
+            Some(running) => running.time_left(|model| self.estimator(id, model)),
             None => (!device.is_opening).then_some(Duration::ZERO),
         }
     }

@@ -44,7 +44,7 @@ enum Device {
 }
 
 /// A job that the model did not end by itself.
-struct Failure {
+pub(super) struct Failure {
     error: ServerError,
     device: Device,
 }
@@ -93,7 +93,7 @@ impl Worker {
         let recording =
             context.telemetry.record(&job.handle.id, self.lease.device, &context.sampler, context.activity.clone());
         let mut monitor = JobMonitor::new(&context, &job, self.lease);
-        let loaded = self.load_for(&job, &mut monitor);
+        let loaded = self.load_for(job.request.model, &mut monitor);
         // Only a model that is on the device takes the adapters of the job.
         let expected = match loaded {
             Ok(ControlFlow::Continue(())) => shared.begin_drawing(self.lease, &job.request),
@@ -101,21 +101,29 @@ impl Worker {
         };
         let begun = Instant::now();
         let drawn = match loaded {
-            Ok(ControlFlow::Continue(())) => self.generate(&job, &mut monitor),
+            Ok(ControlFlow::Continue(())) => self.generate(job.request.model, &job.request.spec, &mut monitor),
             Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
             Err(failure) => Err(failure),
         };
         let took = begun.elapsed();
+        let finished = match &drawn {
+            Ok(Outcome::Finished { timings, .. }) => Some(timings),
+            _ => None,
+        };
+        let measured = monitor.measured(finished);
+        let drawn = match (drawn, &job.request.scene) {
+            (Ok(first), Some(scene)) => self.draw_scene(&job, scene, first, &mut monitor),
+            (drawn, _) => drawn,
+        };
         drop((statistics, recording));
-        let (steps_done, load_time) = (monitor.meter.steps_done(), monitor.load_time);
+        let (steps_done, load_time) = (monitor.steps_done(), monitor.load_time);
         let measured = match &drawn {
-            Ok(Outcome::Finished { timings, .. }) => {
+            // The time and the energy of a scene are those of two models.
+            Ok(Outcome::Finished { .. }) if job.request.scene.is_none() => {
                 let joules = context.telemetry.joules(&job.handle.id, took);
-                let measured = monitor.meter.finish(&job.request.work, timings);
                 JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured }
             }
-            // The steps of a job that was not finished are as good as others.
-            _ => JobMeasurements { parts: monitor.meter.steps(&job.request.work), ..JobMeasurements::default() },
+            _ => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
         };
         if !shared.job_done(self.lease, &job.request, &measured.parts) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
@@ -147,10 +155,13 @@ impl Worker {
         Device::Usable
     }
 
-    /// Loads the model of a job unless it is on the device. `Break`: the job is cancelled or the worker was replaced, and
+    /// Loads a model of a job unless it is on the device. `Break`: the job is cancelled or the worker was replaced, and
     /// nothing was loaded.
-    fn load_for(&mut self, job: &Job, monitor: &mut JobMonitor<'_>) -> Result<ControlFlow<()>, Failure> {
-        let model = job.request.model;
+    pub(super) fn load_for(
+        &mut self,
+        model: ModelId,
+        monitor: &mut JobMonitor<'_>,
+    ) -> Result<ControlFlow<()>, Failure> {
         if self.residents.is_open(model) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -159,7 +170,7 @@ impl Worker {
         }
         match self.load(model) {
             Ok(took) => {
-                monitor.load_time = Some(took);
+                monitor.loaded(took);
                 Ok(ControlFlow::Continue(()))
             }
             Err(error @ EngineError::DeviceLost(_)) => {
@@ -169,18 +180,22 @@ impl Worker {
         }
     }
 
-    /// Generates the pictures of a job whose model is on the device.
-    fn generate(&mut self, job: &Job, monitor: &mut JobMonitor<'_>) -> Result<Outcome, Failure> {
-        let Some(open) = self.residents.get_mut(job.request.model) else {
+    /// Has a model that is on the device draw what `spec` says.
+    pub(super) fn generate(
+        &mut self,
+        model: ModelId,
+        spec: &GenerationSpec,
+        monitor: &mut JobMonitor<'_>,
+    ) -> Result<Outcome, Failure> {
+        let Some(open) = self.residents.get_mut(model) else {
             let error = ServerError::Internal("the model is not on the device".into());
             return Err(Failure { error, device: Device::Usable });
         };
         self.context.shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
-        let spec = &job.request.spec;
         let drawn = catch_unwind(AssertUnwindSafe(|| open.model.generate(spec, &mut |event| monitor.observe(event))));
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
         drawn.map_err(|error| {
-            let device = if error.is_fatal() { Device::Lost(job.request.model) } else { Device::Usable };
+            let device = if error.is_fatal() { Device::Lost(model) } else { Device::Usable };
             Failure { error: with_remedy(error, &open.info, spec), device }
         })
     }
@@ -388,7 +403,7 @@ impl Worker {
 /// How long a job waited before its first step.
 struct Waits {
     queued: Duration,
-    /// `None`: its model was on the device.
+    /// `None`: its models were on the device.
     load_model: Option<Duration>,
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn from_proto(
             steps: second.steps,
         }),
         controls: controls.into_iter().enumerate().map(|(index, given)| control(index, given, faults)).collect(),
+        first_pass: None,
     }
 }
 
@@ -103,7 +104,7 @@ fn to_control(control: &ControlFacts) -> generation::Control {
     }
 }
 
-fn to_resize(resize: Option<ResizeMode>) -> generation::ResizeMode {
+pub(super) fn to_resize(resize: Option<ResizeMode>) -> generation::ResizeMode {
     match resize {
         None => generation::ResizeMode::Unspecified,
         Some(ResizeMode::Crop) => generation::ResizeMode::Crop,
@@ -112,28 +113,28 @@ fn to_resize(resize: Option<ResizeMode>) -> generation::ResizeMode {
     }
 }
 
-fn source(source: generation::ImageSource) -> Option<Source> {
+pub(super) fn source(source: generation::ImageSource) -> Option<Source> {
     Some(match source.source? {
         image_source::Source::Inline(bytes) => Source::Inline(bytes),
         image_source::Source::Asset(sha256) => Source::Asset(sha256),
     })
 }
 
-fn asset(sha256: &str) -> generation::ImageSource {
+pub(super) fn asset(sha256: &str) -> generation::ImageSource {
     generation::ImageSource { source: Some(image_source::Source::Asset(sha256.to_owned())) }
 }
 
-fn area(given: &generation::Box) -> Area {
+pub(super) fn area(given: &generation::Box) -> Area {
     let generation::Box { left, top, width, height } = *given;
     Area { left_px: left, top_px: top, width_px: width, height_px: height }
 }
 
-fn to_box(area: &Area) -> generation::Box {
+pub(super) fn to_box(area: &Area) -> generation::Box {
     let Area { left_px, top_px, width_px, height_px } = *area;
     generation::Box { left: left_px, top: top_px, width: width_px, height: height_px }
 }
 
-fn resize(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<ResizeMode> {
+pub(super) fn resize(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<ResizeMode> {
     Some(match known(value, field, faults)? {
         generation::ResizeMode::Unspecified => return None,
         generation::ResizeMode::Crop => ResizeMode::Crop,
@@ -178,11 +179,12 @@ mod tests {
                     resize: Some(mode),
                     canny: Some([50, 150]),
                 }],
+                first_pass: None,
             };
             let mut message = generation::GenerateRequest::default();
             fill(&mut message, &images);
             let mut faults = Vec::new();
-            let UncheckedImages { init, mask, second_pass, controls } =
+            let UncheckedImages { init, mask, second_pass, controls, .. } =
                 from_proto(message.init, message.mask, message.second_pass, message.controls, &mut faults);
             let control = UncheckedControl {
                 network: "canny".into(),

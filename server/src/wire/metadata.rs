@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sakuga_model_core::{AdapterChoice, ControlChoice, EngineInfo, EvaluationReuse, NoiseSchedule, Sampling};
-use sakuga_proto::generation::v1::{AppliedAdapter, AppliedControl, GenerateRequest, ImageMetadata};
+use sakuga_proto::generation::v1::{AppliedAdapter, AppliedControl, AppliedScene, GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
 use super::step_cache;
@@ -16,11 +16,12 @@ const VERSION: u32 = 1;
 const SOFTWARE: &str = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
 
 /// The record in the file of one picture. `request_id`, `profile` and `image_indices` are left out: they change no pixel, and
-/// without them the same picture has the same file.
+/// without them the same picture has the same file. `scene` is what draws the pass of its scene.
 pub(crate) fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
     engine: &EngineInfo,
+    scene: Option<&EngineInfo>,
     image_index: u32,
 ) -> ImageMetadata {
     ImageMetadata {
@@ -35,12 +36,28 @@ pub(crate) fn image_metadata(
         image_index,
         seed: request.spec().seed,
         device: engine.device.clone(),
-        model: format!("{}@{}", engine.model.name, engine.model.fingerprint),
+        model: fingerprinted(engine),
         model_text: request.spec().text.clone(),
         adapters: request.spec().adapters.iter().map(applied).collect(),
         quality: step_cache::promise(&engine.model, &request.spec().sampling),
         controls: request.spec().controls.iter().map(|choice| applied_control(choice, engine)).collect(),
         refiner: request.spec().refiner.and(engine.model.refiner.clone()).unwrap_or_default(),
+        scene: request.scene().zip(scene).map(|(request, engine)| applied_scene(request, engine)),
+    }
+}
+
+fn fingerprinted(engine: &EngineInfo) -> String {
+    format!("{}@{}", engine.model.name, engine.model.fingerprint)
+}
+
+fn applied_scene(request: &Request, engine: &EngineInfo) -> AppliedScene {
+    let spec = request.spec();
+    AppliedScene {
+        model: fingerprinted(engine),
+        model_text: spec.text.clone(),
+        adapters: spec.adapters.iter().map(applied).collect(),
+        quality: step_cache::promise(&engine.model, &spec.sampling),
+        refiner: spec.refiner.and(engine.model.refiner.clone()).unwrap_or_default(),
     }
 }
 
@@ -82,8 +99,10 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
     let [width_px, height_px] = request.picture_size_px();
     let adapters: String =
         spec.adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect();
+    let scene = request.scene().zip(metadata.scene.as_ref());
+    let scene = scene.map(|(request, applied)| scene_description(request, applied)).unwrap_or_default();
     format!(
-        "{}\n\n{}, {}x{}, picture {} of {}, seed {}, {} {} steps, guidance {}, shift {}, model {}{adapters}, device {}",
+        "{}\n\n{}, {}x{}, picture {} of {}, seed {}, {} {} steps, guidance {}, shift {}, model {}{adapters}, device {}{scene}",
         spec.text,
         metadata.software,
         width_px,
@@ -97,6 +116,24 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
         spec.sampling.shift,
         metadata.model,
         metadata.device,
+    )
+}
+
+/// What [`description`] says of the pass of a scene.
+fn scene_description(request: &Request, applied: &AppliedScene) -> String {
+    let spec = request.spec();
+    let [width_px, height_px] = request.size_px();
+    let strength = request.images().first_pass.as_ref().map_or(1.0, |first| first.strength);
+    let adapters: String =
+        spec.adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect();
+    format!(
+        "\n\n{}\n\nscene, {width_px}x{height_px}, strength {strength}, seed {}, {} {} steps, guidance {}, model {}{adapters}",
+        spec.text,
+        spec.seed,
+        spec.sampling.steps,
+        sampler_title(&spec.sampling),
+        spec.sampling.guidance.scale,
+        applied.model,
     )
 }
 
@@ -136,9 +173,10 @@ fn sampler_title(sampling: &Sampling) -> String {
     format!("{}{schedule}", sampling.solver.title())
 }
 
-/// What [`parameters`] says about control images, a refiner, an initial image and a second pass, by the names of AUTOMATIC1111's web UI.
+/// What [`parameters`] says about control images, a refiner, an initial image, a second pass and the model of a scene: all but the last
+/// by the names of AUTOMATIC1111's web UI, which draws no scenes.
 fn passes(metadata: &ImageMetadata, request: &Request) -> String {
-    let Images { init, mask, second_pass, controls } = request.images();
+    let Images { init, mask, second_pass, controls, .. } = request.images();
     let mut text = String::new();
     for (index, control) in controls.iter().enumerate() {
         let preprocessor = if control.canny.is_some() { "canny" } else { "none" };
@@ -161,6 +199,9 @@ fn passes(metadata: &ImageMetadata, request: &Request) -> String {
     }
     if let Some(SecondPassFacts { factor, upscaler, steps, .. }) = second_pass {
         _ = write!(text, ", Hires upscale: {factor}, Hires steps: {steps}, Hires upscaler: {upscaler}");
+    }
+    if let Some(scene) = &metadata.scene {
+        _ = write!(text, ", Scene model: {}", scene.model);
     }
     text
 }

@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod images;
 pub(crate) mod metadata;
 pub(crate) mod sampling;
+pub(crate) mod scene;
 pub(crate) mod status;
 pub(crate) mod step_cache;
 pub(crate) mod to_proto;

@@ -19,7 +19,7 @@ use crate::support::{Server, expect_event, files, quick, request, run, scripted,
 use crate::uploads::parts;
 
 /// A PNG file of `width` x `height` pixels; `pixel` gives the colour at x and y.
-fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+pub(crate) fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
     let image = image::RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)));
     let mut file = std::io::Cursor::new(Vec::new());
     image.write_to(&mut file, image::ImageFormat::Png).expect("an image");
@@ -35,7 +35,7 @@ fn right_half(width: u32) -> impl Fn(u32, u32) -> [u8; 3] {
     move |x, _| if x >= width / 2 { [255; 3] } else { [0; 3] }
 }
 
-fn inline(file: &[u8]) -> Option<ImageSource> {
+pub(crate) fn inline(file: &[u8]) -> Option<ImageSource> {
     Some(ImageSource { source: Some(image_source::Source::Inline(file.to_vec().into())) })
 }
 
@@ -47,7 +47,7 @@ fn init(file: &[u8]) -> InitImage {
     InitImage { image: inline(file), ..InitImage::default() }
 }
 
-fn pixels(file: &[u8]) -> image::RgbImage {
+pub(crate) fn pixels(file: &[u8]) -> image::RgbImage {
     image::load_from_memory_with_format(file, image::ImageFormat::Png).expect("a PNG file").into_rgb8()
 }
 

@@ -20,6 +20,7 @@ mod previews;
 mod prompts;
 mod quality;
 mod reflection;
+mod scene;
 #[path = "../shared/server.rs"]
 mod server;
 mod slow_reader;

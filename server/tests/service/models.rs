@@ -40,7 +40,7 @@ pub(crate) fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) 
     Config { models, ..Config::default() }
 }
 
-fn of_model(model: &str, steps: u32) -> GenerateRequest {
+pub(crate) fn of_model(model: &str, steps: u32) -> GenerateRequest {
     GenerateRequest { model: model.into(), ..request(steps) }
 }
 
@@ -52,7 +52,7 @@ async fn list(server: &Server) -> ListModelsResponse {
     service(server).list_models(ListModelsRequest {}).await.expect("an answer").into_inner()
 }
 
-async fn states(server: &Server) -> Vec<ModelState> {
+pub(crate) async fn states(server: &Server) -> Vec<ModelState> {
     list(server).await.models.iter().map(ModelStatus::state).collect()
 }
 

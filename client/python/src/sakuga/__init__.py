@@ -55,6 +55,7 @@ from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount
 from sakuga.records import read_record
 from sakuga.request import AdapterLike, Options, PromptLike
+from sakuga.scenes import SceneOptions, scene
 
 __all__ = [
     "Accepted",
@@ -95,6 +96,7 @@ __all__ = [
     "RequestError",
     "RequestRefused",
     "SakugaError",
+    "SceneOptions",
     "ServerError",
     "Severity",
     "Stage",
@@ -109,4 +111,5 @@ __all__ = [
     "Violation",
     "control",
     "read_record",
+    "scene",
 ]

@@ -106,6 +106,8 @@ class Options(ImageOptions, total=False):
     """Shortest time between two samples of the device."""
     profile: bool
     """Measure the operations on the device, for `Profile` events. The pictures are the same."""
+    scene: request_pb2.Scene
+    """Draw a scene over the pictures with another model, as made by `sakuga.scene`."""
     expansion: request_pb2.Expansion
     """What the prompts were made from, for the metadata of the pictures. It changes no pixel."""
 
@@ -156,6 +158,13 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             request.expansion.CopyFrom(expansion)
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
+    match options.get("scene"):
+        case None:
+            pass
+        case request_pb2.Scene() as scene:
+            request.scene.CopyFrom(scene)
+        case other:
+            raise RequestError(f"`scene` is what `sakuga.scene` makes, not {type(other).__name__}")
     request.controls.extend(control_messages(options.get("controls")))
     if isinstance(refiner := given.get("refiner"), request_pb2.Refiner):
         request.refiner.CopyFrom(refiner)

@@ -32,6 +32,24 @@ server restarts, the program reconnects for up to a minute, and the job continue
     sakuga generate prompt.xml --init girl.png --strength 1 --canvas 384x256 --out wide.png
     sakuga generate prompt.xml --hires 1.5 --hires-strength 0.5 --out large.png
 
+FILE.toml draws a scene: one model draws the characters, and another one the scene over them. Files in it are relative to \
+it, and keys are the settings of --matrix:
+
+    [first]
+    prompt-file = \"two_girls.xml\"
+    model = \"newbie\"
+
+    [scene]
+    prompt = \"2girls, forest, sunlight\"
+    model = \"sdxl\"
+    strength = 0.4                        # share of the steps [default: 0.4]
+    solver = \"dpm\"
+    protect = [\"300,200,400,700\"]       # kept bit for bit; or protect-image = \"mask.png\", white is kept
+    feather = 16
+
+Both tables take negative or negative-file, adapters = [\"ink:0.8\"] and refiner = 0.8; [scene] also resize = \"crop\", and \
+size and seed of its own.
+
 The record of a picture has the SHA-256 of such files, not the files: give them again with --from.
 
 --events writes each event as a line of protobuf JSON (sakuga.generation.v1.GenerateEvent) when it arrives. The bytes of \
@@ -50,7 +68,7 @@ diagnostics of `sakuga validate --json`.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
 pub(crate) struct GenerateArguments {
-    /// The prompt; `-` for stdin
+    /// The prompt; `-` for stdin, and FILE.toml for a scene of two models
     #[arg(value_name = "FILE", required_unless_present_any = ["from", "batch"])]
     pub file: Option<PathBuf>,
 

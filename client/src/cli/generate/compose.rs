@@ -38,6 +38,8 @@ pub(crate) struct Composed {
 pub(crate) struct CheckedText {
     /// Whether it is the prompt or the negative prompt.
     pub kind: Kind,
+    /// Whether it is one of the scene.
+    pub is_of_scene: bool,
     pub input: Input,
     pub findings: Vec<Finding>,
 }
@@ -87,17 +89,24 @@ pub(crate) fn compose(
     let mut texts = Vec::new();
     let mut refused = false;
     let mut diagnostics = Vec::new();
-    let mut take = |kind: Kind, input: Input| {
+    let mut take = |kind: Kind, is_of_scene: bool, input: Input| {
         let mut outcome = checker.check(kind, &input);
         if !(base.is_one_of_many && outcome.is_valid) {
             report(&input, &outcome, arguments, terminal);
         }
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
-        texts.push(CheckedText { kind, input, findings: outcome.findings() });
+        texts.push(CheckedText { kind, is_of_scene, input, findings: outcome.findings() });
         refused |= !outcome.is_valid;
         diagnostics.append(&mut outcome.diagnostics);
         (text, outcome)
     };
+    if let Some(scene) = given.scene {
+        take(Kind::Prompt, true, scene.scene_prompt.clone());
+        if let Some(input) = scene.scene_negative.clone() {
+            take(Kind::Negative, true, input);
+        }
+        scene.apply(&mut request, arguments.check.strict);
+    }
     let mut has_negative = false;
     let mut names = [None, None];
     if given.prompt.is_some() || given.negative.is_some() {
@@ -105,7 +114,7 @@ pub(crate) fn compose(
     }
     if let Some(input) = given.prompt {
         names[0] = Some(one_line(&input.name));
-        let (text, outcome) = take(Kind::Prompt, input);
+        let (text, outcome) = take(Kind::Prompt, false, input);
         request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
@@ -120,7 +129,7 @@ pub(crate) fn compose(
     }
     if let Some(input) = given.negative {
         names[1] = Some(one_line(&input.name));
-        let (text, _) = take(Kind::Negative, input);
+        let (text, _) = take(Kind::Negative, false, input);
         (request.negative, request.negative_system_prompt) = (Some(Negative::NegativeText(text)), None);
     }
     if let (true, [Some(prompt), Some(negative)]) = (has_negative, &names) {

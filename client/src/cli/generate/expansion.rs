@@ -43,11 +43,11 @@ impl Expander {
         Ok(Self { wildcards, seed })
     }
 
-    /// The texts with everything chosen, and the record of the choices.
+    /// The texts with everything chosen but in those of a scene, and the record of the choices.
     pub(crate) fn expand(&mut self, texts: &Texts, variation: u32) -> Result<Texts, Failure> {
         let mut draw = Draw::new(self.seed, variation);
         let mut expansion = Expansion { seed: self.seed, variation, ..Expansion::default() };
-        let mut chosen = Texts::default();
+        let mut chosen = Texts { scene: texts.scene.clone(), ..Texts::default() };
         if let Some(input) = &texts.prompt {
             let (input, template) = self.expand_one(input, &mut draw, &mut expansion)?;
             (chosen.prompt, expansion.template) = (Some(input), template);

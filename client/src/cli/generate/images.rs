@@ -107,6 +107,12 @@ pub(crate) enum Upscaler {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MaskBox(wire::Box);
 
+impl MaskBox {
+    pub(super) fn to_wire(self) -> wire::Box {
+        self.0
+    }
+}
+
 impl ImageArguments {
     /// The files that are read, with their options.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
@@ -198,7 +204,14 @@ impl ImageArguments {
                 "{origin} was drawn with a control image of SHA-256 {recorded}; unless the server has it, give the file with --control"
             )
         });
-        named.into_iter().filter_map(note).chain(controls).collect()
+        let protection = before.scene.as_ref().and_then(|scene| scene.protection.as_ref()?.image.as_ref());
+        let protection = protection.and_then(hash_of).map(|recorded| {
+            format!(
+                "the scene of {origin} was drawn with a protected area of SHA-256 {recorded}; unless the server has the file, upload it \
+                 with `sakuga assets upload`"
+            )
+        });
+        named.into_iter().filter_map(note).chain(controls).chain(protection).collect()
     }
 }
 
@@ -207,7 +220,8 @@ pub(crate) fn with_hashes(mut request: GenerateRequest) -> GenerateRequest {
     let init = request.init.as_mut().and_then(|init| init.image.as_mut());
     let mask = request.mask.as_mut().and_then(|mask| mask.image.as_mut());
     let controls = request.controls.iter_mut().filter_map(|control| control.image.as_mut());
-    for source in [init, mask].into_iter().flatten().chain(controls) {
+    let protection = request.scene.as_mut().and_then(|scene| scene.protection.as_mut()?.image.as_mut());
+    for source in [init, mask, protection].into_iter().flatten().chain(controls) {
         if let Some(sha256) = hash_of(source) {
             source.source = Some(image_source::Source::Asset(sha256));
         }
@@ -224,11 +238,11 @@ fn hash_of(source: &ImageSource) -> Option<String> {
 }
 
 /// The hash of an uploaded file, if that is what was given.
-fn asset_of(path: &Path) -> Option<&str> {
+pub(super) fn asset_of(path: &Path) -> Option<&str> {
     path.to_str()?.strip_prefix(ASSET)
 }
 
-fn read_source(path: &Path, option: &str) -> Result<ImageSource, Failure> {
+pub(super) fn read_source(path: &Path, option: &str) -> Result<ImageSource, Failure> {
     let source = match asset_of(path) {
         Some(sha256) => image_source::Source::Asset(sha256.to_owned()),
         None => {
@@ -284,7 +298,7 @@ fn parse_place(text: &str) -> Result<[u32; 2], String> {
     numbers(text, "64,0")
 }
 
-fn parse_box(text: &str) -> Result<MaskBox, String> {
+pub(super) fn parse_box(text: &str) -> Result<MaskBox, String> {
     let [left, top, width, height] = numbers(text, "40,10,120,80")?;
     Ok(MaskBox(wire::Box { left, top, width, height }))
 }

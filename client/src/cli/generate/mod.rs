@@ -12,6 +12,7 @@ mod many;
 mod origin;
 mod preview;
 mod sampling;
+mod scene_file;
 mod session;
 mod setting;
 pub(crate) mod step_cache;

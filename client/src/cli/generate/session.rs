@@ -209,7 +209,8 @@ impl Session {
         for text in &self.texts {
             let new: Vec<Finding> = diagnostics
                 .iter()
-                .map(Finding::from)
+                .map(|found| Finding::from(found).split_scene())
+                .filter_map(|(is_of_scene, finding)| (is_of_scene == text.is_of_scene).then_some(finding))
                 .filter(|finding| finding.is_of_negative() == (text.kind == Kind::Negative))
                 .filter(|finding| !text.findings.iter().any(|known| known.is_same_as(finding)))
                 .collect();

@@ -1,5 +1,6 @@
 //! Checks the image fields of a request, reads its files, and prepares the input of the model.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sakuga_model_core::{
@@ -92,6 +93,11 @@ impl UncheckedImages {
             }
             (Some(init), mask) => check.init(init, mask, &mut images, &mut drawn),
         }
+        if let Some(first) = self.first_pass
+            && let Some((facts, init)) = check.first_pass(first)
+        {
+            (images.first_pass, drawn.init) = (Some(facts), Some(init));
+        }
         let size_px = drawn.size_px.unwrap_or([around.width_px, around.height_px]);
         let region = drawn.init.as_ref().and_then(|init| init.region.as_ref());
         (images.controls, drawn.controls) = check.controls(self.controls, region, size_px);
@@ -110,13 +116,13 @@ impl Check<'_> {
         self.faults.push(Violation::new(field, reason, text));
     }
 
-    fn within<T: PartialOrd + Copy + std::fmt::Display>(&mut self, limit: &Limit<T>, given: T) {
+    pub(super) fn within<T: PartialOrd + Copy + std::fmt::Display>(&mut self, limit: &Limit<T>, given: T) {
         if !limit.contains(given) {
             self.faults.push(Violation::out_of_range(limit.field, limit, given));
         }
     }
 
-    fn strength(&mut self, limit: &Limit<f32>, given: f32, steps: u32) {
+    pub(super) fn strength(&mut self, limit: &Limit<f32>, given: f32, steps: u32) {
         if !limit.contains(given) {
             self.within(limit, given);
         } else if computed_steps(steps, given) == 0 {
@@ -251,21 +257,26 @@ impl Check<'_> {
         if mask.image.is_some() && !mask.boxes.is_empty() {
             self.add("mask", Violation::CONFLICT, "`image` and `boxes` are both set; remove one of the two");
         }
-        if !limits::BOXES.contains(mask.boxes.len()) {
+        self.boxes("mask.boxes", &mask.boxes);
+    }
+
+    /// Checks rectangles of the picture.
+    pub(super) fn boxes(&mut self, field: &str, boxes: &[Area]) {
+        if !limits::BOXES.contains(boxes.len()) {
             let text =
-                format!("{} are too many; use at most {}, or a mask as an image", mask.boxes.len(), limits::BOXES.max);
-            self.add("mask.boxes", Violation::OUT_OF_RANGE, text);
+                format!("{} are too many; use at most {}, or a mask as an image", boxes.len(), limits::BOXES.max);
+            self.add(field, Violation::OUT_OF_RANGE, text);
             return;
         }
         let Surroundings { width_px, height_px, .. } = self.around;
-        for (index, area) in mask.boxes.iter().enumerate() {
+        for (index, area) in boxes.iter().enumerate() {
             if !area.fits(width_px, height_px) {
                 let Area { left_px, top_px, width_px: wide, height_px: high } = area;
                 let text = format!(
                     "{wide}x{high} pixels from column {left_px} and row {top_px} on do not lie within the picture of \
                      {width_px}x{height_px}; use a box of at least one pixel inside it"
                 );
-                self.add(format!("mask.boxes[{index}]"), Violation::OUT_OF_RANGE, text);
+                self.add(format!("{field}[{index}]"), Violation::OUT_OF_RANGE, text);
             }
         }
     }
@@ -293,28 +304,14 @@ impl Check<'_> {
                 self.add("mask", Violation::REQUIRED, text);
                 return None;
             }
-            for area in mask.boxes.iter().filter(|area| area.fits(width_px, height_px)) {
+            let fitting = mask.boxes.iter().filter(|area| area.fits(width_px, height_px));
+            for area in fitting.take(limits::BOXES.max) {
                 marked.mark(area);
             }
         }
         if let Some(file) = file {
-            let size = (file.width_px, file.height_px);
-            let placed = if size == (width_px, height_px) {
-                file.clone()
-            } else if size == (image.width_px, image.height_px) {
-                placement.of(file, width_px, height_px)
-            } else {
-                let text = format!(
-                    "the mask has {}x{} pixels; use the size of the picture, {width_px}x{height_px}, or that of the image, \
-                     {}x{}",
-                    size.0, size.1, image.width_px, image.height_px
-                );
-                self.add("mask.image", Violation::OUT_OF_RANGE, text);
-                return None;
-            };
-            let levels: Vec<u8> = placed.pixels.as_chunks::<3>().0.iter().map(|pixel| brightness(*pixel)).collect();
+            let drawn = self.placed_mask("mask.image", file, [image.width_px, image.height_px], placement)?;
             // A mask of the image's own size says nothing about what is around the image.
-            let drawn = Mask::from_levels(width_px, height_px, &levels)?;
             marked = marked.union(&drawn);
         }
         if marked.bounds().is_none() && self.faults.is_empty() {
@@ -322,6 +319,34 @@ impl Check<'_> {
             self.add("mask", Violation::OUT_OF_RANGE, text);
         }
         Some(marked)
+    }
+
+    /// The white pixels of the file of a mask, which has the size of the picture, or that of the image and then its placement. `None`
+    /// after a fault: it has neither.
+    pub(super) fn placed_mask(
+        &mut self,
+        field: &str,
+        file: &Rgb8,
+        [image_width_px, image_height_px]: [u32; 2],
+        placement: Placement,
+    ) -> Option<Mask> {
+        let Surroundings { width_px, height_px, .. } = self.around;
+        let size = (file.width_px, file.height_px);
+        let placed = if size == (width_px, height_px) {
+            Cow::Borrowed(file)
+        } else if size == (image_width_px, image_height_px) {
+            Cow::Owned(placement.of(file, width_px, height_px))
+        } else {
+            let text = format!(
+                "the mask has {}x{} pixels; use the size of the picture, {width_px}x{height_px}, or that of the image, \
+                 {image_width_px}x{image_height_px}",
+                size.0, size.1
+            );
+            self.add(field, Violation::OUT_OF_RANGE, text);
+            return None;
+        };
+        let levels: Vec<u8> = placed.pixels.as_chunks::<3>().0.iter().map(|pixel| brightness(*pixel)).collect();
+        Mask::from_levels(width_px, height_px, &levels)
     }
 
     fn second_pass(&mut self, given: UncheckedSecondPass) -> Option<(SecondPassFacts, SecondPass)> {

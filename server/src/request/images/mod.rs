@@ -1,4 +1,5 @@
-//! The image fields of a request: initial image, mask, control images and second pass.
+//! The image fields of a request: initial image, mask, control images and second pass; in the pass of a scene, how it begins from the
+//! pictures of the first pass.
 //!
 //! [`UncheckedImages`] has the fields as received. [`UncheckedImages::check`] reads the files and checks everything. Its results are
 //! [`Images`], with files as hashes and defaults filled in, and [`Drawn`], the pixels for the model.
@@ -6,6 +7,7 @@
 mod canny;
 mod check;
 mod controls;
+mod first_pass;
 mod placement;
 mod region;
 mod source;
@@ -18,6 +20,8 @@ pub(crate) use source::{NoUploads, Uploads, decode_alone, shown};
 
 /// The strength of an image if a request gives none.
 pub(crate) const STRENGTH_DEFAULT: f32 = 0.75;
+/// The strength of the pass of a scene if it gives none: that of the article that the workflow comes from.
+pub(crate) const SCENE_STRENGTH_DEFAULT: f32 = 0.4;
 /// The strength of a second pass if a request gives none.
 pub(crate) const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
 /// The factor of a second pass if a request gives none.
@@ -35,6 +39,8 @@ pub(crate) struct UncheckedImages {
     pub second_pass: Option<UncheckedSecondPass>,
     /// Images that steer it through control networks.
     pub controls: Vec<UncheckedControl>,
+    /// In the pass of a scene, what it takes over; then there is no `init`, mask or second pass.
+    pub first_pass: Option<UncheckedFirstPass>,
 }
 
 impl UncheckedImages {
@@ -47,7 +53,8 @@ impl UncheckedImages {
             Source::Asset(_) => None,
         };
         let controls = self.controls.iter().filter_map(|control| control.image.as_ref());
-        [init, mask].into_iter().flatten().chain(controls).filter_map(inline).collect()
+        let protection = self.first_pass.as_ref().and_then(|first| first.protection.as_ref()?.image.as_ref());
+        [init, mask, protection].into_iter().flatten().chain(controls).filter_map(inline).collect()
     }
 }
 
@@ -115,6 +122,30 @@ pub(crate) struct UncheckedSecondPass {
     pub steps: u32,
 }
 
+/// How the pass of a scene takes over the pictures of the first pass, as received; `None` means the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct UncheckedFirstPass {
+    /// Width and height of these pictures, in pixels; `None`: the first pass has faults, and they are not known.
+    pub size_px: Option<[u32; 2]>,
+    /// The share of the schedule that is computed.
+    pub strength: Option<f32>,
+    /// How they get the size of the scene.
+    pub resize: Option<ResizeMode>,
+    /// What of them is kept.
+    pub protection: Option<UncheckedProtection>,
+}
+
+/// What of the first pass is kept, as received.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct UncheckedProtection {
+    /// The file of a mask.
+    pub image: Option<Source>,
+    /// Rectangles.
+    pub boxes: Vec<Area>,
+    /// Pixels around what is kept over which kept and drawn pixels are mixed.
+    pub feather_px: u32,
+}
+
 /// A control image, as received; `None` means the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedControl {
@@ -164,6 +195,30 @@ pub(crate) struct Images {
     pub second_pass: Option<SecondPassFacts>,
     /// Images that steer it through control networks.
     pub controls: Vec<ControlFacts>,
+    /// In the pass of a scene, what it takes over.
+    pub first_pass: Option<FirstPass>,
+}
+
+/// How the pass of a scene takes over the pictures of the first pass.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct FirstPass {
+    /// The share of the schedule that is computed.
+    pub strength: f32,
+    /// How they get the size of the scene; `None`: they have it.
+    pub resize: Option<ResizeMode>,
+    /// What of them is kept.
+    pub protection: Option<ProtectionFacts>,
+}
+
+/// What of the first pass is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ProtectionFacts {
+    /// SHA-256 of its file, if it has one.
+    pub sha256: Option<String>,
+    /// Rectangles.
+    pub boxes: Vec<Area>,
+    /// Pixels around what is kept over which kept and drawn pixels are mixed.
+    pub feather_px: u32,
 }
 
 /// A control image.

@@ -43,6 +43,16 @@ impl<'a> DeviceForecast<'a> {
         state.devices.get(self.id).models.failure(model).is_none()
     }
 
+    /// Records that a model draws a pass with these adapters.
+    fn draws(&mut self, model: ModelId, adapters: &'a [AdapterChoice]) {
+        if !self.residents.contains(model) {
+            // Before a model is loaded, the open ones take their adapters back.
+            self.adapters.fill(Some(&[]));
+        }
+        self.residents.insert(model);
+        self.adapters[model.index()] = Some(adapters);
+    }
+
     /// How long the model of a job takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
     fn load_time(&self, state: &State, request: &JobRequest) -> Option<Duration> {
         if self.residents.contains(request.model) {
@@ -67,10 +77,26 @@ impl<'a> DeviceForecast<'a> {
         state.estimator(self.id, request.model).predict(&request.work, switches)
     }
 
+    /// What the pass of the scene of a job that comes next takes.
+    fn scene(&self, state: &State, request: &JobRequest) -> SceneForecast {
+        let Some(scene) = &request.scene else { return SceneForecast::NONE };
+        let mut residents = self.residents.clone();
+        residents.insert(request.model);
+        let load = match residents.contains(scene.model) {
+            true => Some(Duration::ZERO),
+            false => state.devices.get(self.id).models.load_time(scene.model),
+        };
+        let prediction = state.estimator(self.id, scene.model).predict(&scene.work, false);
+        let seconds = prediction.map(|prediction| f64::from(request.scene_draws()) * prediction.device_seconds());
+        let drawing = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        SceneForecast { load, drawing }
+    }
+
     /// When the device is free after a job that comes next.
     fn free_after(&self, state: &State, request: &JobRequest) -> Option<Duration> {
         let seconds = self.prediction(state, request)?.device_seconds();
-        Some(self.free? + self.load_time(state, request)? + Duration::try_from_secs_f64(seconds).ok()?)
+        let first = self.load_time(state, request)? + Duration::try_from_secs_f64(seconds).ok()?;
+        Some(self.free? + first + self.scene(state, request).time()?)
     }
 }
 
@@ -99,7 +125,7 @@ impl<'a> Forecast<'a> {
     /// The device that a job that comes next will get; `None`: the times of none are known.
     fn next_device(&self, request: &JobRequest) -> Option<usize> {
         let known = self.devices.iter().enumerate().filter_map(|(place, device)| Some((place, device, device.free?)));
-        let usable = known.filter(|(_, device, _)| device.can_load(self.state, request.model));
+        let usable = known.filter(|(_, device, _)| request.models().all(|model| device.can_load(self.state, model)));
         let order = |&(_, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
             let is_loaded = device.residents.contains(request.model);
             let has_adapters = is_loaded && !device.switches_adapters(self.state, request);
@@ -119,12 +145,10 @@ impl<'a> Forecast<'a> {
         let Some(place) = self.next_device(request) else { return self };
         let device = &mut self.devices[place];
         device.free = device.free_after(self.state, request);
-        if !device.residents.contains(request.model) {
-            // Before a model is loaded, the open ones take their adapters back.
-            device.adapters.fill(Some(&[]));
+        device.draws(request.model, &request.spec.adapters);
+        if let Some(scene) = &request.scene {
+            device.draws(scene.model, &scene.spec().adapters);
         }
-        device.residents.insert(request.model);
-        device.adapters[request.model.index()] = Some(&request.spec.adapters);
         self
     }
 }
@@ -138,6 +162,25 @@ pub(crate) struct QueuePosition {
     pub eta: Option<Duration>,
 }
 
+/// What is expected of the pass of a scene over all pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SceneForecast {
+    /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
+    pub load: Option<Duration>,
+    /// How long it takes then; `None`: nothing of its model was measured.
+    pub drawing: Option<Duration>,
+}
+
+impl SceneForecast {
+    /// That of a job without a scene.
+    const NONE: Self = Self { load: Some(Duration::ZERO), drawing: Some(Duration::ZERO) };
+
+    /// All of it; `None`: not everything of it was measured.
+    pub(crate) fn time(&self) -> Option<Duration> {
+        Some(self.load? + self.drawing?)
+    }
+}
+
 /// What is expected of a job that is not created.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Forecasted {
@@ -145,13 +188,15 @@ pub(crate) struct Forecasted {
     pub device: DeviceId,
     /// Where it would be in the queue.
     pub position: QueuePosition,
-    /// The time from its start to its pictures, in seconds, without the load of its model. `None`: nothing of its model was
-    /// measured.
+    /// The time from its start to its pictures, in seconds, without the load of its model and without a scene. `None`: nothing of
+    /// its model was measured.
     pub time: Option<Interval>,
     /// Seconds of each part of `time`.
     pub parts: Vec<PartTime>,
     /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
     pub load: Option<Duration>,
+    /// What the pass of its scene takes.
+    pub scene: SceneForecast,
     /// Jobs of its model that were measured.
     pub learned_jobs: u32,
     /// Whether its adapters are others than those that the model has by then.
@@ -161,10 +206,10 @@ pub(crate) struct Forecasted {
 }
 
 impl Forecasted {
-    /// The most probable time from its start to its pictures, with the load of its model; `None`: not everything of it was
+    /// The most probable time from its start to its pictures, with the loads of its models; `None`: not everything of it was
     /// measured.
     pub(crate) fn expected(&self) -> Option<Duration> {
-        Some(self.load? + Duration::try_from_secs_f64(self.time?.expected).ok()?)
+        Some(self.load? + Duration::try_from_secs_f64(self.time?.expected).ok()? + self.scene.time()?)
     }
 
     /// The most probable time until its pictures; `None`: not everything of it and of the jobs before it was measured.
@@ -189,6 +234,7 @@ impl State {
             position: QueuePosition { position: self.position(place), eta },
             time: prediction.as_ref().map(|prediction| estimator.interval(prediction)),
             load: device.load_time(self, request),
+            scene: device.scene(self, request),
             switches_adapters: device.switches_adapters(self, request),
             learned_jobs: estimator.jobs(),
             joules: prediction.as_ref().and_then(|prediction| estimator.joules(&request.work, prediction)),

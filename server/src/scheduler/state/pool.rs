@@ -7,6 +7,7 @@ use sakuga_model_core::AdapterChoice;
 use super::device::{Device, Loss, Service};
 use super::running::Running;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
+use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::models::{ModelId, ModelStatus, ModelTable, merged};
 use crate::scheduler::queue::Fit;
@@ -67,20 +68,20 @@ impl DevicePool {
         self.devices.iter_mut()
     }
 
-    /// Whether free device `id` should take a job of this model with these adapters.
-    pub(in crate::scheduler) fn fit(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Fit {
-        let Some(own) = self.rank(id, model, adapters) else { return Fit::Unable };
+    /// Whether free device `id` should take a job with these needs.
+    pub(in crate::scheduler) fn fit(&self, id: DeviceId, wanted: Wanted<'_>) -> Fit {
+        let Some(own) = self.rank(id, wanted) else { return Fit::Unable };
         let others = self.ids().filter(|other| *other != id && self.get(*other).is_free());
-        if others.filter_map(|other| self.rank(other, model, adapters)).any(|rank| rank > own) {
+        if others.filter_map(|other| self.rank(other, wanted)).any(|rank| rank > own) {
             return Fit::Left;
         }
         if own.is_loaded { Fit::Ready } else { Fit::Loadable }
     }
 
-    /// How well a device serves a job; `None` if loading the model failed there.
-    fn rank(&self, id: DeviceId, model: ModelId, adapters: &[AdapterChoice]) -> Option<Rank> {
+    /// How well a device serves a job; `None` if loading one of its models failed there.
+    fn rank(&self, id: DeviceId, Wanted { model, scene, adapters }: Wanted<'_>) -> Option<Rank> {
         let device = self.get(id);
-        if device.models.failure(model).is_some() {
+        if [Some(model), scene].into_iter().flatten().any(|model| device.models.failure(model).is_some()) {
             return None;
         }
         let is_loaded = device.models.is_loaded(model);
@@ -155,6 +156,24 @@ impl DevicePool {
     /// The status of every device, in the order of the configuration.
     pub(in crate::scheduler) fn statuses(&self) -> Vec<DeviceStatus> {
         self.iter().map(Device::status).collect()
+    }
+}
+
+/// What a job needs of a device.
+#[derive(Clone, Copy)]
+pub(in crate::scheduler) struct Wanted<'a> {
+    /// The model of its first pass.
+    pub(in crate::scheduler) model: ModelId,
+    /// The model of its scene.
+    pub(in crate::scheduler) scene: Option<ModelId>,
+    /// The adapters of its first pass.
+    pub(in crate::scheduler) adapters: &'a [AdapterChoice],
+}
+
+impl<'a> Wanted<'a> {
+    pub(in crate::scheduler) fn by(request: &'a JobRequest) -> Self {
+        let scene = request.scene.as_ref().map(|scene| scene.model);
+        Self { model: request.model, scene, adapters: &request.spec.adapters }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::device::Service;
-use super::pool::DevicePool;
+use super::pool::{DevicePool, Wanted};
 use crate::devices::{DeviceId, DeviceInfo};
 use crate::job::Priority;
 use crate::job_id::JobId;
@@ -69,7 +69,9 @@ impl Simulation {
             return false;
         }
         let Self { pool, queue, .. } = self;
-        let Some(job) = queue.pop(|job| pool.fit(id, job.model, &[])) else { return false };
+        let Some(job) = queue.pop(|job| pool.fit(id, Wanted { model: job.model, scene: None, adapters: &[] })) else {
+            return false;
+        };
         let device = pool.get_mut(id);
         device.is_idle = false;
         let mut end = self.now + job.duration;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sakuga_model_core::Stage;
 
 use crate::estimate::{Estimator, JobWork};
-use crate::job::Job;
+use crate::job::{Job, JobRequest};
 use crate::job_id::JobId;
 use crate::journal::Journal;
 use crate::models::ModelId;
@@ -20,8 +20,14 @@ const PACE: [f64; 2] = [0.1, 20.0];
 /// The job that has the device.
 pub(in crate::scheduler) struct Running {
     pub(in crate::scheduler) id: JobId,
+    /// The model that draws now.
     pub(in crate::scheduler) model: ModelId,
+    /// The work of what it draws now.
     work: JobWork,
+    /// Steps that were done before that.
+    steps_before: u32,
+    /// What comes after that: a model, the work of one draw, and how many draws.
+    later: Option<(ModelId, JobWork, u32)>,
     pub(in crate::scheduler) stage: Option<Stage>,
     /// When its model will be on the device, by the time that the last load took; `None` if it is there, or was never
     /// loaded.
@@ -38,19 +44,29 @@ pub(in crate::scheduler) struct Running {
 
 impl Running {
     pub(in crate::scheduler) fn new(job: &Job) -> Self {
-        let work = job.request.work.clone();
+        let JobRequest { model, work, scene, .. } = &job.request;
         Self {
             id: job.handle.id.clone(),
-            model: job.request.model,
+            model: *model,
             stage: None,
             load_end: None,
             step: 0,
-            steps: work.steps(),
-            work,
+            steps: job.request.steps(),
+            work: work.clone(),
+            steps_before: 0,
+            later: scene.as_ref().map(|scene| (scene.model, scene.work.clone(), job.request.scene_draws())),
             marks: VecDeque::new(),
             last_report: Instant::now(),
             journal: job.events.clone(),
         }
+    }
+
+    /// Notes that the pass of a scene begins over the next picture.
+    pub(in crate::scheduler) fn scene_begun(&mut self) {
+        let Some((model, work, draws)) = self.later.take() else { return };
+        (self.model, self.work, self.steps_before) = (model, work.clone(), self.step);
+        self.marks.clear();
+        self.later = (draws > 1).then(|| (model, work, draws - 1));
     }
 
     /// Notes that a stage begins.
@@ -71,24 +87,42 @@ impl Running {
     }
 
     /// The time until the device is free; `None` until a step of its model was measured. The latest steps of the job itself say
-    /// how much slower it is than expected.
-    pub(in crate::scheduler) fn time_left(&self, estimator: &Estimator) -> Option<Duration> {
+    /// how much slower it is than expected. `estimators` are those of the device.
+    pub(in crate::scheduler) fn time_left<'a>(
+        &self,
+        estimators: impl Fn(ModelId) -> &'a Estimator,
+    ) -> Option<Duration> {
+        let estimator = estimators(self.model);
         let load_left = self.load_end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-        let steps = estimator.steps_left(&self.work, self.step)? * self.pace(estimator);
-        let left = steps + estimator.parts_left(&self.work, self.step);
+        let done = self.step - self.steps_before;
+        let steps = estimator.steps_left(&self.work, done)? * self.pace(estimator);
+        let left = steps + estimator.parts_left(&self.work, done) + self.later_seconds(&estimators);
         Some(load_left + Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX / 4))
     }
 
+    /// Seconds of what comes after what is drawn now. Steps of a model that was not measured yet count like those of the model that
+    /// draws now.
+    fn later_seconds<'a>(&self, estimators: impl Fn(ModelId) -> &'a Estimator) -> f64 {
+        let Some((model, work, draws)) = &self.later else { return 0.0 };
+        let measured = estimators(*model).predict(work, false).map(|prediction| prediction.device_seconds());
+        let alike = || estimators(self.model).step_time().unwrap_or_default() * work.steps();
+        f64::from(*draws) * measured.unwrap_or_else(|| alike().as_secs_f64())
+    }
+
     /// The time until the pictures.
-    pub(in crate::scheduler) fn time_to_pictures(&self, estimator: &Estimator) -> Option<Duration> {
-        let encode = Duration::try_from_secs_f64(estimator.encode_image(&self.work)).unwrap_or_default();
-        Some(self.time_left(estimator)? + encode)
+    pub(in crate::scheduler) fn time_to_pictures<'a>(
+        &self,
+        estimators: impl Fn(ModelId) -> &'a Estimator,
+    ) -> Option<Duration> {
+        let encode = estimators(self.model).encode_image(&self.work);
+        let encode = Duration::try_from_secs_f64(encode).unwrap_or_default();
+        Some(self.time_left(estimators)? + encode)
     }
 
     /// How many times longer the latest steps took than expected.
     fn pace(&self, estimator: &Estimator) -> f64 {
         let (Some((begun, from)), Some((ended, to))) = (self.marks.front(), self.marks.back()) else { return 1.0 };
-        let left = |step: u32| estimator.steps_left(&self.work, step).unwrap_or(0.0);
+        let left = |step: u32| estimator.steps_left(&self.work, step - self.steps_before).unwrap_or(0.0);
         let expected = left(*from) - left(*to);
         if expected <= 0.0 {
             return 1.0;

@@ -10,9 +10,9 @@ use crate::estimate::{Change, Obstacle, ObstacleKind, Part, PartTime, Report};
 
 /// The message of an estimate. `start_time` is `now` plus the time until the start.
 pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate {
-    let load = report.load.map(|load| generation::EstimatedPart {
+    let loads = report.loads.iter().map(|(pass, load)| generation::EstimatedPart {
         kind: EstimatedPartKind::LoadModel.into(),
-        pass_number: 1,
+        pass_number: *pass,
         time: seconds(load.seconds),
         measurements: load.is_measured.into(),
     });
@@ -28,7 +28,7 @@ pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate 
             low: seconds(report.time.low),
             high: seconds(report.time.high),
         }),
-        parts: load.into_iter().chain(report.parts.iter().map(part_time)).collect(),
+        parts: loads.chain(report.parts.iter().map(part_time)).collect(),
         tokens: prompt_tokens,
         negative_tokens,
         steps: report.steps,

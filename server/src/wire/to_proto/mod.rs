@@ -12,7 +12,7 @@ use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Pr
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::request::{Request, default_negative_system_prompt};
-use crate::wire::{images, sampling, status, step_cache};
+use crate::wire::{images, sampling, scene, status, step_cache};
 
 mod adapters;
 mod device_state;
@@ -233,6 +233,8 @@ pub(crate) fn resolved(request: &Request) -> generation::GenerateRequest {
         ..generation::GenerateRequest::default()
     };
     images::fill(&mut resolved, request.images());
+    let scene = request.scene().and_then(|scene| Some((scene, scene.images().first_pass.as_ref()?)));
+    resolved.scene = scene.map(|(request, first_pass)| scene::to_proto(self::resolved(request), first_pass));
     resolved
 }
 

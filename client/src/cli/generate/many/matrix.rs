@@ -216,7 +216,7 @@ mod tests {
         assert_eq!((request.sampling.unwrap().steps, request.seed), (20, Some(3)));
         assert_eq!(matrix.name(11, &cells[11]), "011_steps-20_seed-3_green");
         let input = |text: &str| Some(Input { name: "a".to_owned(), path: None, bytes: text.as_bytes().to_vec() });
-        let mut texts = Texts { prompt: input("red hair, red eyes"), negative: input("blue"), expansion: None };
+        let mut texts = Texts { prompt: input("red hair, red eyes"), negative: input("blue"), ..Texts::default() };
         matrix.put_texts(&cells[11], &mut texts).unwrap();
         assert_eq!(texts.prompt.unwrap().bytes, b"green hair, green eyes");
         let mut texts = Texts { prompt: input("no colour"), ..Texts::default() };

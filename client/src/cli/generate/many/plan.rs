@@ -122,7 +122,7 @@ impl Composer<'_> {
         let wrong = |error: &String| Failure::new(Exit::Unreadable, error);
         let prompt = row.prompt.as_ref().map_err(wrong)?.clone();
         let negative = row.negative.clone().or_else(|| given.negative.clone());
-        let texts = Texts { prompt: Some(prompt), negative, expansion: None };
+        let texts = Texts { prompt: Some(prompt), negative, expansion: None, scene: given.scene.clone() };
         let mut request = self.compose(texts, variation)?;
         for (setting, value) in &row.settings {
             setting.set(&mut request, value).map_err(|error| wrong(&error))?;

@@ -1,0 +1,61 @@
+//! Draws the pass of a scene over the pictures of a job.
+
+use sakuga_model_core::{EvaluationReuse, GenerationSpec, Outcome, Timings};
+
+use super::job_monitor::JobMonitor;
+use super::worker::{Failure, Worker};
+use crate::job::{Job, ScenePass};
+
+impl Worker {
+    /// Draws the pass of a scene over each picture, with its model, which is loaded if it is not on the device. The outcome is that
+    /// of both passes; `first` is that of the first one, which is returned if it was stopped.
+    pub(super) fn draw_scene<'a>(
+        &mut self,
+        job: &'a Job,
+        scene: &'a ScenePass,
+        first: Outcome,
+        monitor: &mut JobMonitor<'a>,
+    ) -> Result<Outcome, Failure> {
+        let Outcome::Finished { images, mut timings, reused } = first else { return Ok(first) };
+        let request = &job.request;
+        let mut pictures = Vec::with_capacity(images.len());
+        let mut all_reused = Vec::with_capacity(images.len());
+        for (place, (image_index, picture)) in request.spec.drawn().into_iter().zip(images).enumerate() {
+            monitor.begin_scene(scene);
+            if self.load_for(scene.model, monitor)?.is_break() {
+                return Ok(Outcome::Stopped { after_step: monitor.steps_done() });
+            }
+            self.context.shared.begin_scene(self.lease, scene);
+            let spec = scene.spec_over(&picture, image_index, request.spec.images);
+            let outcome = self.generate(scene.model, &spec, monitor)?;
+            let Outcome::Finished { images, timings: own, reused: own_reused } = outcome else { return Ok(outcome) };
+            self.context.shared.learn_parts(self.lease, scene.model, &monitor.measured(Some(&own)).parts);
+            pictures.extend(images);
+            add(&mut timings, own);
+            let mut reuse = reused.get(place).cloned().unwrap_or_else(|| nothing_reused(&request.spec));
+            reuse.append(&own_reused.into_iter().next().unwrap_or_else(|| nothing_reused(&spec)));
+            all_reused.push(reuse);
+        }
+        let is_anything_reused =
+            |reuse: &EvaluationReuse| !(reuse.conditional.is_empty() && reuse.unconditional.is_empty());
+        let reused =
+            if reused.is_empty() && !all_reused.iter().any(is_anything_reused) { Vec::new() } else { all_reused };
+        Ok(Outcome::Finished { images: pictures, timings, reused })
+    }
+}
+
+/// Adds the times of a later pass.
+fn add(timings: &mut Timings, later: Timings) {
+    timings.text_encode += later.text_encode;
+    timings.prepare += later.prepare;
+    timings.steps.extend(later.steps);
+    timings.vae_encode += later.vae_encode;
+    timings.decode += later.decode;
+    timings.total += later.total;
+}
+
+/// The evaluations of a picture that was drawn without a step cache.
+fn nothing_reused(spec: &GenerationSpec) -> EvaluationReuse {
+    let evaluations = spec.computed_steps() * spec.sampling.solver.evaluations_per_step();
+    EvaluationReuse { evaluations, ..EvaluationReuse::default() }
+}
