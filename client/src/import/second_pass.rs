@@ -2,8 +2,6 @@
 
 use sakuga_proto::generation::v1::{SecondPass, Upscaler};
 
-use super::settings::STEPS;
-
 /// The factors of a request's second pass.
 const FACTOR_MAX: f64 = 4.0;
 
@@ -24,8 +22,9 @@ pub(super) struct Second {
 pub(super) type Note = (&'static str, String, &'static str);
 
 impl Second {
-    /// The second pass of a request whose first pass has `first_steps` steps, and notes about settings that cannot be imported.
-    pub(super) fn into_request(self, first_steps: Option<u32>) -> (Option<SecondPass>, Vec<Note>) {
+    /// The second pass of a request whose first pass has `first_steps` steps, with at most `steps_max` steps of its own, and notes
+    /// about settings that cannot be imported.
+    pub(super) fn into_request(self, first_steps: Option<u32>, steps_max: u32) -> (Option<SecondPass>, Vec<Note>) {
         let within = self.factor.clamp(1.0, FACTOR_MAX);
         if within.is_nan() || within <= 1.0 {
             return (None, vec![("second pass", self.factor.to_string(), "it does not enlarge the picture")]);
@@ -45,7 +44,7 @@ impl Second {
         // The other programs count the steps that are computed, and a request those of the whole schedule.
         if let (Some(steps), Some(strength)) = (self.steps.or(first_steps), strength) {
             let whole = (f64::from(steps) / strength).ceil();
-            let most = f64::from(*STEPS.end());
+            let most = f64::from(steps_max);
             if whole > most {
                 let reason = "200 steps of the whole schedule are the most";
                 notes.push(("steps of the second pass", steps.to_string(), reason));
@@ -75,11 +74,11 @@ mod tests {
     #[test]
     fn steps_that_are_computed_become_those_of_the_schedule() {
         let second = Second { factor: 1.5, strength: Some(0.4), steps: Some(10), upscaler: "Latent".into() };
-        let (found, notes) = second.clone().into_request(Some(30));
+        let (found, notes) = second.clone().into_request(Some(30), 200);
         let found = found.expect("it enlarges");
         assert_eq!((found.factor, found.strength, found.steps), (Some(1.5), Some(0.4), 25));
         assert_eq!((found.upscaler(), notes.len()), (Upscaler::LatentBilinear, 0));
-        let as_first = Second { steps: None, ..second.clone() }.into_request(Some(30)).0.expect("as well");
+        let as_first = Second { steps: None, ..second.clone() }.into_request(Some(30), 200).0.expect("as well");
         assert_eq!(as_first.steps, 75);
         for (second, name) in [
             (Second { factor: 9.0, ..second.clone() }, "second pass"),
@@ -89,7 +88,7 @@ mod tests {
             (Second { upscaler: "4x-UltraSharp".into(), ..second.clone() }, "upscaler"),
             (Second { upscaler: "Latent (nearest)".into(), ..second }, "upscaler"),
         ] {
-            let (carried, notes) = second.clone().into_request(None);
+            let (carried, notes) = second.clone().into_request(None, 200);
             assert_eq!((notes.len(), notes[0].0), (1, name), "{second:?}");
             assert_eq!(carried.is_some(), second.factor > 1.0, "{second:?}");
         }

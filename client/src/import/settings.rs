@@ -12,7 +12,7 @@ use super::{ImportError, Imported, LeftOut, MAX_PROMPT_BYTES, Program, reason, t
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
 const LONGEST_VALUE: usize = 120;
 /// What the API takes as steps. The client knows no table of limits; a test of `server/src/limits.rs` compares these two.
-pub(super) const STEPS: RangeInclusive<u32> = 1..=200;
+const STEPS: RangeInclusive<u32> = 1..=200;
 /// Characters that the grammar numbers.
 const CHARACTERS_MAX: usize = 16;
 /// What the API takes as guidance scale.
@@ -70,7 +70,7 @@ impl Settings {
         self.set_size(&mut request);
         request.sampling = self.sampling();
         if let Some(second) = self.second.take() {
-            let (second, notes) = second.into_request(self.steps);
+            let (second, notes) = second.into_request(self.steps, *STEPS.end());
             request.second_pass = second;
             notes.into_iter().for_each(|(name, value, reason)| self.leave_out(name, value, reason));
         }

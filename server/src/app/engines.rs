@@ -132,7 +132,7 @@ mod tests {
         assert!(engines[1].names_another_device("cpu") && !engines[1].names_another_device("cuda:1"));
         let alone = of(&EngineChoice::Scripted(Script::default()).into());
         assert_eq!((alone.len(), alone[0].share), (1, None));
-        assert!(!alone[0].names_another_device("cpu"), "`auto` is whichever device there is");
+        assert!(!alone[0].names_another_device("cpu"), "`auto` is any device");
         let cores = CpuShare { place: 0, engines: 1 }.cores();
         assert_eq!(CpuShare { place: 0, engines: 2 }.cores(), (cores / 2).max(1));
         assert_eq!(CpuShare { place: 0, engines: 4 * cores }.cores(), 1);

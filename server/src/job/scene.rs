@@ -11,7 +11,7 @@ use crate::request::Request;
 use crate::request::images::FirstPass;
 
 /// What a second model draws over the pictures of a job, one after the other. A picture is drawn alone, so that it has the same
-/// pixels whichever others the job draws.
+/// pixels no matter which others the job draws.
 #[derive(Clone, Debug)]
 pub(crate) struct ScenePass {
     /// The model that draws it.

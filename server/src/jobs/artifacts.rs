@@ -18,6 +18,7 @@ use crate::job_id::JobId;
 use crate::journal::Entry;
 use crate::limits::Limits;
 use crate::store::{ArtifactStore, StoreError};
+use crate::wire::frame;
 
 /// The pictures of a job that a stream has compared with their SHA-256.
 #[derive(Default)]
@@ -175,6 +176,6 @@ impl Jobs {
         if let Some(generate_event::Event::ImageChunk(chunk)) = &mut event.event {
             chunk.data = self.piece(id, piece.image_index, piece.offset..piece.offset + piece.len).await?;
         }
-        Ok(EventFrame::from(&event))
+        Ok(frame::of_event(&event))
     }
 }

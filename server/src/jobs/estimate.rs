@@ -14,6 +14,7 @@ use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, PartTim
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::scheduler::Forecasted;
+use crate::wire::step_cache;
 
 /// Assumed rate of loading weights in bytes per second, for a model that was never loaded.
 const LOAD_BYTES_PER_SECOND: f64 = 1e9;
@@ -33,7 +34,7 @@ impl Jobs {
         let policy = JobPolicy::read(options);
         let client = (caller.client.clone(), &caller.asset_owner());
         let prepared = prepare(&self.dependencies, JobId::new(), client, request, policy)?;
-        let Prepared { context, request, diagnostics, tokens: [prompt, negative], .. } = prepared;
+        let Prepared { request, diagnostics, tokens: [prompt, negative], .. } = prepared;
         let (forecast, refusal) = self.dependencies.scheduler.forecast(&request)?;
         let model = self.dependencies.models.get(request.model);
         let first_load = load(forecast.load, model.weight_bytes()).map(|load| (1, load));
@@ -84,7 +85,7 @@ impl Jobs {
             eta: forecast.position.eta,
             obstacles,
             diagnostics,
-            quality: context.quality,
+            quality: step_cache::promise(&model.info.model, &request.spec.sampling),
         })
     }
 }

@@ -5,6 +5,7 @@ use super::record::Record;
 use crate::event::{Event, EventBody};
 use crate::event_frame::EventFrame;
 use crate::journal::EventEncoder;
+use crate::wire::frame;
 use crate::wire::to_proto::{self, JobContext};
 
 /// Encodes a job's events as messages of the API and keeps its record up to date.
@@ -32,7 +33,7 @@ impl EventEncoder for JobEventEncoder {
         }
         let message = to_proto::event(&self.context, event);
         let record = self.record.apply(&message).then(|| self.record.encode());
-        (EventFrame::from(&message), record)
+        (frame::of_event(&message), record)
     }
 
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {

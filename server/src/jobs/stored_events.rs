@@ -4,9 +4,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
 
-use crate::event_frame::EventFrame;
 use crate::journal::{Entry, Piece};
 use crate::store::StoreError;
+use crate::wire::frame;
 
 /// Decodes an event.
 ///
@@ -39,7 +39,7 @@ pub(super) fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreErro
             next_piece = Some((chunk.image_index, chunk.offset));
         }
         // Previews are not stored.
-        entries.push(Entry { sequence, frame: EventFrame::new(message), is_preview: false, piece });
+        entries.push(Entry { sequence, frame: frame::of_encoded(message), is_preview: false, piece });
     }
     entries.reverse();
     Ok(entries)

@@ -29,7 +29,7 @@ impl EventEncoder for Numbers {
             EventBody::Preview(preview) => preview.data.len(),
             _ => 8,
         };
-        (EventFrame::new(vec![0; bytes].into()), None)
+        (EventFrame::new(vec![0; bytes].into(), bytes), None)
     }
 
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {

@@ -136,7 +136,7 @@ pub(super) struct Notes(pub(super) Arc<Mutex<Vec<Event>>>);
 impl EventEncoder for Notes {
     fn encode(&mut self, event: Event) -> (EventFrame, Option<Vec<u8>>) {
         self.0.lock().push(event);
-        (EventFrame::new(Bytes::new()), None)
+        (EventFrame::new(Bytes::new(), 0), None)
     }
 
     fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {

@@ -77,11 +77,12 @@ impl State {
     /// Removes the jobs that wait for a model which no device will load, each with its error.
     pub(super) fn take_hopeless(&mut self) -> Vec<(Job, ServerError)> {
         let Self { queue, devices, .. } = self;
-        let fails = |model: &ModelId| devices.lasting_model_failure(*model).is_some();
-        let jobs = queue.remove_all(|job| job.request.models().any(|model| fails(&model)));
+        let fails = |devices: &DevicePool, model: ModelId| devices.lasting_model_failure(model).is_some();
+        let jobs = queue.remove_all(|job| job.request.models().any(|model| fails(devices, model)));
         let failed = |job: Job| {
-            let model = job.request.models().find(fails).unwrap_or(job.request.model);
-            let reason = devices.lasting_model_failure(model).unwrap_or_default().to_owned();
+            let models = job.request.models().find(|model| fails(&self.devices, *model));
+            let model = models.unwrap_or(job.request.model);
+            let reason = self.devices.lasting_model_failure(model).unwrap_or_default().to_owned();
             let error = ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason };
             (job, error)
         };

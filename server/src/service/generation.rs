@@ -15,7 +15,7 @@ use super::caller::{caller, check_options};
 use super::event_stream::{EventBody, EventStream, StreamMessage, StreamMessages};
 use super::{Context, off_reactor, refuse};
 use crate::jobs::Call;
-use crate::wire::{deadline, to_proto};
+use crate::wire::{deadline, frame, to_proto};
 
 /// Creates a job and streams its events.
 pub(crate) struct Generation {
@@ -39,7 +39,7 @@ impl StreamMessages for Events {
     fn poll_message(&mut self, context: &mut TaskContext<'_>) -> Poll<Option<Result<StreamMessage, Status>>> {
         let event = ready!(self.events.poll_event(context));
         Poll::Ready(event.map(|event| match event {
-            Ok((event, is_preview)) => Ok(StreamMessage { frame: event.of_generate(), is_preview }),
+            Ok((event, is_preview)) => Ok(StreamMessage { frame: frame::of_generate(&event), is_preview }),
             Err(error) => Err(refuse(&error)),
         }))
     }

@@ -15,7 +15,7 @@ use tonic::Status;
 
 use super::event_stream::{EventStream, StreamMessage, StreamMessages};
 use super::{Context, refuse};
-use crate::event_frame::message;
+use crate::wire::frame::message;
 use crate::wire::to_proto;
 
 /// The stream of a WatchJob call: `created`, then the events, and `progress` when no event came for an interval. Dropping
@@ -58,7 +58,7 @@ impl StreamMessages for Watch {
         if let Poll::Ready(event) = self.events.poll_event(context) {
             self.progress.restart();
             return Poll::Ready(event.map(|event| match event {
-                Ok((event, is_preview)) => Ok(StreamMessage { frame: event.of_watch_job(), is_preview }),
+                Ok((event, is_preview)) => Ok(StreamMessage { frame: event.message(), is_preview }),
                 Err(error) => Err(refuse(&error)),
             }));
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod deadline;
 mod enumeration;
+pub(crate) mod frame;
 pub(crate) mod from_proto;
 pub(crate) mod http;
 pub(crate) mod images;

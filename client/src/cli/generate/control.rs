@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum as _;
 use sakuga_client::proto::generation::v1::{self as wire, Control};
 
-use super::images::Resize;
+use super::resize::Resize;
 
 /// A control image, before its file is read.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,6 +7,7 @@ use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::{self as wire, GenerateRequest, ImageSource, image_source};
 
 use super::control::{self, ControlArgument};
+use super::resize::Resize;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input;
@@ -81,17 +82,6 @@ pub(crate) struct ImageArguments {
     /// Steps of the second pass [default: --steps]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub hires_steps: Option<u32>,
-}
-
-/// How an image gets the size of the picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Resize {
-    /// Scaled to cover it, the rest cut off.
-    Crop,
-    /// Scaled to fit into it, its outermost pixels repeated.
-    Pad,
-    /// Scaled to its width and height.
-    Stretch,
 }
 
 /// How a second pass enlarges.
@@ -266,16 +256,6 @@ pub(super) fn read_source(path: &Path, option: &str) -> Result<ImageSource, Fail
 fn read_control(given: &ControlArgument) -> Result<wire::Control, Failure> {
     let image = Some(read_source(&given.file, "--control")?);
     Ok(wire::Control { image, ..given.control.clone() })
-}
-
-impl Resize {
-    pub(super) fn to_wire(self) -> wire::ResizeMode {
-        match self {
-            Self::Crop => wire::ResizeMode::Crop,
-            Self::Pad => wire::ResizeMode::Pad,
-            Self::Stretch => wire::ResizeMode::Stretch,
-        }
-    }
 }
 
 impl Upscaler {

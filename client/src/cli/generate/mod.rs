@@ -11,6 +11,7 @@ mod interruption;
 mod many;
 mod origin;
 mod preview;
+mod resize;
 mod sampling;
 mod scene_file;
 mod session;

@@ -24,7 +24,8 @@ use serde::Deserialize;
 use toml::{Table, Value};
 
 use super::adapter;
-use super::images::{self, Resize};
+use super::images;
+use super::resize::Resize;
 use super::setting;
 use crate::cli::failure::Failure;
 use crate::cli::input::{self, Input};
