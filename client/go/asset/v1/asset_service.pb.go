@@ -83,7 +83,7 @@ func (AssetKind) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What is done about the colour profile of a picture.
+// How the colour profile of a picture is handled.
 type ColorProfile int32
 
 const (
@@ -238,7 +238,7 @@ type UploadStart struct {
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// Bytes of the whole file. Required.
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// Where the bytes of this call begin in the file: as many as the server has.
+	// Offset of this call's bytes in the file: the number of bytes that the server has.
 	Offset        uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -405,7 +405,7 @@ func (x *UploadAssetPartRequest) GetData() []byte {
 	return nil
 }
 
-// The part is there.
+// The part is stored.
 type UploadAssetPartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The asset, once the file is whole. Absent: more parts are missing.
@@ -476,14 +476,14 @@ type Asset struct {
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// Bytes.
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// What it is, found out from its bytes.
+	// Its kind, detected from its bytes.
 	Kind AssetKind `protobuf:"varint,3,opt,name=kind,proto3,enum=sakuga.asset.v1.AssetKind" json:"kind,omitempty"`
 	// When its owner uploaded it.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it is deleted unless it is used: a time after its last use, which the server sets (`--asset-keep-hours`). An
-	// upload, a download and a request that names it are uses; within an hour they count once.
+	// When it is deleted unless it is used again: a fixed time after its last use (`--asset-keep-hours`). Uploads, downloads and
+	// requests that name it are uses; they are recorded once an hour.
 	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	// What the file says.
+	// Facts about the contents.
 	//
 	// Types that are valid to be assigned to Facts:
 	//
@@ -602,7 +602,7 @@ func (*Asset_Picture) isAsset_Facts() {}
 
 func (*Asset_Tensors) isAsset_Facts() {}
 
-// What a picture is, and what the server does about it when a request uses it.
+// Properties of a picture, and how the server converts it when a request uses it.
 type PictureFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Width in pixels, after the orientation.
@@ -613,7 +613,7 @@ type PictureFacts struct {
 	ExifOrientation uint32 `protobuf:"varint,3,opt,name=exif_orientation,json=exifOrientation,proto3" json:"exif_orientation,omitempty"`
 	// Whether it has an alpha channel. It is composited on white then.
 	HasAlpha bool `protobuf:"varint,4,opt,name=has_alpha,json=hasAlpha,proto3" json:"has_alpha,omitempty"`
-	// What is done about its colour profile.
+	// How its colour profile is handled.
 	ColorProfile ColorProfile `protobuf:"varint,5,opt,name=color_profile,json=colorProfile,proto3,enum=sakuga.asset.v1.ColorProfile" json:"color_profile,omitempty"`
 	// The name of the profile that is converted, or why a profile is ignored.
 	ColorProfileDetail string `protobuf:"bytes,6,opt,name=color_profile_detail,json=colorProfileDetail,proto3" json:"color_profile_detail,omitempty"`
@@ -739,8 +739,8 @@ func (x *TensorFacts) GetTensors() uint32 {
 	return 0
 }
 
-// Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
-// that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
+// Asks for the bytes of an asset. A call that reads the whole asset fails with DATA_LOSS before the last bytes if they are not
+// those that were uploaded. Parts are not verified: a client that resumes a download must compare the file with its SHA-256.
 type GetAssetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its SHA-256 in lower-case hexadecimal. Required.
@@ -926,7 +926,7 @@ func (x *ListAssetsRequest) GetPageToken() string {
 // A page of the assets.
 type ListAssetsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The assets, newest first: fewer than asked for if they are long.
+	// The assets, newest first. A page may have fewer than `page_size` if they are long.
 	Assets []*Asset `protobuf:"bytes,1,rep,name=assets,proto3" json:"assets,omitempty"`
 	// Asks for the next page. Empty: this is the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`

@@ -32,25 +32,25 @@ const (
 //
 // Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
 //
-// An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-// does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-// are stored once; neither of them learns of it: each has to upload them in full.
+// An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+// `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+// each owner has to upload them in full, so neither can find out that the other has them.
 type AssetServiceClient interface {
-	// Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-	// by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-	// next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-	// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-	// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+	// Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+	// interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+	// offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+	// `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+	// asset already, the answer comes at once. A newer call for the same file ends an older one.
 	UploadAsset(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadAssetRequest, UploadAssetResponse], error)
-	// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-	// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-	// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+	// Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+	// until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+	// answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
 	UploadAssetPart(ctx context.Context, in *UploadAssetPartRequest, opts ...grpc.CallOption) (*UploadAssetPartResponse, error)
-	// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+	// The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
 	GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetAssetResponse], error)
 	// The assets of the caller, newest first.
 	ListAssets(ctx context.Context, in *ListAssetsRequest, opts ...grpc.CallOption) (*ListAssetsResponse, error)
-	// Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+	// Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
 	DeleteAsset(ctx context.Context, in *DeleteAssetRequest, opts ...grpc.CallOption) (*DeleteAssetResponse, error)
 }
 
@@ -130,25 +130,25 @@ func (c *assetServiceClient) DeleteAsset(ctx context.Context, in *DeleteAssetReq
 //
 // Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
 //
-// An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-// does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-// are stored once; neither of them learns of it: each has to upload them in full.
+// An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+// `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+// each owner has to upload them in full, so neither can find out that the other has them.
 type AssetServiceServer interface {
-	// Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-	// by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-	// next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-	// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-	// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+	// Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+	// interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+	// offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+	// `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+	// asset already, the answer comes at once. A newer call for the same file ends an older one.
 	UploadAsset(grpc.ClientStreamingServer[UploadAssetRequest, UploadAssetResponse]) error
-	// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-	// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-	// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+	// Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+	// until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+	// answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
 	UploadAssetPart(context.Context, *UploadAssetPartRequest) (*UploadAssetPartResponse, error)
-	// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+	// The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
 	GetAsset(*GetAssetRequest, grpc.ServerStreamingServer[GetAssetResponse]) error
 	// The assets of the caller, newest first.
 	ListAssets(context.Context, *ListAssetsRequest) (*ListAssetsResponse, error)
-	// Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+	// Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
 	DeleteAsset(context.Context, *DeleteAssetRequest) (*DeleteAssetResponse, error)
 	mustEmbedUnimplementedAssetServiceServer()
 }

@@ -40,12 +40,12 @@ const (
 	Stage_STAGE_DECODE Stage = 3
 	// Pixels become PNG.
 	Stage_STAGE_ENCODE_IMAGE Stage = 4
-	// The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
+	// The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there.
 	Stage_STAGE_LOAD_MODEL Stage = 5
-	// The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
+	// The VAE encodes pixels to latents: an initial image, the pictures that a second pass enlarges, or those that a scene begins from.
 	Stage_STAGE_VAE_ENCODE Stage = 6
-	// The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
-	// only if the weights were others.
+	// The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
+	// only if they differ.
 	Stage_STAGE_LOAD_ADAPTERS Stage = 7
 )
 
@@ -165,8 +165,8 @@ func (CancelReason) EnumDescriptor() ([]byte, []int) {
 //
 //	accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 //
-// `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-// start with the same seed. Discard the pieces of pictures that came before it.
+// `requeued` returns a job to the state before `started`: the server was stopped while the job ran, and it runs again from
+// the start with the same seed. Discard the pieces of pictures that were received before.
 //
 // `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
 // completed, failed or cancelled, after which the stream ends.
@@ -392,7 +392,7 @@ type GenerateEvent_Queued struct {
 }
 
 type GenerateEvent_Started struct {
-	// The job has the device.
+	// The job runs.
 	Started *Started `protobuf:"bytes,6,opt,name=started,proto3,oneof"`
 }
 
@@ -402,12 +402,12 @@ type GenerateEvent_Stage struct {
 }
 
 type GenerateEvent_Step struct {
-	// A step is done.
+	// A step was computed.
 	Step *Step `protobuf:"bytes,8,opt,name=step,proto3,oneof"`
 }
 
 type GenerateEvent_Preview struct {
-	// A preview of the picture while it is drawn.
+	// A preview of the unfinished picture.
 	Preview *Preview `protobuf:"bytes,9,opt,name=preview,proto3,oneof"`
 }
 
@@ -442,7 +442,7 @@ type GenerateEvent_Requeued struct {
 }
 
 type GenerateEvent_Profile struct {
-	// Where the time of a part of the pipeline went, on request.
+	// The profile of a part of the pipeline, on request.
 	Profile *Profile `protobuf:"bytes,16,opt,name=profile,proto3,oneof"`
 }
 
@@ -472,7 +472,7 @@ func (*GenerateEvent_Requeued) isGenerateEvent_Event() {}
 
 func (*GenerateEvent_Profile) isGenerateEvent_Event() {}
 
-// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
+// The server was stopped while the job ran. The job waits again and will run from the start with the same seed.
 type Requeued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the next attempt: 2 after the first stop.
@@ -628,18 +628,18 @@ func (x *Queued) GetEta() *durationpb.Duration {
 	return nil
 }
 
-// The job has the device.
+// The job runs.
 type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The request with every default filled in: sent again, it makes the same pictures on the same device.
+	// The request with every default filled in. Sent again, it gives the same pictures on the same device.
 	Resolved *GenerateRequest `protobuf:"bytes,1,opt,name=resolved,proto3" json:"resolved,omitempty"`
 	// The seed of each picture's noise, in the order of `completed.images`.
 	Seeds []uint64 `protobuf:"varint,2,rep,packed,name=seeds,proto3" json:"seeds,omitempty"`
 	// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
 	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
-	// What a user must know about the model, such as that its weights are random. Empty: nothing.
+	// A notice for users of the model, such as that its weights are random. May be empty.
 	ModelNotice string `protobuf:"bytes,4,opt,name=model_notice,json=modelNotice,proto3" json:"model_notice,omitempty"`
-	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	// The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
 	Quality       *QualityPromise `protobuf:"bytes,5,opt,name=quality,proto3" json:"quality,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -710,8 +710,8 @@ func (x *Started) GetQuality() *QualityPromise {
 	return nil
 }
 
-// How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
-// holds for prompts, sizes and steps like those that were measured.
+// How similar the pictures of a quality level were to exact ones when the model's profile was measured (`sakuga bench quality`).
+// It applies to prompts, sizes and steps like the measured ones.
 type QualityPromise struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How it was measured: prompts, sampling, size, device and precision.
@@ -730,7 +730,7 @@ type QualityPromise struct {
 	ExactBindingPercent *float32 `protobuf:"fixed32,7,opt,name=exact_binding_percent,json=exactBindingPercent,proto3,oneof" json:"exact_binding_percent,omitempty"`
 	// Attributes that were right in the pictures of the quality, in percent. Absent: not measured.
 	BindingPercent *float32 `protobuf:"fixed32,8,opt,name=binding_percent,json=bindingPercent,proto3,oneof" json:"binding_percent,omitempty"`
-	// Share of the evaluations of the blocks in the middle that were computed, 0 to 1.
+	// Share of the evaluations of the middle blocks that were computed, 0 to 1.
 	ComputedShare float32 `protobuf:"fixed32,9,opt,name=computed_share,json=computedShare,proto3" json:"computed_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -834,7 +834,7 @@ type StageBegun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The part.
 	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
-	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
 	PassNumber    uint32 `protobuf:"varint,2,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -884,14 +884,14 @@ func (x *StageBegun) GetPassNumber() uint32 {
 	return 0
 }
 
-// A step is done.
+// A step was computed.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From 1 to `total`.
 	Index uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// Steps of this job that are computed, in all passes.
 	Total uint32 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
-	// Time reached: 0 is noise, 1 is the picture.
+	// Time after the step: 0 is noise, 1 is the picture.
 	T float32 `protobuf:"fixed32,3,opt,name=t,proto3" json:"t,omitempty"`
 	// Share of noise left: 1 - t.
 	Sigma float32 `protobuf:"fixed32,4,opt,name=sigma,proto3" json:"sigma,omitempty"`
@@ -903,10 +903,10 @@ type Step struct {
 	GuidanceActive bool `protobuf:"varint,7,opt,name=guidance_active,json=guidanceActive,proto3" json:"guidance_active,omitempty"`
 	// Evaluations of the network so far; a guided one computes both halves and counts once.
 	Evaluations uint32 `protobuf:"varint,8,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
-	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
 	PassNumber uint32 `protobuf:"varint,9,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
-	// Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
-	// denoiser, 0 to 1. 0: everything was computed.
+	// Share of this step's evaluations that reused the middle blocks of the denoiser, 0 to 1. Each half of guidance of each picture
+	// counts as one. 0: everything was computed.
 	ReusedShare   float32 `protobuf:"fixed32,10,opt,name=reused_share,json=reusedShare,proto3" json:"reused_share,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1012,7 +1012,7 @@ func (x *Step) GetReusedShare() float32 {
 	return 0
 }
 
-// A preview of the picture while it is drawn: the picture that the current velocity predicts.
+// A preview: the picture that the denoiser predicts at this step.
 type Preview struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which picture of the batch.
@@ -1112,22 +1112,23 @@ func (x *Preview) GetData() []byte {
 	return nil
 }
 
-// Where the device's time in one part of the pipeline went. Sent after the part's last step.
+// The device's time in one part of the pipeline, by operation. Sent after the part's last step.
 type Profile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The part.
 	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
-	// The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+	// The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
 	// compute path does not measure them.
 	Spans []*ProfileSpan `protobuf:"bytes,2,rep,name=spans,proto3" json:"spans,omitempty"`
 	// The device's time in all spans, in milliseconds.
 	DeviceMs float64 `protobuf:"fixed64,3,opt,name=device_ms,json=deviceMs,proto3" json:"device_ms,omitempty"`
 	// The time of the part by the host's clock, in milliseconds.
 	WallMs float64 `protobuf:"fixed64,4,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"`
-	// What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+	// Peak rate of the device in floating-point operations per second, measured for this profile with a large product. Absent:
 	// not measured.
 	PeakFlopsPerSecond *float64 `protobuf:"fixed64,5,opt,name=peak_flops_per_second,json=peakFlopsPerSecond,proto3,oneof" json:"peak_flops_per_second,omitempty"`
-	// What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured.
+	// Peak rate of the device in bytes read and written per second, measured for this profile with a large copy. Absent: not
+	// measured.
 	PeakBytesPerSecond *float64 `protobuf:"fixed64,6,opt,name=peak_bytes_per_second,json=peakBytesPerSecond,proto3,oneof" json:"peak_bytes_per_second,omitempty"`
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -1205,22 +1206,22 @@ func (x *Profile) GetPeakBytesPerSecond() float64 {
 	return 0
 }
 
-// All operations of one name in one layer.
+// Total of all operations with the same name in one layer.
 type ProfileSpan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The network, by the name of its part in `sakuga.system.v1.Model.parameters`.
 	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
 	// The layer or block, from 0. Absent: outside of them.
 	Layer *uint32 `protobuf:"varint,2,opt,name=layer,proto3,oneof" json:"layer,omitempty"`
-	// What was done, such as `attention` or `product qkv`.
+	// The operation, such as `attention` or `product qkv`.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// How often.
 	Count uint32 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	// Time on the device, in milliseconds.
 	Ms float64 `protobuf:"fixed64,5,opt,name=ms,proto3" json:"ms,omitempty"`
-	// Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
+	// Floating-point operations of products and attention; a multiplication with its addition counts as two. 0: bound by memory.
 	Flops float64 `protobuf:"fixed64,6,opt,name=flops,proto3" json:"flops,omitempty"`
-	// Bytes that must be read and written at least. 0: bound by arithmetic.
+	// The least bytes that must be read and written. 0: bound by arithmetic.
 	Bytes         float64 `protobuf:"fixed64,7,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1457,7 +1458,7 @@ type ImageInfo struct {
 	Size uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	// The metadata in the file.
 	Metadata *ImageMetadata `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	// What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
+	// What the step cache reused. The file contains it in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
 	Reuse         *EvaluationReuse `protobuf:"bytes,7,opt,name=reuse,proto3" json:"reuse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1542,15 +1543,15 @@ func (x *ImageInfo) GetReuse() *EvaluationReuse {
 	return nil
 }
 
-// The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
-// others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+// The evaluations of one picture that reused the middle blocks of the denoiser. Evaluations are numbered from 1 over all passes;
+// those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
 type EvaluationReuse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Evaluations of the picture.
 	Evaluations uint32 `protobuf:"varint,1,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
-	// Those that reused in the conditional half.
+	// Evaluations whose conditional half reused the blocks.
 	Conditional []uint32 `protobuf:"varint,2,rep,packed,name=conditional,proto3" json:"conditional,omitempty"`
-	// Those that reused in the unconditional half.
+	// Evaluations whose unconditional half reused the blocks.
 	Unconditional []uint32 `protobuf:"varint,3,rep,packed,name=unconditional,proto3" json:"unconditional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1612,7 +1613,7 @@ type ImageMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of this record: 1.
 	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	// The program that made it, such as `sakuga-server 0.1.0`.
+	// The program that wrote it, such as `sakuga-server 0.1.0`.
 	Software string `protobuf:"bytes,2,opt,name=software,proto3" json:"software,omitempty"`
 	// The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
 	// has the same file.
@@ -1629,12 +1630,14 @@ type ImageMetadata struct {
 	ModelText string `protobuf:"bytes,8,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
 	// The adapters of the request, by name and content.
 	Adapters []*AppliedAdapter `protobuf:"bytes,10,rep,name=adapters,proto3" json:"adapters,omitempty"`
-	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	// The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
 	Quality *QualityPromise `protobuf:"bytes,11,opt,name=quality,proto3" json:"quality,omitempty"`
-	// The refiner of the request, `name@fingerprint`. Empty: it has none.
+	// The refiner that was used, `name@fingerprint`. Empty: none.
 	Refiner string `protobuf:"bytes,12,opt,name=refiner,proto3" json:"refiner,omitempty"`
 	// The control networks of the request, in its order.
-	Controls      []*AppliedControl `protobuf:"bytes,13,rep,name=controls,proto3" json:"controls,omitempty"`
+	Controls []*AppliedControl `protobuf:"bytes,13,rep,name=controls,proto3" json:"controls,omitempty"`
+	// With what the second pass of a scene was drawn. Absent: the request has no scene.
+	Scene         *AppliedScene `protobuf:"bytes,14,opt,name=scene,proto3" json:"scene,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1753,6 +1756,95 @@ func (x *ImageMetadata) GetControls() []*AppliedControl {
 	return nil
 }
 
+func (x *ImageMetadata) GetScene() *AppliedScene {
+	if x != nil {
+		return x.Scene
+	}
+	return nil
+}
+
+// With what the second pass of a scene was drawn.
+type AppliedScene struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// The prompt as the text encoders read it.
+	ModelText string `protobuf:"bytes,2,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
+	// The adapters, by name and content.
+	Adapters []*AppliedAdapter `protobuf:"bytes,3,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// What was measured of the quality on the model. Absent: the pass is exact, or its settings were not measured.
+	Quality *QualityPromise `protobuf:"bytes,4,opt,name=quality,proto3" json:"quality,omitempty"`
+	// The refiner, `name@fingerprint`. Empty: it has none.
+	Refiner       string `protobuf:"bytes,5,opt,name=refiner,proto3" json:"refiner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppliedScene) Reset() {
+	*x = AppliedScene{}
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppliedScene) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppliedScene) ProtoMessage() {}
+
+func (x *AppliedScene) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppliedScene.ProtoReflect.Descriptor instead.
+func (*AppliedScene) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *AppliedScene) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *AppliedScene) GetModelText() string {
+	if x != nil {
+		return x.ModelText
+	}
+	return ""
+}
+
+func (x *AppliedScene) GetAdapters() []*AppliedAdapter {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
+}
+
+func (x *AppliedScene) GetQuality() *QualityPromise {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+func (x *AppliedScene) GetRefiner() string {
+	if x != nil {
+		return x.Refiner
+	}
+	return ""
+}
+
 // A control network with which a picture was drawn.
 type AppliedControl struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1766,7 +1858,7 @@ type AppliedControl struct {
 
 func (x *AppliedControl) Reset() {
 	*x = AppliedControl{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1778,7 +1870,7 @@ func (x *AppliedControl) String() string {
 func (*AppliedControl) ProtoMessage() {}
 
 func (x *AppliedControl) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1791,7 +1883,7 @@ func (x *AppliedControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedControl.ProtoReflect.Descriptor instead.
 func (*AppliedControl) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{16}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *AppliedControl) GetNetwork() string {
@@ -1825,7 +1917,7 @@ type AppliedAdapter struct {
 
 func (x *AppliedAdapter) Reset() {
 	*x = AppliedAdapter{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1837,7 +1929,7 @@ func (x *AppliedAdapter) String() string {
 func (*AppliedAdapter) ProtoMessage() {}
 
 func (x *AppliedAdapter) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[17]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1850,7 +1942,7 @@ func (x *AppliedAdapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppliedAdapter.ProtoReflect.Descriptor instead.
 func (*AppliedAdapter) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{17}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *AppliedAdapter) GetName() string {
@@ -1896,9 +1988,9 @@ type Timings struct {
 	EncodeImage *durationpb.Duration `protobuf:"bytes,5,opt,name=encode_image,json=encodeImage,proto3" json:"encode_image,omitempty"`
 	// From `accepted` to `completed`.
 	Total *durationpb.Duration `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
-	// The weights of the model to the device. Absent: they were there.
+	// Loading the weights of the models to the device. Absent: they were there.
 	LoadModel *durationpb.Duration `protobuf:"bytes,7,opt,name=load_model,json=loadModel,proto3" json:"load_model,omitempty"`
-	// Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded.
+	// Pixels to latents, of an initial image and before a later pass. Absent: nothing was encoded.
 	VaeEncode     *durationpb.Duration `protobuf:"bytes,8,opt,name=vae_encode,json=vaeEncode,proto3" json:"vae_encode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1906,7 +1998,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1918,7 +2010,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[18]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1931,7 +2023,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{18}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Timings) GetQueued() *durationpb.Duration {
@@ -2003,7 +2095,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2015,7 +2107,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[19]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2028,7 +2120,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{19}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Cancelled) GetAtStep() uint32 {
@@ -2167,7 +2259,7 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x0fEvaluationReuse\x12 \n" +
 	"\vevaluations\x18\x01 \x01(\rR\vevaluations\x12 \n" +
 	"\vconditional\x18\x02 \x03(\rR\vconditional\x12$\n" +
-	"\runconditional\x18\x03 \x03(\rR\runconditional\"\xe6\x03\n" +
+	"\runconditional\x18\x03 \x03(\rR\runconditional\"\xa0\x04\n" +
 	"\rImageMetadata\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\bsoftware\x18\x02 \x01(\tR\bsoftware\x12?\n" +
@@ -2183,7 +2275,15 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	" \x03(\v2$.sakuga.generation.v1.AppliedAdapterR\badapters\x12>\n" +
 	"\aquality\x18\v \x01(\v2$.sakuga.generation.v1.QualityPromiseR\aquality\x12\x18\n" +
 	"\arefiner\x18\f \x01(\tR\arefiner\x12@\n" +
-	"\bcontrols\x18\r \x03(\v2$.sakuga.generation.v1.AppliedControlR\bcontrols\"L\n" +
+	"\bcontrols\x18\r \x03(\v2$.sakuga.generation.v1.AppliedControlR\bcontrols\x128\n" +
+	"\x05scene\x18\x0e \x01(\v2\".sakuga.generation.v1.AppliedSceneR\x05scene\"\xdf\x01\n" +
+	"\fAppliedScene\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1d\n" +
+	"\n" +
+	"model_text\x18\x02 \x01(\tR\tmodelText\x12@\n" +
+	"\badapters\x18\x03 \x03(\v2$.sakuga.generation.v1.AppliedAdapterR\badapters\x12>\n" +
+	"\aquality\x18\x04 \x01(\v2$.sakuga.generation.v1.QualityPromiseR\aquality\x12\x18\n" +
+	"\arefiner\x18\x05 \x01(\tR\arefiner\"L\n" +
 	"\x0eAppliedControl\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12 \n" +
 	"\vfingerprint\x18\x02 \x01(\tR\vfingerprint\"q\n" +
@@ -2239,7 +2339,7 @@ func file_sakuga_generation_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(Stage)(0),                    // 0: sakuga.generation.v1.Stage
 	(CancelReason)(0),             // 1: sakuga.generation.v1.CancelReason
@@ -2259,67 +2359,71 @@ var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(*ImageInfo)(nil),             // 15: sakuga.generation.v1.ImageInfo
 	(*EvaluationReuse)(nil),       // 16: sakuga.generation.v1.EvaluationReuse
 	(*ImageMetadata)(nil),         // 17: sakuga.generation.v1.ImageMetadata
-	(*AppliedControl)(nil),        // 18: sakuga.generation.v1.AppliedControl
-	(*AppliedAdapter)(nil),        // 19: sakuga.generation.v1.AppliedAdapter
-	(*Timings)(nil),               // 20: sakuga.generation.v1.Timings
-	(*Cancelled)(nil),             // 21: sakuga.generation.v1.Cancelled
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*v1.GpuStats)(nil),           // 23: sakuga.system.v1.GpuStats
-	(*status.Status)(nil),         // 24: google.rpc.Status
-	(*v11.Diagnostic)(nil),        // 25: sakuga.prompt.v1.Diagnostic
-	(*durationpb.Duration)(nil),   // 26: google.protobuf.Duration
-	(*GenerateRequest)(nil),       // 27: sakuga.generation.v1.GenerateRequest
-	(PreviewMethod)(0),            // 28: sakuga.generation.v1.PreviewMethod
-	(ImageFormat)(0),              // 29: sakuga.generation.v1.ImageFormat
+	(*AppliedScene)(nil),          // 18: sakuga.generation.v1.AppliedScene
+	(*AppliedControl)(nil),        // 19: sakuga.generation.v1.AppliedControl
+	(*AppliedAdapter)(nil),        // 20: sakuga.generation.v1.AppliedAdapter
+	(*Timings)(nil),               // 21: sakuga.generation.v1.Timings
+	(*Cancelled)(nil),             // 22: sakuga.generation.v1.Cancelled
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*v1.GpuStats)(nil),           // 24: sakuga.system.v1.GpuStats
+	(*status.Status)(nil),         // 25: google.rpc.Status
+	(*v11.Diagnostic)(nil),        // 26: sakuga.prompt.v1.Diagnostic
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(*GenerateRequest)(nil),       // 28: sakuga.generation.v1.GenerateRequest
+	(PreviewMethod)(0),            // 29: sakuga.generation.v1.PreviewMethod
+	(ImageFormat)(0),              // 30: sakuga.generation.v1.ImageFormat
 }
 var file_sakuga_generation_v1_event_proto_depIdxs = []int32{
-	22, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
+	23, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
 	4,  // 1: sakuga.generation.v1.GenerateEvent.accepted:type_name -> sakuga.generation.v1.Accepted
 	5,  // 2: sakuga.generation.v1.GenerateEvent.queued:type_name -> sakuga.generation.v1.Queued
 	6,  // 3: sakuga.generation.v1.GenerateEvent.started:type_name -> sakuga.generation.v1.Started
 	8,  // 4: sakuga.generation.v1.GenerateEvent.stage:type_name -> sakuga.generation.v1.StageBegun
 	9,  // 5: sakuga.generation.v1.GenerateEvent.step:type_name -> sakuga.generation.v1.Step
 	10, // 6: sakuga.generation.v1.GenerateEvent.preview:type_name -> sakuga.generation.v1.Preview
-	23, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
+	24, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
 	13, // 8: sakuga.generation.v1.GenerateEvent.image_chunk:type_name -> sakuga.generation.v1.ImageChunk
 	14, // 9: sakuga.generation.v1.GenerateEvent.completed:type_name -> sakuga.generation.v1.Completed
-	24, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
-	21, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
+	25, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
+	22, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
 	3,  // 12: sakuga.generation.v1.GenerateEvent.requeued:type_name -> sakuga.generation.v1.Requeued
 	11, // 13: sakuga.generation.v1.GenerateEvent.profile:type_name -> sakuga.generation.v1.Profile
-	25, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
-	26, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
-	27, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
+	26, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
+	27, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
+	28, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
 	7,  // 17: sakuga.generation.v1.Started.quality:type_name -> sakuga.generation.v1.QualityPromise
 	0,  // 18: sakuga.generation.v1.StageBegun.stage:type_name -> sakuga.generation.v1.Stage
-	26, // 19: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
-	28, // 20: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
-	29, // 21: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
+	27, // 19: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
+	29, // 20: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
+	30, // 21: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
 	0,  // 22: sakuga.generation.v1.Profile.stage:type_name -> sakuga.generation.v1.Stage
 	12, // 23: sakuga.generation.v1.Profile.spans:type_name -> sakuga.generation.v1.ProfileSpan
-	29, // 24: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
+	30, // 24: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
 	15, // 25: sakuga.generation.v1.Completed.images:type_name -> sakuga.generation.v1.ImageInfo
-	20, // 26: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
+	21, // 26: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
 	17, // 27: sakuga.generation.v1.ImageInfo.metadata:type_name -> sakuga.generation.v1.ImageMetadata
 	16, // 28: sakuga.generation.v1.ImageInfo.reuse:type_name -> sakuga.generation.v1.EvaluationReuse
-	27, // 29: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
-	19, // 30: sakuga.generation.v1.ImageMetadata.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
+	28, // 29: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
+	20, // 30: sakuga.generation.v1.ImageMetadata.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
 	7,  // 31: sakuga.generation.v1.ImageMetadata.quality:type_name -> sakuga.generation.v1.QualityPromise
-	18, // 32: sakuga.generation.v1.ImageMetadata.controls:type_name -> sakuga.generation.v1.AppliedControl
-	26, // 33: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
-	26, // 34: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
-	26, // 35: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
-	26, // 36: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
-	26, // 37: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
-	26, // 38: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
-	26, // 39: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
-	26, // 40: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
-	1,  // 41: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	19, // 32: sakuga.generation.v1.ImageMetadata.controls:type_name -> sakuga.generation.v1.AppliedControl
+	18, // 33: sakuga.generation.v1.ImageMetadata.scene:type_name -> sakuga.generation.v1.AppliedScene
+	20, // 34: sakuga.generation.v1.AppliedScene.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
+	7,  // 35: sakuga.generation.v1.AppliedScene.quality:type_name -> sakuga.generation.v1.QualityPromise
+	27, // 36: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
+	27, // 37: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
+	27, // 38: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
+	27, // 39: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
+	27, // 40: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
+	27, // 41: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
+	27, // 42: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
+	27, // 43: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
+	1,  // 44: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_event_proto_init() }
@@ -2352,7 +2456,7 @@ func file_sakuga_generation_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_event_proto_rawDesc), len(file_sakuga_generation_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,15 +24,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The parts of a job whose times are learnt apart.
+// The parts of a job that are estimated separately.
 type EstimatedPartKind int32
 
 const (
 	// Never sent.
 	EstimatedPartKind_ESTIMATED_PART_KIND_UNSPECIFIED EstimatedPartKind = 0
-	// The weights of the model are put on the device.
+	// Loading the weights of the model to the device.
 	EstimatedPartKind_ESTIMATED_PART_KIND_LOAD_MODEL EstimatedPartKind = 1
-	// The weights are changed to those with the adapters of the request, or back.
+	// Applying the adapters of the request to the weights, or removing those of an earlier request.
 	EstimatedPartKind_ESTIMATED_PART_KIND_LOAD_ADAPTERS EstimatedPartKind = 2
 	// The text encoders.
 	EstimatedPartKind_ESTIMATED_PART_KIND_TEXT_ENCODE EstimatedPartKind = 3
@@ -109,7 +109,7 @@ func (EstimatedPartKind) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What a request does not fit.
+// The limit that a request exceeds.
 type ObstacleKind int32
 
 const (
@@ -121,7 +121,7 @@ const (
 	ObstacleKind_OBSTACLE_KIND_DEADLINE ObstacleKind = 2
 	// The queue is full.
 	ObstacleKind_OBSTACLE_KIND_QUEUE ObstacleKind = 3
-	// The client has as many jobs as it may have.
+	// The client has the most jobs that one client may have.
 	ObstacleKind_OBSTACLE_KIND_CLIENT_JOBS ObstacleKind = 4
 )
 
@@ -216,12 +216,12 @@ func (x *GenerateResponse) GetEvent() *GenerateEvent {
 	return nil
 }
 
-// A job to be estimated.
+// The job to estimate.
 type EstimateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to draw.
 	Request *GenerateRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+	// Its priority, which determines its queue position, and its `timeout`, which the estimate is compared with.
 	Options       *JobOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -274,7 +274,7 @@ func (x *EstimateRequest) GetOptions() *JobOptions {
 // The answer.
 type EstimateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the job would take.
+	// The expected time, memory and energy.
 	Estimate      *Estimate `protobuf:"bytes,1,opt,name=estimate,proto3" json:"estimate,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -317,38 +317,38 @@ func (x *EstimateResponse) GetEstimate() *Estimate {
 	return nil
 }
 
-// What a job would take, by the jobs of the same model that this server has measured on this device.
+// The expected time, memory and energy of a job, from the jobs of the same model that this server has measured on this device.
 type Estimate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model that would draw it.
+	// The model that would draw it; of a scene, the one of the first pass.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The device.
 	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
-	// Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+	// Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
 	LearnedJobs uint32 `protobuf:"varint,3,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
-	// From the start of the job to its pictures, without the time in the queue and with the load of the model.
+	// From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue.
 	Time *EstimatedTime `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
-	// The parts of `time.expected`, in the order in which they come.
+	// The parts of `time.expected`: the loads of models first, then the others in the order in which they first run.
 	Parts []*EstimatedPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
 	// Tokens of the prompt for each text encoder.
 	Tokens []*v1.TokenCount `protobuf:"bytes,6,rep,name=tokens,proto3" json:"tokens,omitempty"`
-	// Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+	// Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
 	NegativeTokens []*v1.TokenCount `protobuf:"bytes,7,rep,name=negative_tokens,json=negativeTokens,proto3" json:"negative_tokens,omitempty"`
-	// Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+	// Number of computed steps, over all passes and batches.
 	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
 	// Evaluations of the network in these steps. A guided one computes both halves and counts once.
 	Evaluations uint32 `protobuf:"varint,9,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
 	// How many of `evaluations` are guided.
 	GuidedEvaluations uint32 `protobuf:"varint,10,opt,name=guided_evaluations,json=guidedEvaluations,proto3" json:"guided_evaluations,omitempty"`
-	// Device memory that the job needs, the weights included.
+	// Device memory that the job needs, the weights included; of a scene, that of the pass that needs more.
 	MemoryNeededBytes uint64 `protobuf:"varint,11,opt,name=memory_needed_bytes,json=memoryNeededBytes,proto3" json:"memory_needed_bytes,omitempty"`
-	// Device memory that there is for it. Absent: not known.
+	// Device memory that it may use. Absent: not known.
 	MemoryAvailableBytes *uint64 `protobuf:"varint,12,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3,oneof" json:"memory_available_bytes,omitempty"`
 	// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
 	EnergyJoules *float64 `protobuf:"fixed64,13,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
-	// Jobs that would be before it, the running ones included; 0: a device is free for it.
+	// Number of jobs that would run before it, running ones included. 0: a device is free for it.
 	QueuePosition uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
-	// Time until it would start. Absent: a job before it is of a model that was not measured yet.
+	// Time until it would start. Absent: a job before it has a model without measurements.
 	Eta *durationpb.Duration `protobuf:"bytes,15,opt,name=eta,proto3" json:"eta,omitempty"`
 	// When it would start, by the server's clock. Absent with `eta`.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
@@ -357,7 +357,9 @@ type Estimate struct {
 	// Why it would be refused. Empty if `fits`.
 	Obstacles []*Obstacle `protobuf:"bytes,18,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
 	// Findings about the prompt, as in `accepted`.
-	Diagnostics   []*v1.Diagnostic `protobuf:"bytes,19,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	Diagnostics []*v1.Diagnostic `protobuf:"bytes,19,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	Quality       *QualityPromise `protobuf:"bytes,20,opt,name=quality,proto3" json:"quality,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,14 +527,21 @@ func (x *Estimate) GetDiagnostics() []*v1.Diagnostic {
 	return nil
 }
 
-// An estimated time.
+func (x *Estimate) GetQuality() *QualityPromise {
+	if x != nil {
+		return x.Quality
+	}
+	return nil
+}
+
+// An estimated time with its 80 % interval, which is derived from the errors of earlier estimates.
 type EstimatedTime struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The most probable time.
+	// The expected time.
 	Expected *durationpb.Duration `protobuf:"bytes,1,opt,name=expected,proto3" json:"expected,omitempty"`
-	// One job in ten takes less, by how far earlier estimates were off.
+	// The 10th percentile: one job in ten is faster.
 	Low *durationpb.Duration `protobuf:"bytes,2,opt,name=low,proto3" json:"low,omitempty"`
-	// One job in ten takes more.
+	// The 90th percentile: one job in ten is slower.
 	High          *durationpb.Duration `protobuf:"bytes,3,opt,name=high,proto3" json:"high,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -594,11 +603,11 @@ type EstimatedPart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which part.
 	Kind EstimatedPartKind `protobuf:"varint,1,opt,name=kind,proto3,enum=sakuga.generation.v1.EstimatedPartKind" json:"kind,omitempty"`
-	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
 	PassNumber uint32 `protobuf:"varint,2,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
 	// How long it takes.
 	Time *durationpb.Duration `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
-	// Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+	// Number of measurements behind the estimate, at most 96. 0: it is a guess.
 	Measurements  uint32 `protobuf:"varint,4,opt,name=measurements,proto3" json:"measurements,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -665,11 +674,11 @@ func (x *EstimatedPart) GetMeasurements() uint32 {
 // Why CreateJob would refuse a request now, though the request is valid.
 type Obstacle struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is.
+	// The limit that is exceeded.
 	Kind ObstacleKind `protobuf:"varint,1,opt,name=kind,proto3,enum=sakuga.generation.v1.ObstacleKind" json:"kind,omitempty"`
-	// What is missing, with figures.
+	// What is exceeded and by how much, as a sentence.
 	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
-	// Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+	// Changes to the request; each of them alone would remove this obstacle. Empty: no change to the request would.
 	Changes       []*RequestChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -726,12 +735,12 @@ func (x *Obstacle) GetChanges() []*RequestChange {
 	return nil
 }
 
-// A change of a request.
+// A change to a request.
 type RequestChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The fields and what to set them to.
+	// The fields and their new values.
 	Fields []*FieldValue `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
-	// The same as a sentence.
+	// The change as a sentence.
 	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -847,7 +856,7 @@ const file_sakuga_generation_v1_generation_service_proto_rawDesc = "" +
 	"\arequest\x18\x01 \x01(\v2%.sakuga.generation.v1.GenerateRequestR\arequest\x12:\n" +
 	"\aoptions\x18\x02 \x01(\v2 .sakuga.generation.v1.JobOptionsR\aoptions\"N\n" +
 	"\x10EstimateResponse\x12:\n" +
-	"\bestimate\x18\x01 \x01(\v2\x1e.sakuga.generation.v1.EstimateR\bestimate\"\x96\a\n" +
+	"\bestimate\x18\x01 \x01(\v2\x1e.sakuga.generation.v1.EstimateR\bestimate\"\xd6\a\n" +
 	"\bEstimate\x12\x14\n" +
 	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12!\n" +
@@ -869,7 +878,8 @@ const file_sakuga_generation_v1_generation_service_proto_rawDesc = "" +
 	"start_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x12\n" +
 	"\x04fits\x18\x11 \x01(\bR\x04fits\x12<\n" +
 	"\tobstacles\x18\x12 \x03(\v2\x1e.sakuga.generation.v1.ObstacleR\tobstacles\x12>\n" +
-	"\vdiagnostics\x18\x13 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnosticsB\x19\n" +
+	"\vdiagnostics\x18\x13 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnostics\x12>\n" +
+	"\aquality\x18\x14 \x01(\v2$.sakuga.generation.v1.QualityPromiseR\aqualityB\x19\n" +
 	"\x17_memory_available_bytesB\x10\n" +
 	"\x0e_energy_joules\"\xa2\x01\n" +
 	"\rEstimatedTime\x125\n" +
@@ -950,6 +960,7 @@ var file_sakuga_generation_v1_generation_service_proto_goTypes = []any{
 	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 	(*v1.Diagnostic)(nil),         // 17: sakuga.prompt.v1.Diagnostic
+	(*QualityPromise)(nil),        // 18: sakuga.generation.v1.QualityPromise
 }
 var file_sakuga_generation_v1_generation_service_proto_depIdxs = []int32{
 	11, // 0: sakuga.generation.v1.GenerateResponse.event:type_name -> sakuga.generation.v1.GenerateEvent
@@ -964,23 +975,24 @@ var file_sakuga_generation_v1_generation_service_proto_depIdxs = []int32{
 	16, // 9: sakuga.generation.v1.Estimate.start_time:type_name -> google.protobuf.Timestamp
 	8,  // 10: sakuga.generation.v1.Estimate.obstacles:type_name -> sakuga.generation.v1.Obstacle
 	17, // 11: sakuga.generation.v1.Estimate.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
-	15, // 12: sakuga.generation.v1.EstimatedTime.expected:type_name -> google.protobuf.Duration
-	15, // 13: sakuga.generation.v1.EstimatedTime.low:type_name -> google.protobuf.Duration
-	15, // 14: sakuga.generation.v1.EstimatedTime.high:type_name -> google.protobuf.Duration
-	0,  // 15: sakuga.generation.v1.EstimatedPart.kind:type_name -> sakuga.generation.v1.EstimatedPartKind
-	15, // 16: sakuga.generation.v1.EstimatedPart.time:type_name -> google.protobuf.Duration
-	1,  // 17: sakuga.generation.v1.Obstacle.kind:type_name -> sakuga.generation.v1.ObstacleKind
-	9,  // 18: sakuga.generation.v1.Obstacle.changes:type_name -> sakuga.generation.v1.RequestChange
-	10, // 19: sakuga.generation.v1.RequestChange.fields:type_name -> sakuga.generation.v1.FieldValue
-	12, // 20: sakuga.generation.v1.GenerationService.Generate:input_type -> sakuga.generation.v1.GenerateRequest
-	3,  // 21: sakuga.generation.v1.GenerationService.Estimate:input_type -> sakuga.generation.v1.EstimateRequest
-	2,  // 22: sakuga.generation.v1.GenerationService.Generate:output_type -> sakuga.generation.v1.GenerateResponse
-	4,  // 23: sakuga.generation.v1.GenerationService.Estimate:output_type -> sakuga.generation.v1.EstimateResponse
-	22, // [22:24] is the sub-list for method output_type
-	20, // [20:22] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	18, // 12: sakuga.generation.v1.Estimate.quality:type_name -> sakuga.generation.v1.QualityPromise
+	15, // 13: sakuga.generation.v1.EstimatedTime.expected:type_name -> google.protobuf.Duration
+	15, // 14: sakuga.generation.v1.EstimatedTime.low:type_name -> google.protobuf.Duration
+	15, // 15: sakuga.generation.v1.EstimatedTime.high:type_name -> google.protobuf.Duration
+	0,  // 16: sakuga.generation.v1.EstimatedPart.kind:type_name -> sakuga.generation.v1.EstimatedPartKind
+	15, // 17: sakuga.generation.v1.EstimatedPart.time:type_name -> google.protobuf.Duration
+	1,  // 18: sakuga.generation.v1.Obstacle.kind:type_name -> sakuga.generation.v1.ObstacleKind
+	9,  // 19: sakuga.generation.v1.Obstacle.changes:type_name -> sakuga.generation.v1.RequestChange
+	10, // 20: sakuga.generation.v1.RequestChange.fields:type_name -> sakuga.generation.v1.FieldValue
+	12, // 21: sakuga.generation.v1.GenerationService.Generate:input_type -> sakuga.generation.v1.GenerateRequest
+	3,  // 22: sakuga.generation.v1.GenerationService.Estimate:input_type -> sakuga.generation.v1.EstimateRequest
+	2,  // 23: sakuga.generation.v1.GenerationService.Generate:output_type -> sakuga.generation.v1.GenerateResponse
+	4,  // 24: sakuga.generation.v1.GenerationService.Estimate:output_type -> sakuga.generation.v1.EstimateResponse
+	23, // [23:25] is the sub-list for method output_type
+	21, // [21:23] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_generation_service_proto_init() }

@@ -27,7 +27,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Draws pictures.
+// Generates pictures and estimates requests.
 type GenerationServiceClient interface {
 	// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
 	// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
@@ -37,9 +37,8 @@ type GenerationServiceClient interface {
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
 	// UNAVAILABLE: the server is shutting down.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateResponse], error)
-	// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-	// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-	// with what would have to change.
+	// Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+	// is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 	//
 	// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
 	Estimate(ctx context.Context, in *EstimateRequest, opts ...grpc.CallOption) (*EstimateResponse, error)
@@ -86,7 +85,7 @@ func (c *generationServiceClient) Estimate(ctx context.Context, in *EstimateRequ
 // All implementations must embed UnimplementedGenerationServiceServer
 // for forward compatibility.
 //
-// Draws pictures.
+// Generates pictures and estimates requests.
 type GenerationServiceServer interface {
 	// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
 	// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
@@ -96,9 +95,8 @@ type GenerationServiceServer interface {
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
 	// UNAVAILABLE: the server is shutting down.
 	Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error
-	// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-	// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-	// with what would have to change.
+	// Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+	// is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 	//
 	// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
 	Estimate(context.Context, *EstimateRequest) (*EstimateResponse, error)

@@ -21,7 +21,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How an image gets the size of the picture. Images are resampled with Lanczos' kernel.
+// How an image is resized to the size of the picture, with Lanczos' kernel.
 type ResizeMode int32
 
 const (
@@ -31,7 +31,7 @@ const (
 	ResizeMode_RESIZE_MODE_CROP ResizeMode = 1
 	// It is scaled until it fits into the picture, and its outermost pixels are repeated evenly on both sides.
 	ResizeMode_RESIZE_MODE_PAD ResizeMode = 2
-	// It is scaled to width and height, whatever its shape.
+	// It is scaled to width and height without keeping its aspect ratio.
 	ResizeMode_RESIZE_MODE_STRETCH ResizeMode = 3
 )
 
@@ -78,11 +78,11 @@ func (ResizeMode) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_image_input_proto_rawDescGZIP(), []int{0}
 }
 
-// What is done to a control image before its network reads it.
+// Preprocessing of a control image.
 type Preprocessor int32
 
 const (
-	// Nothing: the image is what the network was trained with.
+	// None: the image has the form that the network was trained with.
 	Preprocessor_PREPROCESSOR_UNSPECIFIED Preprocessor = 0
 	// White edges on black, as OpenCV's `Canny` draws them.
 	Preprocessor_PREPROCESSOR_CANNY Preprocessor = 1
@@ -268,8 +268,8 @@ func (*ImageSource_Inline) isImageSource_Source() {}
 
 func (*ImageSource_Asset) isImageSource_Source() {}
 
-// The image that the pictures begin from. Its latents get the noise of a time before the end of the schedule, and only the
-// rest of the schedule is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+// The image to start from. Noise of an intermediate time is added to its latents, and only the rest of the schedule is computed
+// (SDEdit, Meng et al. 2022, arXiv:2108.01073).
 //
 // Of `sampling.steps` n, floor(n x strength) are computed, the rule of diffusers with exact decimal arithmetic: 0.7 of 30
 // are 21. ComfyUI's `denoise` follows another rule: it computes all n, on the last part of a grid of n / denoise. A
@@ -278,13 +278,13 @@ type InitImage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The image.
 	Image *ImageSource `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
-	// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change little; at 1 only what a
-	// mask keeps is left of the image. Absent: 0.75.
+	// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
+	// only pixels that a mask keeps remain. Absent: 0.75.
 	Strength *float32 `protobuf:"fixed32,2,opt,name=strength,proto3,oneof" json:"strength,omitempty"`
-	// How the image gets the size of the picture. Needed if it has another size and there is no `canvas`.
+	// How the image is resized to the size of the picture. Required if the sizes differ and there is no `canvas`.
 	Resize ResizeMode `protobuf:"varint,3,opt,name=resize,proto3,enum=sakuga.generation.v1.ResizeMode" json:"resize,omitempty"`
-	// Draws around the image: it keeps its size and takes a part of the picture, and the rest is drawn as if a mask had marked
-	// it.
+	// Extends the image (outpainting): it keeps its size and covers a part of the picture; the rest is generated as if a mask
+	// had marked it.
 	Canvas        *Canvas `protobuf:"bytes,4,opt,name=canvas,proto3" json:"canvas,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -403,19 +403,19 @@ func (x *Canvas) GetTop() uint32 {
 	return 0
 }
 
-// What of the image is drawn again: exactly one of `image` and `boxes`, or neither with a `canvas`. After every step the
-// latents outside get the noise of that time on those of the image. Pixels outside of the mask grown by `feather` are those of
-// the resized image, bit for bit.
+// Which part of the image to change (inpainting): exactly one of `image` and `boxes`, or neither with a `canvas`. After every
+// step, latents outside of the mask are replaced by the image's latents with the noise of that time. Pixels farther than
+// `feather` from the mask are bit for bit those of the resized image.
 type Mask struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// White is drawn again: pixels from half brightness on. It has the size of the picture, or that of the image, whose changes
-	// of size it then follows.
+	// Pixels of at least half brightness mark what to change. It has the size of the picture, or the size of the image and is then
+	// resized with it.
 	Image *ImageSource `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
-	// Rectangles of the picture that are drawn again, at most 64.
+	// Rectangles of the picture to change, at most 64.
 	Boxes []*Box `protobuf:"bytes,2,rep,name=boxes,proto3" json:"boxes,omitempty"`
-	// Pixels around the mask over which drawn and kept pixels are mixed, 0 to 256.
+	// Width in pixels of the transition around the mask between generated and kept pixels, 0 to 256.
 	Feather uint32 `protobuf:"varint,3,opt,name=feather,proto3" json:"feather,omitempty"`
-	// Draws the surroundings of the mask alone, at the model's default size, and puts the result back.
+	// Generates only the area around the mask, at about the model's default size, and pastes the result back.
 	MaskedOnly    *MaskedOnly `protobuf:"bytes,4,opt,name=masked_only,json=maskedOnly,proto3" json:"masked_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -552,11 +552,11 @@ func (x *Box) GetHeight() uint32 {
 	return 0
 }
 
-// How the surroundings of a mask are drawn alone. Previews show them alone as well.
+// Generates only the area around a mask. Previews show this area only.
 type MaskedOnly struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Pixels around the mask that are drawn with it, 0 to 1024. The area is then made square where the picture has room.
-	// Absent: 32.
+	// Pixels around the mask that belong to the area, 0 to 1024. The area is then extended to a square as far as the picture
+	// allows. Absent: 32.
 	Padding       *uint32 `protobuf:"varint,1,opt,name=padding,proto3,oneof" json:"padding,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -606,21 +606,21 @@ type Control struct {
 	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
 	// The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded.
 	Image *ImageSource `protobuf:"bytes,2,opt,name=image,proto3" json:"image,omitempty"`
-	// What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
-	// poses, are not part of the server: give their result as the image.
+	// Preprocessing of the image. Preprocessors with weights of their own, such as those for depth and poses, are not part of the
+	// server: send their result as the image.
 	Preprocessor Preprocessor `protobuf:"varint,3,opt,name=preprocessor,proto3,enum=sakuga.generation.v1.Preprocessor" json:"preprocessor,omitempty"`
-	// Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+	// Factor on the network's residuals, 0 to 2. Absent: 1, as trained.
 	Scale *float32 `protobuf:"fixed32,4,opt,name=scale,proto3,oneof" json:"scale,omitempty"`
-	// The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+	// The share of the computed steps after which it begins to act, 0 to 1. Absent: 0.
 	Start *float32 `protobuf:"fixed32,5,opt,name=start,proto3,oneof" json:"start,omitempty"`
-	// The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+	// The share of the computed steps after which it stops, 0 to 1, at least `start`. Absent: 1.
 	End *float32 `protobuf:"fixed32,6,opt,name=end,proto3,oneof" json:"end,omitempty"`
-	// How the image gets the size of the picture. Needed if it has another size.
+	// How the image is resized to the size of the picture. Required if the sizes differ.
 	Resize ResizeMode `protobuf:"varint,7,opt,name=resize,proto3,enum=sakuga.generation.v1.ResizeMode" json:"resize,omitempty"`
-	// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
-	// 100.
+	// Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient that touches an edge belongs to it.
+	// Absent: 100.
 	CannyLow *uint32 `protobuf:"varint,8,opt,name=canny_low,json=cannyLow,proto3,oneof" json:"canny_low,omitempty"`
-	// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+	// Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient belongs to an edge. Absent: 200.
 	CannyHigh     *uint32 `protobuf:"varint,9,opt,name=canny_high,json=cannyHigh,proto3,oneof" json:"canny_high,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -719,8 +719,8 @@ func (x *Control) GetCannyHigh() uint32 {
 	return 0
 }
 
-// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-// with its own noise under the same seed. Not together with a mask.
+// A second pass at a larger size: every picture of the first pass is enlarged and denoised again over the last part of a
+// schedule, with new noise from the same seed. Not together with a mask.
 type SecondPass struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
@@ -729,7 +729,7 @@ type SecondPass struct {
 	Upscaler Upscaler `protobuf:"varint,2,opt,name=upscaler,proto3,enum=sakuga.generation.v1.Upscaler" json:"upscaler,omitempty"`
 	// The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5.
 	Strength *float32 `protobuf:"fixed32,3,opt,name=strength,proto3,oneof" json:"strength,omitempty"`
-	// Intervals of its schedule, 1 to 200. 0: as many as the first pass has.
+	// Intervals of its schedule, 1 to 200. 0: the number of the first pass.
 	Steps         uint32 `protobuf:"varint,4,opt,name=steps,proto3" json:"steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

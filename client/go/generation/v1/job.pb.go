@@ -32,7 +32,7 @@ const (
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
 	// It waits.
 	JobState_JOB_STATE_QUEUED JobState = 1
-	// It has the device, or its pictures are being written.
+	// It runs on a device, or its pictures are being written.
 	JobState_JOB_STATE_RUNNING JobState = 2
 	// Its pictures are complete.
 	JobState_JOB_STATE_COMPLETED JobState = 3
@@ -89,8 +89,8 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_job_proto_rawDescGZIP(), []int{0}
 }
 
-// A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
-// as a normal one, and that four times as often as a low one. No client waits forever.
+// A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
+// normal ones, and normal ones four times as often as low ones. No client waits forever.
 type Priority int32
 
 const (
@@ -164,22 +164,21 @@ type Job struct {
 	Options *JobOptions `protobuf:"bytes,6,opt,name=options,proto3" json:"options,omitempty"`
 	// When it was accepted.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When it last got the device. Absent while it waits.
+	// When it last started to run. Absent while it waits.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// When it ended. Absent until then.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// When it is cancelled if it has not ended. Absent: never.
+	// The job is cancelled at this time if it has not ended. Absent: no deadline.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// How often it was started: more than 1 if the server was stopped while it ran.
 	Attempt uint32 `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The number of the oldest event that is kept.
 	OldestSequence uint64 `protobuf:"varint,12,opt,name=oldest_sequence,json=oldestSequence,proto3" json:"oldest_sequence,omitempty"`
-	// The number that the next event will have; of an ended job, one more than its terminal event's.
+	// The sequence number of the next event. For an ended job, one more than that of its terminal event.
 	NextSequence uint64 `protobuf:"varint,13,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	// Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits.
 	QueuePosition *uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3,oneof" json:"queue_position,omitempty"`
-	// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
-	// measured.
+	// Estimated time until a waiting job starts, or until a running one ends. Absent until something was measured.
 	Eta *durationpb.Duration `protobuf:"bytes,15,opt,name=eta,proto3" json:"eta,omitempty"`
 	// Its pictures, if it is completed.
 	Images []*ImageInfo `protobuf:"bytes,16,rep,name=images,proto3" json:"images,omitempty"`
@@ -187,18 +186,18 @@ type Job struct {
 	Error *status.Status `protobuf:"bytes,17,opt,name=error,proto3" json:"error,omitempty"`
 	// At which step it was cancelled and why, if it was.
 	Cancelled *Cancelled `protobuf:"bytes,18,opt,name=cancelled,proto3" json:"cancelled,omitempty"`
-	// Steps that are done. Absent unless the job has the device.
+	// Number of computed steps. Absent unless the job runs.
 	Step *uint32 `protobuf:"varint,19,opt,name=step,proto3,oneof" json:"step,omitempty"`
-	// All steps. Absent unless the job has the device.
+	// Number of all steps. Absent unless the job runs.
 	StepTotal *uint32 `protobuf:"varint,20,opt,name=step_total,json=stepTotal,proto3,oneof" json:"step_total,omitempty"`
-	// Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+	// Short texts to find it by, such as `favourite`, in the order in which LabelJob added them.
 	Labels []string `protobuf:"bytes,21,rep,name=labels,proto3" json:"labels,omitempty"`
-	// How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+	// Estimated time from its start until its pictures are ready, including the load of its model, made when it was accepted.
 	// Absent: no job of its model had been measured.
 	EstimatedTime *durationpb.Duration `protobuf:"bytes,22,opt,name=estimated_time,json=estimatedTime,proto3" json:"estimated_time,omitempty"`
-	// How long it took from its start to its pictures. Absent unless it is completed.
+	// Actual time from its start until its pictures were ready. Absent unless it is completed.
 	ActualTime *durationpb.Duration `protobuf:"bytes,23,opt,name=actual_time,json=actualTime,proto3" json:"actual_time,omitempty"`
-	// The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
+	// The device that runs or ran it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
 	Device        string `protobuf:"bytes,24,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -405,11 +404,11 @@ func (x *Job) GetDevice() string {
 // Priority and time limits of a job, and what happens to it without watchers.
 type JobOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its share of the device while others wait.
+	// Its share of the devices while other jobs wait.
 	Priority Priority `protobuf:"varint,1,opt,name=priority,proto3,enum=sakuga.generation.v1.Priority" json:"priority,omitempty"`
-	// Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
+	// Cancels the job when the last stream that watches it ends. False: it runs without watchers, too.
 	CancelOnDisconnect bool `protobuf:"varint,2,opt,name=cancel_on_disconnect,json=cancelOnDisconnect,proto3" json:"cancel_on_disconnect,omitempty"`
-	// How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
+	// Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none.
 	DisconnectGrace *durationpb.Duration `protobuf:"bytes,3,opt,name=disconnect_grace,json=disconnectGrace,proto3" json:"disconnect_grace,omitempty"`
 	// Cancels the job if it has not ended this long after it was accepted. Absent: never.
 	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`

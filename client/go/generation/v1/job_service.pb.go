@@ -133,7 +133,7 @@ func (x *CreateJobResponse) GetExisted() bool {
 	return false
 }
 
-// Which job, and from where on.
+// Which job, and the first event.
 type WatchJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
@@ -359,7 +359,7 @@ func (x *WatchCreated) GetStartSequence() uint64 {
 // Nothing happened for a while; the connection and the job are alive.
 type WatchProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
+	// Every event below this number was sent or replaced by a newer one. A client that reconnects can continue here.
 	NextSequence uint64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	// When it was sent, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
@@ -589,8 +589,8 @@ type JobFilter struct {
 	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
 	// Those accepted before this time.
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
-	// Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
-	// also as a part of a word and in other capitals. At most 256 bytes.
+	// Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
+	// part of a word and regardless of case. At most 256 bytes.
 	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
 	// Those that have all of these labels. At most 16.
 	Labels []string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
@@ -689,8 +689,8 @@ func (x *JobFilter) GetModel() string {
 // A page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
-	// asked for, or none, and yet not be the last.
+	// The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
+	// `page_size`, or none, without being the last one.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Where the next page begins. Empty: this is the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -901,7 +901,7 @@ func (x *CancelJobRequest) GetJobId() string {
 // The job.
 type CancelJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees.
+	// As it is now. A waiting job is cancelled; a running job still runs until its next step.
 	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -955,8 +955,8 @@ type GetArtifactRequest struct {
 	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Bytes at the most. 0: to the end.
 	Limit uint64 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	// Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
-	// file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+	// Sends a JPEG of the picture instead of its file, reduced so that its longer edge has at most this number of pixels, 16 to
+	// 2048. It has no metadata. The server caches the latest ones in memory. 0: sends the file.
 	MaxEdge       uint32 `protobuf:"varint,5,opt,name=max_edge,json=maxEdge,proto3" json:"max_edge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1211,7 +1211,7 @@ func (x *GetJobTelemetryRequest) GetJobId() string {
 	return ""
 }
 
-// The samples and the activity while the job had the device, up to now if it still has it.
+// Samples and activity from the start of the job until its end, or until now if it still runs.
 type GetJobTelemetryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Samples, in order.

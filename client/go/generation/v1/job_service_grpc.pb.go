@@ -34,7 +34,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+// Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 //
 // A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
 // method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -49,22 +49,22 @@ type JobServiceClient interface {
 	// RESOURCE_EXHAUSTED: the queue is full, the client has too many jobs or asks too often, or there is no memory or disk
 	// for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
 	CreateJob(ctx context.Context, in *CreateJobRequest, opts ...grpc.CallOption) (*CreateJobResponse, error)
-	// Streams a job's events from any one on, the past ones first, until the terminal one.
+	// Streams a job's events from any event on, past ones first, until the terminal one.
 	//
-	// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-	// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-	// when nothing else does.
+	// The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+	// queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+	// was for a while.
 	//
-	// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-	// that is. Do not try again with the same number. Also if the number is higher than any event's.
+	// OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+	// again with the same number. Also if the number is higher than that of any event.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobResponse], error)
 	// Returns a job and its state.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
 	//
-	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
 	ListJobs(ctx context.Context, in *ListJobsRequest, opts ...grpc.CallOption) (*ListJobsResponse, error)
-	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
 	// nothing, so the call can be repeated. Labels are kept and deleted with the job.
 	//
 	// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -73,7 +73,7 @@ type JobServiceClient interface {
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
 	// Streams a picture of a completed job, a part of it, or a smaller version of it.
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetArtifactResponse], error)
-	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+	// Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
 	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
 	GetJobTelemetry(ctx context.Context, in *GetJobTelemetryRequest, opts ...grpc.CallOption) (*GetJobTelemetryResponse, error)
 	// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
@@ -200,7 +200,7 @@ func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, 
 // All implementations must embed UnimplementedJobServiceServer
 // for forward compatibility.
 //
-// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+// Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 //
 // A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
 // method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -215,22 +215,22 @@ type JobServiceServer interface {
 	// RESOURCE_EXHAUSTED: the queue is full, the client has too many jobs or asks too often, or there is no memory or disk
 	// for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
 	CreateJob(context.Context, *CreateJobRequest) (*CreateJobResponse, error)
-	// Streams a job's events from any one on, the past ones first, until the terminal one.
+	// Streams a job's events from any event on, past ones first, until the terminal one.
 	//
-	// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-	// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-	// when nothing else does.
+	// The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+	// queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+	// was for a while.
 	//
-	// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-	// that is. Do not try again with the same number. Also if the number is higher than any event's.
+	// OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+	// again with the same number. Also if the number is higher than that of any event.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[WatchJobResponse]) error
 	// Returns a job and its state.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
 	//
-	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
-	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
 	// nothing, so the call can be repeated. Labels are kept and deleted with the job.
 	//
 	// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -239,7 +239,7 @@ type JobServiceServer interface {
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
 	// Streams a picture of a completed job, a part of it, or a smaller version of it.
 	GetArtifact(*GetArtifactRequest, grpc.ServerStreamingServer[GetArtifactResponse]) error
-	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+	// Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
 	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
 	GetJobTelemetry(context.Context, *GetJobTelemetryRequest) (*GetJobTelemetryResponse, error)
 	// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.

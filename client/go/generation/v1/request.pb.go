@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// How exactly evaluations are computed. Models of a family without a step cache have only the exact level.
+// How much pictures may differ from exact ones to save time. Models of a family without a step cache support the exact level only.
 type Quality int32
 
 const (
@@ -159,18 +159,18 @@ func (Solver) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
 }
 
-// How the noise levels of the steps lie between the first and the last one.
+// How the noise levels are spaced between the first and the last one.
 type NoiseSchedule int32
 
 const (
-	// The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
-	// solver and `NOISE_SCHEDULE_NATIVE` for others.
+	// The default of the solver: Karras for `SOLVER_DPM` if the model supports it; otherwise the model's default for its default
+	// solver, and `NOISE_SCHEDULE_NATIVE` for the others.
 	NoiseSchedule_NOISE_SCHEDULE_UNSPECIFIED NoiseSchedule = 0
 	// The model's own: shifted flow times, or the training times of its scheduler configuration.
 	NoiseSchedule_NOISE_SCHEDULE_NATIVE NoiseSchedule = 1
-	// By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+	// Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
 	NoiseSchedule_NOISE_SCHEDULE_KARRAS NoiseSchedule = 2
-	// By equal ratios. Not with `SOLVER_DDIM`.
+	// The ratio of each level to the next is constant. Not with `SOLVER_DDIM`.
 	NoiseSchedule_NOISE_SCHEDULE_EXPONENTIAL NoiseSchedule = 3
 )
 
@@ -225,9 +225,9 @@ const (
 	PreviewMethod_PREVIEW_METHOD_UNSPECIFIED PreviewMethod = 0
 	// No previews.
 	PreviewMethod_PREVIEW_METHOD_NONE PreviewMethod = 1
-	// A linear map from latent channels to RGB: an eighth of the size, next to free.
+	// A linear map from latent channels to RGB: an eighth of the size, at nearly no cost.
 	PreviewMethod_PREVIEW_METHOD_LINEAR PreviewMethod = 2
-	// The tiny decoder if the model has one, else the full one: the size of the picture.
+	// The tiny decoder if the model has one, otherwise the full one: the size of the picture.
 	PreviewMethod_PREVIEW_METHOD_DECODER PreviewMethod = 3
 )
 
@@ -334,7 +334,7 @@ func (ImageFormat) EnumDescriptor() ([]byte, []int) {
 // One request for pictures. Every field but the prompt has a default; `started` shows what each became.
 type GenerateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one.
+	// The caller's name for the job, at most 64 characters. Logs and `accepted` contain it. Empty: the server generates one.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// What to draw: exactly one of its two forms.
 	//
@@ -357,7 +357,7 @@ type GenerateRequest struct {
 	// Read before the prompt by the encoders that take a system prompt. Absent: the system prompt in front of the prompt's
 	// text, or else the model's default. Present and empty: no system prompt.
 	SystemPrompt *string `protobuf:"bytes,8,opt,name=system_prompt,json=systemPrompt,proto3,oneof" json:"system_prompt,omitempty"`
-	// How the latents are integrated.
+	// Solver, schedule, steps and guidance.
 	Sampling *Sampling `protobuf:"bytes,9,opt,name=sampling,proto3" json:"sampling,omitempty"`
 	// Width in pixels, a multiple of 16. 0: the model's default.
 	Width uint32 `protobuf:"varint,10,opt,name=width,proto3" json:"width,omitempty"`
@@ -365,29 +365,29 @@ type GenerateRequest struct {
 	Height uint32 `protobuf:"varint,11,opt,name=height,proto3" json:"height,omitempty"`
 	// How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them.
 	Images uint32 `protobuf:"varint,12,opt,name=images,proto3" json:"images,omitempty"`
-	// Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
-	// the server draws one; 0 is a seed like any other.
+	// Seed of the noise. The noise of image i depends on the seed and on i only, not on the batch. Absent: the server chooses
+	// a random seed. 0 is a valid seed.
 	Seed *uint64 `protobuf:"varint,13,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// What previews to send.
 	Preview *PreviewOptions `protobuf:"bytes,14,opt,name=preview,proto3" json:"preview,omitempty"`
 	// Least time between two `gpu_stats` events, in milliseconds. 0: 500.
 	GpuStatsIntervalMs uint32 `protobuf:"varint,15,opt,name=gpu_stats_interval_ms,json=gpuStatsIntervalMs,proto3" json:"gpu_stats_interval_ms,omitempty"`
-	// Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
-	// time; the pictures are the same.
+	// Measures the time of each kind of operation on the device and reports it in `profile` events. The job gets some percent
+	// slower; the pictures do not change.
 	Profile bool `protobuf:"varint,16,opt,name=profile,proto3" json:"profile,omitempty"`
 	// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
 	// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
 	NegativeSystemPrompt *string `protobuf:"bytes,17,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
-	// The image that the pictures begin from. Absent: they begin from noise alone.
+	// The image to start from. Absent: start from noise alone.
 	Init *InitImage `protobuf:"bytes,18,opt,name=init,proto3" json:"init,omitempty"`
-	// What of the image is drawn again. Absent: everything.
+	// Which part of the image to change. Absent: all of it.
 	Mask *Mask `protobuf:"bytes,19,opt,name=mask,proto3" json:"mask,omitempty"`
 	// A second pass at a larger size. Absent: there is one pass.
 	SecondPass *SecondPass `protobuf:"bytes,20,opt,name=second_pass,json=secondPass,proto3" json:"second_pass,omitempty"`
-	// Has the model's refiner compute the end of the schedule. Absent: the model draws alone.
+	// The model's refiner computes the end of the schedule. Absent: no refiner is used.
 	Refiner *Refiner `protobuf:"bytes,21,opt,name=refiner,proto3" json:"refiner,omitempty"`
-	// Images that steer the pictures through control networks, at most 4; what several networks add is summed up. They act on the base
-	// model, and not on its refiner.
+	// Images that steer the pictures through control networks, at most 4. The residuals of several networks are added. They act on
+	// the base model, not on its refiner.
 	Controls []*Control `protobuf:"bytes,22,rep,name=controls,proto3" json:"controls,omitempty"`
 	// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
 	// files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
@@ -399,7 +399,9 @@ type GenerateRequest struct {
 	ImageIndices []uint32 `protobuf:"varint,26,rep,packed,name=image_indices,json=imageIndices,proto3" json:"image_indices,omitempty"`
 	// What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
 	// metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
-	Expansion     *Expansion `protobuf:"bytes,27,opt,name=expansion,proto3" json:"expansion,omitempty"`
+	Expansion *Expansion `protobuf:"bytes,27,opt,name=expansion,proto3" json:"expansion,omitempty"`
+	// Has another model draw the pictures again: a scene around characters. Absent: the pictures are those of this request's model.
+	Scene         *Scene `protobuf:"bytes,28,opt,name=scene,proto3" json:"scene,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -631,6 +633,13 @@ func (x *GenerateRequest) GetExpansion() *Expansion {
 	return nil
 }
 
+func (x *GenerateRequest) GetScene() *Scene {
+	if x != nil {
+		return x.Scene
+	}
+	return nil
+}
+
 type isGenerateRequest_Prompt interface {
 	isGenerateRequest_Prompt()
 }
@@ -667,6 +676,332 @@ func (*GenerateRequest_NegativeText) isGenerateRequest_Negative() {}
 
 func (*GenerateRequest_NegativePrompt) isGenerateRequest_Negative() {}
 
+// The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+// schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
+// as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
+// faults and findings have `scene.` before their fields.
+//
+// One job draws both passes: its events, cancellation, deadline and record are those of one request. A model that has no room
+// next to the other one is loaded when its pass begins (`STAGE_LOAD_MODEL`).
+type Scene struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to draw: exactly one of its two forms. Required.
+	//
+	// Types that are valid to be assigned to Prompt:
+	//
+	//	*Scene_Xml
+	//	*Scene_Typed
+	Prompt isScene_Prompt `protobuf_oneof:"prompt"`
+	// How strictly `xml` is read.
+	Strictness v1.Strictness `protobuf:"varint,3,opt,name=strictness,proto3,enum=sakuga.prompt.v1.Strictness" json:"strictness,omitempty"`
+	// What the picture must not show. Absent: the empty text.
+	//
+	// Types that are valid to be assigned to Negative:
+	//
+	//	*Scene_NegativeText
+	//	*Scene_NegativePrompt
+	Negative isScene_Negative `protobuf_oneof:"negative"`
+	// The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default.
+	Model string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	// As `GenerateRequest.system_prompt`.
+	SystemPrompt *string `protobuf:"bytes,7,opt,name=system_prompt,json=systemPrompt,proto3,oneof" json:"system_prompt,omitempty"`
+	// As `GenerateRequest.negative_system_prompt`.
+	NegativeSystemPrompt *string `protobuf:"bytes,8,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
+	// How the latents are integrated. Absent fields: the defaults of this pass's model.
+	Sampling *Sampling `protobuf:"bytes,9,opt,name=sampling,proto3" json:"sampling,omitempty"`
+	// The share of the schedule that is computed, as `InitImage.strength`. Absent: 0.4.
+	Strength *float32 `protobuf:"fixed32,10,opt,name=strength,proto3,oneof" json:"strength,omitempty"`
+	// Width in pixels, a multiple of 16. 0: that of the first pass's pictures.
+	Width uint32 `protobuf:"varint,11,opt,name=width,proto3" json:"width,omitempty"`
+	// Height in pixels, a multiple of 16. 0: that of the first pass's pictures.
+	Height uint32 `protobuf:"varint,12,opt,name=height,proto3" json:"height,omitempty"`
+	// How the pictures of the first pass get this size. Needed if it is another one.
+	Resize ResizeMode `protobuf:"varint,13,opt,name=resize,proto3,enum=sakuga.generation.v1.ResizeMode" json:"resize,omitempty"`
+	// Start of the noise of this pass. Absent: one more than the seed of the request.
+	Seed *uint64 `protobuf:"varint,14,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
+	// What of the first pass is kept, such as the characters. Absent: everything is drawn again.
+	Protection *Protection `protobuf:"bytes,15,opt,name=protection,proto3" json:"protection,omitempty"`
+	// Adapters that change the model for this pass, as `GenerateRequest.adapters`. Uploaded ones are kept until this pass has begun.
+	Adapters []*Adapter `protobuf:"bytes,16,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// Has the refiner of this pass's model compute the end of the schedule.
+	Refiner       *Refiner `protobuf:"bytes,17,opt,name=refiner,proto3" json:"refiner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scene) Reset() {
+	*x = Scene{}
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scene) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scene) ProtoMessage() {}
+
+func (x *Scene) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scene.ProtoReflect.Descriptor instead.
+func (*Scene) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Scene) GetPrompt() isScene_Prompt {
+	if x != nil {
+		return x.Prompt
+	}
+	return nil
+}
+
+func (x *Scene) GetXml() string {
+	if x != nil {
+		if x, ok := x.Prompt.(*Scene_Xml); ok {
+			return x.Xml
+		}
+	}
+	return ""
+}
+
+func (x *Scene) GetTyped() *v1.Prompt {
+	if x != nil {
+		if x, ok := x.Prompt.(*Scene_Typed); ok {
+			return x.Typed
+		}
+	}
+	return nil
+}
+
+func (x *Scene) GetStrictness() v1.Strictness {
+	if x != nil {
+		return x.Strictness
+	}
+	return v1.Strictness(0)
+}
+
+func (x *Scene) GetNegative() isScene_Negative {
+	if x != nil {
+		return x.Negative
+	}
+	return nil
+}
+
+func (x *Scene) GetNegativeText() string {
+	if x != nil {
+		if x, ok := x.Negative.(*Scene_NegativeText); ok {
+			return x.NegativeText
+		}
+	}
+	return ""
+}
+
+func (x *Scene) GetNegativePrompt() *v1.NegativePrompt {
+	if x != nil {
+		if x, ok := x.Negative.(*Scene_NegativePrompt); ok {
+			return x.NegativePrompt
+		}
+	}
+	return nil
+}
+
+func (x *Scene) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Scene) GetSystemPrompt() string {
+	if x != nil && x.SystemPrompt != nil {
+		return *x.SystemPrompt
+	}
+	return ""
+}
+
+func (x *Scene) GetNegativeSystemPrompt() string {
+	if x != nil && x.NegativeSystemPrompt != nil {
+		return *x.NegativeSystemPrompt
+	}
+	return ""
+}
+
+func (x *Scene) GetSampling() *Sampling {
+	if x != nil {
+		return x.Sampling
+	}
+	return nil
+}
+
+func (x *Scene) GetStrength() float32 {
+	if x != nil && x.Strength != nil {
+		return *x.Strength
+	}
+	return 0
+}
+
+func (x *Scene) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *Scene) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Scene) GetResize() ResizeMode {
+	if x != nil {
+		return x.Resize
+	}
+	return ResizeMode_RESIZE_MODE_UNSPECIFIED
+}
+
+func (x *Scene) GetSeed() uint64 {
+	if x != nil && x.Seed != nil {
+		return *x.Seed
+	}
+	return 0
+}
+
+func (x *Scene) GetProtection() *Protection {
+	if x != nil {
+		return x.Protection
+	}
+	return nil
+}
+
+func (x *Scene) GetAdapters() []*Adapter {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
+}
+
+func (x *Scene) GetRefiner() *Refiner {
+	if x != nil {
+		return x.Refiner
+	}
+	return nil
+}
+
+type isScene_Prompt interface {
+	isScene_Prompt()
+}
+
+type Scene_Xml struct {
+	// Text: XML, or any envelope that the grammar reference lists.
+	Xml string `protobuf:"bytes,1,opt,name=xml,proto3,oneof"`
+}
+
+type Scene_Typed struct {
+	// The typed form.
+	Typed *v1.Prompt `protobuf:"bytes,2,opt,name=typed,proto3,oneof"`
+}
+
+func (*Scene_Xml) isScene_Prompt() {}
+
+func (*Scene_Typed) isScene_Prompt() {}
+
+type isScene_Negative interface {
+	isScene_Negative()
+}
+
+type Scene_NegativeText struct {
+	// Text: a negative document or plain tags.
+	NegativeText string `protobuf:"bytes,4,opt,name=negative_text,json=negativeText,proto3,oneof"`
+}
+
+type Scene_NegativePrompt struct {
+	// The typed form.
+	NegativePrompt *v1.NegativePrompt `protobuf:"bytes,5,opt,name=negative_prompt,json=negativePrompt,proto3,oneof"`
+}
+
+func (*Scene_NegativeText) isScene_Negative() {}
+
+func (*Scene_NegativePrompt) isScene_Negative() {}
+
+// What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+// to the size of the scene, bit for bit.
+type Protection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// White is kept: pixels from half brightness on. It has the size of the scene, or that of the first pass's pictures, whose
+	// changes of size it then follows.
+	Image *ImageSource `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
+	// Rectangles of the scene that are kept, at most 64.
+	Boxes []*Box `protobuf:"bytes,2,rep,name=boxes,proto3" json:"boxes,omitempty"`
+	// Pixels around the protected ones over which kept and drawn pixels are mixed, 0 to 256.
+	Feather       uint32 `protobuf:"varint,3,opt,name=feather,proto3" json:"feather,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Protection) Reset() {
+	*x = Protection{}
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Protection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Protection) ProtoMessage() {}
+
+func (x *Protection) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Protection.ProtoReflect.Descriptor instead.
+func (*Protection) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Protection) GetImage() *ImageSource {
+	if x != nil {
+		return x.Image
+	}
+	return nil
+}
+
+func (x *Protection) GetBoxes() []*Box {
+	if x != nil {
+		return x.Boxes
+	}
+	return nil
+}
+
+func (x *Protection) GetFeather() uint32 {
+	if x != nil {
+		return x.Feather
+	}
+	return 0
+}
+
 // An adapter of a request.
 type Adapter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -687,7 +1022,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -699,7 +1034,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -712,7 +1047,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Adapter) GetSource() isAdapter_Source {
@@ -774,14 +1109,13 @@ func (*Adapter_Name) isAdapter_Source() {}
 
 func (*Adapter_Sha256) isAdapter_Source() {}
 
-// Has the refiner of a Stable Diffusion XL model compute the end of the schedule, on the same latents: `Model.refiner` says
-// whether a model has one. Of `sampling.steps`, the model computes those at training times of at least 1000 x (1 - switch_at), and
-// the refiner the others; with a second pass this holds for each pass. The refiner reads the same prompts with its own text encoder,
-// and adapters do not change it.
+// The refiner of a Stable Diffusion XL model computes the end of the schedule, on the same latents. `Model.refiner` says whether a
+// model has one. The base model computes the steps at training times of at least 1000 x (1 - switch_at), and the refiner the
+// others, in each pass. The refiner reads the same prompts with its own text encoder, and adapters do not change it.
 type Refiner struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The share of the training times that the model computes, 0 to 1, from noise on: `denoising_end` of the base model and
-	// `denoising_start` of the refiner in diffusers. Absent: 0.8.
+	// The share of the training times that the base model computes, 0 to 1, beginning with noise: `denoising_end` of the base
+	// model and `denoising_start` of the refiner in diffusers. Absent: 0.8.
 	SwitchAt *float32 `protobuf:"fixed32,1,opt,name=switch_at,json=switchAt,proto3,oneof" json:"switch_at,omitempty"`
 	// The aesthetic score that the refiner reads with the prompt, 0 to 10. Absent: 6.
 	AestheticScore *float32 `protobuf:"fixed32,2,opt,name=aesthetic_score,json=aestheticScore,proto3,oneof" json:"aesthetic_score,omitempty"`
@@ -793,7 +1127,7 @@ type Refiner struct {
 
 func (x *Refiner) Reset() {
 	*x = Refiner{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -805,7 +1139,7 @@ func (x *Refiner) String() string {
 func (*Refiner) ProtoMessage() {}
 
 func (x *Refiner) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -818,7 +1152,7 @@ func (x *Refiner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refiner.ProtoReflect.Descriptor instead.
 func (*Refiner) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Refiner) GetSwitchAt() float32 {
@@ -842,18 +1176,18 @@ func (x *Refiner) GetNegativeAestheticScore() float32 {
 	return 0
 }
 
-// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+// The template from which a client made prompts, and its choices. All fields together have at most twice the bytes of a prompt.
 type Expansion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The prompt with its alternatives and wildcards.
 	Template string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
-	// The negative prompt with its own. Empty: nothing was chosen in it.
+	// The negative prompt with its alternatives and wildcards. Empty: it has none.
 	NegativeTemplate string `protobuf:"bytes,2,opt,name=negative_template,json=negativeTemplate,proto3" json:"negative_template,omitempty"`
 	// The seed of the choices.
 	Seed uint64 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"`
 	// Which of the prompts of that seed this is, from 0.
 	Variation uint32 `protobuf:"varint,4,opt,name=variation,proto3" json:"variation,omitempty"`
-	// What was chosen, in the order of the places where it stands.
+	// The chosen texts, in the order of their positions in the templates.
 	Choices       []string `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -861,7 +1195,7 @@ type Expansion struct {
 
 func (x *Expansion) Reset() {
 	*x = Expansion{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -873,7 +1207,7 @@ func (x *Expansion) String() string {
 func (*Expansion) ProtoMessage() {}
 
 func (x *Expansion) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -886,7 +1220,7 @@ func (x *Expansion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expansion.ProtoReflect.Descriptor instead.
 func (*Expansion) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Expansion) GetTemplate() string {
@@ -924,14 +1258,14 @@ func (x *Expansion) GetChoices() []string {
 	return nil
 }
 
-// How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
-// model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
+// How noise is integrated to a picture. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`. A NewBie model
+// without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The solver.
 	Solver Solver `protobuf:"varint,1,opt,name=solver,proto3,enum=sakuga.generation.v1.Solver" json:"solver,omitempty"`
-	// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
-	// programs that count the points between them say one more.
+	// Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
+	// its intervals use a number that is larger by one.
 	Steps uint32 `protobuf:"varint,2,opt,name=steps,proto3" json:"steps,omitempty"`
 	// Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
 	// computed.
@@ -944,21 +1278,21 @@ type Sampling struct {
 	GuidanceRenorm *float32 `protobuf:"fixed32,5,opt,name=guidance_renorm,json=guidanceRenorm,proto3,oneof" json:"guidance_renorm,omitempty"`
 	// Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default.
 	Shift *float32 `protobuf:"fixed32,6,opt,name=shift,proto3,oneof" json:"shift,omitempty"`
-	// Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
-	// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+	// Guidance is active from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+	// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside of the interval compute the conditional half only.
 	// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
 	GuidanceFrom *float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3,oneof" json:"guidance_from,omitempty"`
-	// The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+	// The noise levels between the steps. `sakuga.system.v1.Model.schedules` lists those of each model.
 	Schedule NoiseSchedule `protobuf:"varint,8,opt,name=schedule,proto3,enum=sakuga.generation.v1.NoiseSchedule" json:"schedule,omitempty"`
 	// Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
 	// 2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
 	// default.
 	GuidanceRescale *float32 `protobuf:"fixed32,9,opt,name=guidance_rescale,json=guidanceRescale,proto3,oneof" json:"guidance_rescale,omitempty"`
-	// How exactly evaluations are computed. Unspecified: exact, or custom if `step_cache` is given.
+	// Quality level. Unspecified: exact, or custom if `step_cache` is given.
 	Quality Quality `protobuf:"varint,10,opt,name=quality,proto3,enum=sakuga.generation.v1.Quality" json:"quality,omitempty"`
-	// What evaluations reuse of earlier ones. Absent: what `quality` stands for on the model. Not with `QUALITY_EXACT`. `started`
-	// and the record in a picture's file give the settings in force, so that the same request draws the same picture again after
-	// the model's profile has changed.
+	// Settings of the step cache. Absent: those of `quality` on the model. Not allowed with `QUALITY_EXACT`. `started` and the
+	// metadata of pictures contain the settings that were used, so a request from them gives the same picture again even if the
+	// model's profile has changed.
 	StepCache     *StepCache `protobuf:"bytes,11,opt,name=step_cache,json=stepCache,proto3" json:"step_cache,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -966,7 +1300,7 @@ type Sampling struct {
 
 func (x *Sampling) Reset() {
 	*x = Sampling{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1312,7 @@ func (x *Sampling) String() string {
 func (*Sampling) ProtoMessage() {}
 
 func (x *Sampling) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1325,7 @@ func (x *Sampling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sampling.ProtoReflect.Descriptor instead.
 func (*Sampling) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{4}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Sampling) GetSolver() Solver {
@@ -1071,9 +1405,8 @@ func (x *Sampling) GetStepCache() *StepCache {
 	return nil
 }
 
-// A step cache: every evaluation computes the blocks at the front and at the back of the denoiser; those between them are
-// sometimes not computed, and what they added at an earlier evaluation is added again. Each half of guidance of each picture has
-// its own state.
+// A step cache. Every evaluation computes the blocks at the front and at the back of the denoiser. The middle blocks may be
+// skipped; their residual of an earlier evaluation is then added again. Each half of guidance of each picture has its own state.
 type StepCache struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Blocks at the front that every evaluation computes, at least 1. 0: 1.
@@ -1081,15 +1414,15 @@ type StepCache struct {
 	// Blocks at the back that every evaluation computes, at least 1. 0: 1. Front and back together must be fewer than the blocks of
 	// the model.
 	BackBlocks uint32 `protobuf:"varint,2,opt,name=back_blocks,json=backBlocks,proto3" json:"back_blocks,omitempty"`
-	// When the blocks between them are reused. Required.
+	// When the middle blocks are reused. Required.
 	//
 	// Types that are valid to be assigned to Rule:
 	//
 	//	*StepCache_ByChange
 	//	*StepCache_InSteps
 	Rule isStepCache_Rule `protobuf_oneof:"rule"`
-	// Order of the extrapolation of what the blocks add, 0 to 1: 0 repeats the last value, 1 continues the line through the last
-	// two (Liu et al. 2025, arXiv:2503.06923).
+	// Order of the extrapolation of the middle blocks' residual, 0 to 1: 0 repeats the last value, 1 continues the line through
+	// the last two (Liu et al. 2025, arXiv:2503.06923).
 	TaylorOrder   uint32 `protobuf:"varint,5,opt,name=taylor_order,json=taylorOrder,proto3" json:"taylor_order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1097,7 +1430,7 @@ type StepCache struct {
 
 func (x *StepCache) Reset() {
 	*x = StepCache{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[5]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1109,7 +1442,7 @@ func (x *StepCache) String() string {
 func (*StepCache) ProtoMessage() {}
 
 func (x *StepCache) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[5]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1122,7 +1455,7 @@ func (x *StepCache) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepCache.ProtoReflect.Descriptor instead.
 func (*StepCache) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{5}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StepCache) GetFrontBlocks() uint32 {
@@ -1176,12 +1509,12 @@ type isStepCache_Rule interface {
 }
 
 type StepCache_ByChange struct {
-	// While what the front blocks add changes little.
+	// While the residual of the front blocks changes little.
 	ByChange *ReuseByChange `protobuf:"bytes,3,opt,name=by_change,json=byChange,proto3,oneof"`
 }
 
 type StepCache_InSteps struct {
-	// In fixed steps, whatever changes: to repeat a pattern.
+	// In fixed steps, for example to repeat a pattern.
 	InSteps *ReuseInSteps `protobuf:"bytes,4,opt,name=in_steps,json=inSteps,proto3,oneof"`
 }
 
@@ -1189,7 +1522,7 @@ func (*StepCache_ByChange) isStepCache_Rule() {}
 
 func (*StepCache_InSteps) isStepCache_Rule() {}
 
-// Reuse while what the front blocks add changes little since the last evaluation that was computed whole.
+// Reuse while the residual of the front blocks differs little from that of the last evaluation that computed all blocks.
 type ReuseByChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The relative change, in the L1 norm, below which the blocks are reused, 0 to 1. 0: never.
@@ -1204,7 +1537,7 @@ type ReuseByChange struct {
 
 func (x *ReuseByChange) Reset() {
 	*x = ReuseByChange{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1549,7 @@ func (x *ReuseByChange) String() string {
 func (*ReuseByChange) ProtoMessage() {}
 
 func (x *ReuseByChange) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[6]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1562,7 @@ func (x *ReuseByChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReuseByChange.ProtoReflect.Descriptor instead.
 func (*ReuseByChange) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReuseByChange) GetThreshold() float32 {
@@ -1264,7 +1597,7 @@ type ReuseInSteps struct {
 
 func (x *ReuseInSteps) Reset() {
 	*x = ReuseInSteps{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[7]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1609,7 @@ func (x *ReuseInSteps) String() string {
 func (*ReuseInSteps) ProtoMessage() {}
 
 func (x *ReuseInSteps) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[7]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1622,7 @@ func (x *ReuseInSteps) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReuseInSteps.ProtoReflect.Descriptor instead.
 func (*ReuseInSteps) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ReuseInSteps) GetSteps() []uint32 {
@@ -1308,7 +1641,7 @@ type PreviewOptions struct {
 	Format ImageFormat `protobuf:"varint,2,opt,name=format,proto3,enum=sakuga.generation.v1.ImageFormat" json:"format,omitempty"`
 	// The longer edge in pixels at the most, 16 to 2048. 0: 512.
 	MaxEdge uint32 `protobuf:"varint,3,opt,name=max_edge,json=maxEdge,proto3" json:"max_edge,omitempty"`
-	// A preview after every this many steps. 0: every step.
+	// Number of steps between two previews. 0: one after every step.
 	EverySteps uint32 `protobuf:"varint,4,opt,name=every_steps,json=everySteps,proto3" json:"every_steps,omitempty"`
 	// Least time between two previews of one image, in milliseconds. 0: no limit.
 	MinIntervalMs uint32 `protobuf:"varint,5,opt,name=min_interval_ms,json=minIntervalMs,proto3" json:"min_interval_ms,omitempty"`
@@ -1318,7 +1651,7 @@ type PreviewOptions struct {
 
 func (x *PreviewOptions) Reset() {
 	*x = PreviewOptions{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[8]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1330,7 +1663,7 @@ func (x *PreviewOptions) String() string {
 func (*PreviewOptions) ProtoMessage() {}
 
 func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[8]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1343,7 +1676,7 @@ func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewOptions.ProtoReflect.Descriptor instead.
 func (*PreviewOptions) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PreviewOptions) GetMethod() PreviewMethod {
@@ -1385,7 +1718,8 @@ var File_sakuga_generation_v1_request_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xd2\t\n" +
+	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\x85\n" +
+	"\n" +
 	"\x0fGenerateRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -1416,13 +1750,49 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\bcontrols\x18\x16 \x03(\v2\x1d.sakuga.generation.v1.ControlR\bcontrols\x129\n" +
 	"\badapters\x18\x19 \x03(\v2\x1d.sakuga.generation.v1.AdapterR\badapters\x12#\n" +
 	"\rimage_indices\x18\x1a \x03(\rR\fimageIndices\x12=\n" +
-	"\texpansion\x18\x1b \x01(\v2\x1f.sakuga.generation.v1.ExpansionR\texpansionB\b\n" +
+	"\texpansion\x18\x1b \x01(\v2\x1f.sakuga.generation.v1.ExpansionR\texpansion\x121\n" +
+	"\x05scene\x18\x1c \x01(\v2\x1b.sakuga.generation.v1.SceneR\x05sceneB\b\n" +
 	"\x06promptB\n" +
 	"\n" +
 	"\bnegativeB\x10\n" +
 	"\x0e_system_promptB\a\n" +
 	"\x05_seedB\x19\n" +
-	"\x17_negative_system_prompt\"\x9b\x01\n" +
+	"\x17_negative_system_prompt\"\xe7\x06\n" +
+	"\x05Scene\x12\x12\n" +
+	"\x03xml\x18\x01 \x01(\tH\x00R\x03xml\x120\n" +
+	"\x05typed\x18\x02 \x01(\v2\x18.sakuga.prompt.v1.PromptH\x00R\x05typed\x12<\n" +
+	"\n" +
+	"strictness\x18\x03 \x01(\x0e2\x1c.sakuga.prompt.v1.StrictnessR\n" +
+	"strictness\x12%\n" +
+	"\rnegative_text\x18\x04 \x01(\tH\x01R\fnegativeText\x12K\n" +
+	"\x0fnegative_prompt\x18\x05 \x01(\v2 .sakuga.prompt.v1.NegativePromptH\x01R\x0enegativePrompt\x12\x14\n" +
+	"\x05model\x18\x06 \x01(\tR\x05model\x12(\n" +
+	"\rsystem_prompt\x18\a \x01(\tH\x02R\fsystemPrompt\x88\x01\x01\x129\n" +
+	"\x16negative_system_prompt\x18\b \x01(\tH\x03R\x14negativeSystemPrompt\x88\x01\x01\x12:\n" +
+	"\bsampling\x18\t \x01(\v2\x1e.sakuga.generation.v1.SamplingR\bsampling\x12\x1f\n" +
+	"\bstrength\x18\n" +
+	" \x01(\x02H\x04R\bstrength\x88\x01\x01\x12\x14\n" +
+	"\x05width\x18\v \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\f \x01(\rR\x06height\x128\n" +
+	"\x06resize\x18\r \x01(\x0e2 .sakuga.generation.v1.ResizeModeR\x06resize\x12\x17\n" +
+	"\x04seed\x18\x0e \x01(\x04H\x05R\x04seed\x88\x01\x01\x12@\n" +
+	"\n" +
+	"protection\x18\x0f \x01(\v2 .sakuga.generation.v1.ProtectionR\n" +
+	"protection\x129\n" +
+	"\badapters\x18\x10 \x03(\v2\x1d.sakuga.generation.v1.AdapterR\badapters\x127\n" +
+	"\arefiner\x18\x11 \x01(\v2\x1d.sakuga.generation.v1.RefinerR\arefinerB\b\n" +
+	"\x06promptB\n" +
+	"\n" +
+	"\bnegativeB\x10\n" +
+	"\x0e_system_promptB\x19\n" +
+	"\x17_negative_system_promptB\v\n" +
+	"\t_strengthB\a\n" +
+	"\x05_seed\"\x90\x01\n" +
+	"\n" +
+	"Protection\x127\n" +
+	"\x05image\x18\x01 \x01(\v2!.sakuga.generation.v1.ImageSourceR\x05image\x12/\n" +
+	"\x05boxes\x18\x02 \x03(\v2\x19.sakuga.generation.v1.BoxR\x05boxes\x12\x18\n" +
+	"\afeather\x18\x03 \x01(\rR\afeather\"\x9b\x01\n" +
 	"\aAdapter\x12\x14\n" +
 	"\x04name\x18\x01 \x01(\tH\x00R\x04name\x12\x18\n" +
 	"\x06sha256\x18\x02 \x01(\tH\x00R\x06sha256\x12\x19\n" +
@@ -1534,7 +1904,7 @@ func file_sakuga_generation_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(Quality)(0),              // 0: sakuga.generation.v1.Quality
 	(Solver)(0),               // 1: sakuga.generation.v1.Solver
@@ -1542,48 +1912,64 @@ var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(PreviewMethod)(0),        // 3: sakuga.generation.v1.PreviewMethod
 	(ImageFormat)(0),          // 4: sakuga.generation.v1.ImageFormat
 	(*GenerateRequest)(nil),   // 5: sakuga.generation.v1.GenerateRequest
-	(*Adapter)(nil),           // 6: sakuga.generation.v1.Adapter
-	(*Refiner)(nil),           // 7: sakuga.generation.v1.Refiner
-	(*Expansion)(nil),         // 8: sakuga.generation.v1.Expansion
-	(*Sampling)(nil),          // 9: sakuga.generation.v1.Sampling
-	(*StepCache)(nil),         // 10: sakuga.generation.v1.StepCache
-	(*ReuseByChange)(nil),     // 11: sakuga.generation.v1.ReuseByChange
-	(*ReuseInSteps)(nil),      // 12: sakuga.generation.v1.ReuseInSteps
-	(*PreviewOptions)(nil),    // 13: sakuga.generation.v1.PreviewOptions
-	(*v1.Prompt)(nil),         // 14: sakuga.prompt.v1.Prompt
-	(v1.Strictness)(0),        // 15: sakuga.prompt.v1.Strictness
-	(*v1.NegativePrompt)(nil), // 16: sakuga.prompt.v1.NegativePrompt
-	(*InitImage)(nil),         // 17: sakuga.generation.v1.InitImage
-	(*Mask)(nil),              // 18: sakuga.generation.v1.Mask
-	(*SecondPass)(nil),        // 19: sakuga.generation.v1.SecondPass
-	(*Control)(nil),           // 20: sakuga.generation.v1.Control
+	(*Scene)(nil),             // 6: sakuga.generation.v1.Scene
+	(*Protection)(nil),        // 7: sakuga.generation.v1.Protection
+	(*Adapter)(nil),           // 8: sakuga.generation.v1.Adapter
+	(*Refiner)(nil),           // 9: sakuga.generation.v1.Refiner
+	(*Expansion)(nil),         // 10: sakuga.generation.v1.Expansion
+	(*Sampling)(nil),          // 11: sakuga.generation.v1.Sampling
+	(*StepCache)(nil),         // 12: sakuga.generation.v1.StepCache
+	(*ReuseByChange)(nil),     // 13: sakuga.generation.v1.ReuseByChange
+	(*ReuseInSteps)(nil),      // 14: sakuga.generation.v1.ReuseInSteps
+	(*PreviewOptions)(nil),    // 15: sakuga.generation.v1.PreviewOptions
+	(*v1.Prompt)(nil),         // 16: sakuga.prompt.v1.Prompt
+	(v1.Strictness)(0),        // 17: sakuga.prompt.v1.Strictness
+	(*v1.NegativePrompt)(nil), // 18: sakuga.prompt.v1.NegativePrompt
+	(*InitImage)(nil),         // 19: sakuga.generation.v1.InitImage
+	(*Mask)(nil),              // 20: sakuga.generation.v1.Mask
+	(*SecondPass)(nil),        // 21: sakuga.generation.v1.SecondPass
+	(*Control)(nil),           // 22: sakuga.generation.v1.Control
+	(ResizeMode)(0),           // 23: sakuga.generation.v1.ResizeMode
+	(*ImageSource)(nil),       // 24: sakuga.generation.v1.ImageSource
+	(*Box)(nil),               // 25: sakuga.generation.v1.Box
 }
 var file_sakuga_generation_v1_request_proto_depIdxs = []int32{
-	14, // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
-	15, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	16, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
-	9,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
-	13, // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
-	17, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
-	18, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
-	19, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
-	7,  // 8: sakuga.generation.v1.GenerateRequest.refiner:type_name -> sakuga.generation.v1.Refiner
-	20, // 9: sakuga.generation.v1.GenerateRequest.controls:type_name -> sakuga.generation.v1.Control
-	6,  // 10: sakuga.generation.v1.GenerateRequest.adapters:type_name -> sakuga.generation.v1.Adapter
-	8,  // 11: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
-	1,  // 12: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
-	2,  // 13: sakuga.generation.v1.Sampling.schedule:type_name -> sakuga.generation.v1.NoiseSchedule
-	0,  // 14: sakuga.generation.v1.Sampling.quality:type_name -> sakuga.generation.v1.Quality
-	10, // 15: sakuga.generation.v1.Sampling.step_cache:type_name -> sakuga.generation.v1.StepCache
-	11, // 16: sakuga.generation.v1.StepCache.by_change:type_name -> sakuga.generation.v1.ReuseByChange
-	12, // 17: sakuga.generation.v1.StepCache.in_steps:type_name -> sakuga.generation.v1.ReuseInSteps
-	3,  // 18: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
-	4,  // 19: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	16, // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
+	17, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	18, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	11, // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
+	15, // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
+	19, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
+	20, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
+	21, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
+	9,  // 8: sakuga.generation.v1.GenerateRequest.refiner:type_name -> sakuga.generation.v1.Refiner
+	22, // 9: sakuga.generation.v1.GenerateRequest.controls:type_name -> sakuga.generation.v1.Control
+	8,  // 10: sakuga.generation.v1.GenerateRequest.adapters:type_name -> sakuga.generation.v1.Adapter
+	10, // 11: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
+	6,  // 12: sakuga.generation.v1.GenerateRequest.scene:type_name -> sakuga.generation.v1.Scene
+	16, // 13: sakuga.generation.v1.Scene.typed:type_name -> sakuga.prompt.v1.Prompt
+	17, // 14: sakuga.generation.v1.Scene.strictness:type_name -> sakuga.prompt.v1.Strictness
+	18, // 15: sakuga.generation.v1.Scene.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	11, // 16: sakuga.generation.v1.Scene.sampling:type_name -> sakuga.generation.v1.Sampling
+	23, // 17: sakuga.generation.v1.Scene.resize:type_name -> sakuga.generation.v1.ResizeMode
+	7,  // 18: sakuga.generation.v1.Scene.protection:type_name -> sakuga.generation.v1.Protection
+	8,  // 19: sakuga.generation.v1.Scene.adapters:type_name -> sakuga.generation.v1.Adapter
+	9,  // 20: sakuga.generation.v1.Scene.refiner:type_name -> sakuga.generation.v1.Refiner
+	24, // 21: sakuga.generation.v1.Protection.image:type_name -> sakuga.generation.v1.ImageSource
+	25, // 22: sakuga.generation.v1.Protection.boxes:type_name -> sakuga.generation.v1.Box
+	1,  // 23: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
+	2,  // 24: sakuga.generation.v1.Sampling.schedule:type_name -> sakuga.generation.v1.NoiseSchedule
+	0,  // 25: sakuga.generation.v1.Sampling.quality:type_name -> sakuga.generation.v1.Quality
+	12, // 26: sakuga.generation.v1.Sampling.step_cache:type_name -> sakuga.generation.v1.StepCache
+	13, // 27: sakuga.generation.v1.StepCache.by_change:type_name -> sakuga.generation.v1.ReuseByChange
+	14, // 28: sakuga.generation.v1.StepCache.in_steps:type_name -> sakuga.generation.v1.ReuseInSteps
+	3,  // 29: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
+	4,  // 30: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_request_proto_init() }
@@ -1599,12 +1985,18 @@ func file_sakuga_generation_v1_request_proto_init() {
 		(*GenerateRequest_NegativePrompt)(nil),
 	}
 	file_sakuga_generation_v1_request_proto_msgTypes[1].OneofWrappers = []any{
+		(*Scene_Xml)(nil),
+		(*Scene_Typed)(nil),
+		(*Scene_NegativeText)(nil),
+		(*Scene_NegativePrompt)(nil),
+	}
+	file_sakuga_generation_v1_request_proto_msgTypes[3].OneofWrappers = []any{
 		(*Adapter_Name)(nil),
 		(*Adapter_Sha256)(nil),
 	}
-	file_sakuga_generation_v1_request_proto_msgTypes[2].OneofWrappers = []any{}
 	file_sakuga_generation_v1_request_proto_msgTypes[4].OneofWrappers = []any{}
-	file_sakuga_generation_v1_request_proto_msgTypes[5].OneofWrappers = []any{
+	file_sakuga_generation_v1_request_proto_msgTypes[6].OneofWrappers = []any{}
+	file_sakuga_generation_v1_request_proto_msgTypes[7].OneofWrappers = []any{
 		(*StepCache_ByChange)(nil),
 		(*StepCache_InSteps)(nil),
 	}
@@ -1614,7 +2006,7 @@ func file_sakuga_generation_v1_request_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_request_proto_rawDesc), len(file_sakuga_generation_v1_request_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -193,11 +193,11 @@ func (x *ListModelsResponse) GetHostMemoryBudgetBytes() uint64 {
 // One model and where its weights are.
 type ModelStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What `GenerateRequest.model` names.
+	// The name that `GenerateRequest.model` chooses it by.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Whether it draws requests that name no model.
+	// Whether it is used for requests that name no model.
 	IsDefault bool `protobuf:"varint,2,opt,name=is_default,json=isDefault,proto3" json:"is_default,omitempty"`
-	// Where its weights are: on the device where a job of it can begin soonest.
+	// Where its weights are, on the device where its next job could start first.
 	State ModelState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.model.v1.ModelState" json:"state,omitempty"`
 	// Why it could not be loaded. Only with `MODEL_STATE_FAILED`.
 	Failure string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
@@ -213,7 +213,7 @@ type ModelStatus struct {
 	Information *v1.Model `protobuf:"bytes,9,opt,name=information,proto3" json:"information,omitempty"`
 	// Median time of its latest steps. Absent until a step was measured.
 	StepTime *durationpb.Duration `protobuf:"bytes,10,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
-	// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
+	// Number of measured jobs behind estimates of the model, those of earlier runs of the server included.
 	LearnedJobs uint32 `protobuf:"varint,11,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
 	// The names of the devices that it is loaded on, such as `cuda:0`.
 	Devices       []string `protobuf:"bytes,12,rep,name=devices,proto3" json:"devices,omitempty"`
@@ -335,7 +335,7 @@ func (x *ModelStatus) GetDevices() []string {
 	return nil
 }
 
-// Puts a model on the device.
+// Loads a model.
 type LoadModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The model's name. Required.
@@ -427,7 +427,7 @@ func (x *LoadModelResponse) GetModel() *ModelStatus {
 	return nil
 }
 
-// Takes a model off the device.
+// Unloads a model.
 type UnloadModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The model's name. Required.
@@ -614,7 +614,7 @@ func (x *ListAdaptersResponse) GetUnusable() []*UnusableAdapter {
 // One adapter.
 type AdapterStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What `Adapter.name` names: the name of its file without the extension, or of its folder.
+	// The name that `Adapter.name` chooses it by: that of its file without the extension, or of its folder.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
 	// `adapter_config.json`.
@@ -738,7 +738,7 @@ type AdapterFit struct {
 	Problems []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
 	// What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used.
 	TextProblems []string `protobuf:"bytes,7,rep,name=text_problems,json=textProblems,proto3" json:"text_problems,omitempty"`
-	// The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+	// The known layout with the most similar names, such as `FLUX.1, diffusers names`. Empty: it fits, or no layout is similar.
 	NearestLayout string `protobuf:"bytes,8,opt,name=nearest_layout,json=nearestLayout,proto3" json:"nearest_layout,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

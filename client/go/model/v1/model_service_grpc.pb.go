@@ -33,11 +33,10 @@ const (
 type ModelServiceClient interface {
 	// All models and where their weights are.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-	// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-	// again.
+	// Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+	// least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
 	LoadModel(ctx context.Context, in *LoadModelRequest, opts ...grpc.CallOption) (*LoadModelResponse, error)
-	// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+	// Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
 	// model loads it again.
 	UnloadModel(ctx context.Context, in *UnloadModelRequest, opts ...grpc.CallOption) (*UnloadModelResponse, error)
 	// The adapters that requests may use, and which models they fit.
@@ -100,11 +99,10 @@ func (c *modelServiceClient) ListAdapters(ctx context.Context, in *ListAdaptersR
 type ModelServiceServer interface {
 	// All models and where their weights are.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-	// used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-	// again.
+	// Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+	// least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
 	LoadModel(context.Context, *LoadModelRequest) (*LoadModelResponse, error)
-	// Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+	// Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
 	// model loads it again.
 	UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error)
 	// The adapters that requests may use, and which models they fit.

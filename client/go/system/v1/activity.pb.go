@@ -88,28 +88,28 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_system_v1_activity_proto_rawDescGZIP(), []int{0}
 }
 
-// What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
-// `devices`.
+// The running jobs and the memory of the server's devices at one moment. The fields 2, 3 and 5 to 8 are those of the first entry
+// of `devices`.
 type Activity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it was measured.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// The device's memory as the engine manages it. Empty: the engine does not know.
+	// The device's memory by purpose, as the engine manages it. Empty: the engine does not report it.
 	Pools []*MemoryPool `protobuf:"bytes,2,rep,name=pools,proto3" json:"pools,omitempty"`
 	// The device's memory by process. Empty if the driver does not report it.
 	Processes []*ProcessMemory `protobuf:"bytes,3,rep,name=processes,proto3" json:"processes,omitempty"`
 	// Jobs that wait.
 	Queued uint32 `protobuf:"varint,4,opt,name=queued,proto3" json:"queued,omitempty"`
-	// The job that has the device. Empty: none.
+	// The job that runs on the device. Empty: none.
 	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
 	// `encode_image`. Empty: none.
 	Stage string `protobuf:"bytes,6,opt,name=stage,proto3" json:"stage,omitempty"`
-	// Steps of it that are done.
+	// Number of its computed steps.
 	Step uint32 `protobuf:"varint,7,opt,name=step,proto3" json:"step,omitempty"`
-	// Steps that it has.
+	// Number of all its steps.
 	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
-	// The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+	// The devices of the server, in the order of the configuration. In the telemetry of a job, only the device that ran it.
 	Devices       []*DeviceActivity `protobuf:"bytes,9,rep,name=devices,proto3" json:"devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -208,24 +208,24 @@ func (x *Activity) GetDevices() []*DeviceActivity {
 	return nil
 }
 
-// What one device is doing at one moment.
+// The job and the memory of one device at one moment.
 type DeviceActivity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device, such as `cuda:0`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Whether it takes jobs.
 	State DeviceState `protobuf:"varint,2,opt,name=state,proto3,enum=sakuga.system.v1.DeviceState" json:"state,omitempty"`
-	// Its memory as the engine manages it. Empty: the engine does not know.
+	// Its memory by purpose, as the engine manages it. Empty: the engine does not report it.
 	Pools []*MemoryPool `protobuf:"bytes,3,rep,name=pools,proto3" json:"pools,omitempty"`
 	// Its memory by process. Empty if the driver does not report it.
 	Processes []*ProcessMemory `protobuf:"bytes,4,rep,name=processes,proto3" json:"processes,omitempty"`
-	// The job that has it. Empty: none, or one of another owner.
+	// The job that runs on it. Empty: none, or one of another owner.
 	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+	// The job's part of the pipeline, as in `Activity.stage`. Empty: none.
 	Stage string `protobuf:"bytes,6,opt,name=stage,proto3" json:"stage,omitempty"`
-	// Steps of it that are done.
+	// Number of the job's computed steps.
 	Step uint32 `protobuf:"varint,7,opt,name=step,proto3" json:"step,omitempty"`
-	// Steps that it has.
+	// Number of all steps of the job.
 	Steps         uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -445,7 +445,7 @@ func (x *ProcessMemory) GetIsServer() bool {
 	return false
 }
 
-// A part of the way from the program's start to its readiness.
+// A phase between the program's start and its readiness.
 type LoadingPhase struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What was done: `device`, the name of a part of the model, or `warm-up`.
@@ -525,7 +525,7 @@ type ComputePath struct {
 	Operation string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
 	// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
 	Implementation string `protobuf:"bytes,2,opt,name=implementation,proto3" json:"implementation,omitempty"`
-	// Why it is not the fast one. Empty: it is, or there is no other.
+	// Why the fast implementation is not used. Empty: it is used, or there is only one.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

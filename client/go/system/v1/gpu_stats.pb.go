@@ -80,7 +80,7 @@ type GpuStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it was taken.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
-	// Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's.
+	// Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host.
 	Source StatsSource `protobuf:"varint,2,opt,name=source,proto3,enum=sakuga.system.v1.StatsSource" json:"source,omitempty"`
 	// The device's index; 0 for the host.
 	DeviceIndex uint32 `protobuf:"varint,3,opt,name=device_index,json=deviceIndex,proto3" json:"device_index,omitempty"`

@@ -418,7 +418,7 @@ func (x *ListModelsResponse) GetModels() []*Model {
 // One model.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What GenerateRequest.model names.
+	// The name that `GenerateRequest.model` chooses it by.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model.
 	Parameters map[string]uint64 `protobuf:"bytes,2,rep,name=parameters,proto3" json:"parameters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
@@ -426,19 +426,19 @@ type Model struct {
 	DefaultSize uint32 `protobuf:"varint,3,opt,name=default_size,json=defaultSize,proto3" json:"default_size,omitempty"`
 	// Whether it has a tiny decoder for previews.
 	HasPreviewDecoder bool `protobuf:"varint,4,opt,name=has_preview_decoder,json=hasPreviewDecoder,proto3" json:"has_preview_decoder,omitempty"`
-	// What a user must know, such as that the weights are random. Empty: nothing.
+	// A notice for users, such as that the weights are random. May be empty.
 	Notice string `protobuf:"bytes,5,opt,name=notice,proto3" json:"notice,omitempty"`
 	// SHA-256 over its configuration and, of each weight file, the name, the length and the first 16 MiB, in lower-case
 	// hexadecimal.
 	Fingerprint string `protobuf:"bytes,6,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// What the text encoders read before a prompt unless a request says otherwise.
 	DefaultSystemPrompt string `protobuf:"bytes,7,opt,name=default_system_prompt,json=defaultSystemPrompt,proto3" json:"default_system_prompt,omitempty"`
-	// How it draws unless a request says otherwise.
+	// The sampling options of a request that gives none.
 	DefaultSampling *SamplingDefaults `protobuf:"bytes,8,opt,name=default_sampling,json=defaultSampling,proto3" json:"default_sampling,omitempty"`
 	// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
 	TextEncoders []*TextEncoder `protobuf:"bytes,9,rep,name=text_encoders,json=textEncoders,proto3" json:"text_encoders,omitempty"`
-	// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
-	// begin from and a second pass add `vae_encode`.
+	// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An initial
+	// image and a second pass add `vae_encode`.
 	Stages []string `protobuf:"bytes,10,rep,name=stages,proto3" json:"stages,omitempty"`
 	// The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`.
 	Solvers []string `protobuf:"bytes,11,rep,name=solvers,proto3" json:"solvers,omitempty"`
@@ -452,21 +452,21 @@ type Model struct {
 	MaxPixels uint64 `protobuf:"varint,15,opt,name=max_pixels,json=maxPixels,proto3" json:"max_pixels,omitempty"`
 	// How its encoders read a prompt.
 	PromptText PromptText `protobuf:"varint,16,opt,name=prompt_text,json=promptText,proto3,enum=sakuga.system.v1.PromptText" json:"prompt_text,omitempty"`
-	// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
+	// Whether requests may have an initial image or a second pass: the checkpoint has the VAE's encoder.
 	EncodesImages bool `protobuf:"varint,17,opt,name=encodes_images,json=encodesImages,proto3" json:"encodes_images,omitempty"`
 	// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
 	Schedules []string `protobuf:"bytes,18,rep,name=schedules,proto3" json:"schedules,omitempty"`
-	// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+	// The tags and sizes that the model was trained with, from `vocabulary.json` in its folder. Absent: the folder has no such file.
 	Vocabulary *ModelVocabulary `protobuf:"bytes,19,opt,name=vocabulary,proto3" json:"vocabulary,omitempty"`
 	// Its refiner, `name@fingerprint`, which requests may use. Empty: it has none.
 	Refiner string `protobuf:"bytes,20,opt,name=refiner,proto3" json:"refiner,omitempty"`
 	// Blocks of its denoiser that a step cache (`sakuga.generation.v1.StepCache`) splits. 0: it has no step cache, and every request
 	// is exact.
 	StepCacheBlocks uint32 `protobuf:"varint,21,opt,name=step_cache_blocks,json=stepCacheBlocks,proto3" json:"step_cache_blocks,omitempty"`
-	// Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+	// Whether its folder has a quality profile, which `sakuga bench quality` measures. Without one, the quality levels guarantee
 	// nothing.
 	HasQualityProfile bool `protobuf:"varint,22,opt,name=has_quality_profile,json=hasQualityProfile,proto3" json:"has_quality_profile,omitempty"`
-	// What was found in the folder of control networks, by name.
+	// The contents of the folder of control networks, by name.
 	ControlNetworks []*ControlNetwork `protobuf:"bytes,23,rep,name=control_networks,json=controlNetworks,proto3" json:"control_networks,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -666,7 +666,7 @@ func (x *Model) GetControlNetworks() []*ControlNetwork {
 // A control network of a model.
 type ControlNetwork struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What `Control.network` names: the name of its file without the extension, or of its folder.
+	// The name that `Control.network` chooses it by: that of its file without the extension, or of its folder.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used.
 	Fingerprint string `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
@@ -736,7 +736,7 @@ func (x *ControlNetwork) GetProblem() string {
 	return ""
 }
 
-// What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+// The tags and sizes that a model was trained with. It ignores other tags, and pictures of other sizes are poor.
 type ModelVocabulary struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes.
@@ -965,7 +965,7 @@ func (x *TextEncoder) GetMaxTokens() uint32 {
 	return 0
 }
 
-// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
+// A model's defaults for the fields of `sakuga.generation.v1.Sampling`.
 type SamplingDefaults struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The solver, one of `Model.solvers`.
@@ -1088,7 +1088,7 @@ type WatchGpuStatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Least time between two samples, in milliseconds, at least 100. 0: 500.
 	IntervalMs uint32 `protobuf:"varint,1,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
-	// Also the server's other devices and then those of the machine that it does not use, each with its own message.
+	// Also sends the server's other devices, then the devices of the machine that it does not use, one message for each.
 	AllDevices    bool `protobuf:"varint,2,opt,name=all_devices,json=allDevices,proto3" json:"all_devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1359,12 +1359,12 @@ func (x *ListDevicesResponse) GetDevices() []*Device {
 	return nil
 }
 
-// A device of the server. One engine draws on it, one job at a time.
+// A device of the server. Its engine runs one job at a time.
 type Device struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names it in calls, such as `cuda:0`.
+	// Its name in calls, such as `cuda:0`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+	// The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`.
 	FullName string `protobuf:"bytes,2,opt,name=full_name,json=fullName,proto3" json:"full_name,omitempty"`
 	// Whether it takes jobs.
 	State DeviceState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.system.v1.DeviceState" json:"state,omitempty"`
@@ -1372,9 +1372,9 @@ type Device struct {
 	Failure string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	// The models that are loaded on it, the one that was used last at the end.
 	Models []string `protobuf:"bytes,5,rep,name=models,proto3" json:"models,omitempty"`
-	// The job that has it. Empty: none, or one of another owner.
+	// The job that runs on it. Empty: none, or one of another owner.
 	JobId string `protobuf:"bytes,6,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Jobs that it has taken since the start of the server.
+	// Number of jobs that it has started since the start of the server.
 	Jobs uint64 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
 	// How often it was lost, by an error of the device or because its engine hung, since the start of the server.
 	Losses        uint64 `protobuf:"varint,8,opt,name=losses,proto3" json:"losses,omitempty"`

@@ -40,18 +40,18 @@ type SystemServiceClient interface {
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
 	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
-	// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+	// Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
 	WatchGpuStats(ctx context.Context, in *WatchGpuStatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGpuStatsResponse], error)
-	// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+	// The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
 	WatchActivity(ctx context.Context, in *WatchActivityRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchActivityResponse], error)
 	// The devices of the server, whether each takes jobs, and what it has done.
 	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
-	// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-	// the other devices; without one they keep waiting, and new ones are refused.
+	// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+	// on the other devices. If there is none, they keep waiting and new jobs are refused.
 	DrainDevice(ctx context.Context, in *DrainDeviceRequest, opts ...grpc.CallOption) (*DrainDeviceResponse, error)
 	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
 	DisableDevice(ctx context.Context, in *DisableDeviceRequest, opts ...grpc.CallOption) (*DisableDeviceResponse, error)
-	// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+	// Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
 	EnableDevice(ctx context.Context, in *EnableDeviceRequest, opts ...grpc.CallOption) (*EnableDeviceResponse, error)
 }
 
@@ -172,18 +172,18 @@ type SystemServiceServer interface {
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
 	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
-	// Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+	// Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
 	WatchGpuStats(*WatchGpuStatsRequest, grpc.ServerStreamingServer[WatchGpuStatsResponse]) error
-	// What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+	// The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
 	WatchActivity(*WatchActivityRequest, grpc.ServerStreamingServer[WatchActivityResponse]) error
 	// The devices of the server, whether each takes jobs, and what it has done.
 	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
-	// Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-	// the other devices; without one they keep waiting, and new ones are refused.
+	// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+	// on the other devices. If there is none, they keep waiting and new jobs are refused.
 	DrainDevice(context.Context, *DrainDeviceRequest) (*DrainDeviceResponse, error)
 	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
 	DisableDevice(context.Context, *DisableDeviceRequest) (*DisableDeviceResponse, error)
-	// Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+	// Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
 	EnableDevice(context.Context, *EnableDeviceRequest) (*EnableDeviceResponse, error)
 	mustEmbedUnimplementedSystemServiceServer()
 }

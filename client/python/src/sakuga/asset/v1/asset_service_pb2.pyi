@@ -70,7 +70,7 @@ class _ColorProfileEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColorPro
     """There is a profile that cannot be converted. The values count as sRGB."""
 
 class ColorProfile(_ColorProfile, metaclass=_ColorProfileEnumTypeWrapper):
-    """What is done about the colour profile of a picture."""
+    """How the colour profile of a picture is handled."""
 
 COLOR_PROFILE_UNSPECIFIED: ColorProfile.ValueType  # 0
 """Never sent."""
@@ -128,7 +128,7 @@ class UploadStart(_message.Message):
     size: _builtins.int
     """Bytes of the whole file. Required."""
     offset: _builtins.int
-    """Where the bytes of this call begin in the file: as many as the server has."""
+    """Offset of this call's bytes in the file: the number of bytes that the server has."""
     def __init__(
         self,
         *,
@@ -202,7 +202,7 @@ Global___UploadAssetPartRequest: _TypeAlias = UploadAssetPartRequest  # noqa: Y0
 
 @_typing.final
 class UploadAssetPartResponse(_message.Message):
-    """The part is there."""
+    """The part is stored."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -250,15 +250,15 @@ class Asset(_message.Message):
     size: _builtins.int
     """Bytes."""
     kind: Global___AssetKind.ValueType
-    """What it is, found out from its bytes."""
+    """Its kind, detected from its bytes."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When its owner uploaded it."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """When it is deleted unless it is used: a time after its last use, which the server sets (`--asset-keep-hours`). An
-        upload, a download and a request that names it are uses; within an hour they count once.
+        """When it is deleted unless it is used again: a fixed time after its last use (`--asset-keep-hours`). Uploads, downloads and
+        requests that name it are uses; they are recorded once an hour.
         """
 
     @_builtins.property
@@ -292,7 +292,7 @@ Global___Asset: _TypeAlias = Asset  # noqa: Y015
 
 @_typing.final
 class PictureFacts(_message.Message):
-    """What a picture is, and what the server does about it when a request uses it."""
+    """Properties of a picture, and how the server converts it when a request uses it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -311,7 +311,7 @@ class PictureFacts(_message.Message):
     has_alpha: _builtins.bool
     """Whether it has an alpha channel. It is composited on white then."""
     color_profile: Global___ColorProfile.ValueType
-    """What is done about its colour profile."""
+    """How its colour profile is handled."""
     color_profile_detail: _builtins.str
     """The name of the profile that is converted, or why a profile is ignored."""
     def __init__(
@@ -356,8 +356,8 @@ Global___TensorFacts: _TypeAlias = TensorFacts  # noqa: Y015
 
 @_typing.final
 class GetAssetRequest(_message.Message):
-    """Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
-    that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
+    """Asks for the bytes of an asset. A call that reads the whole asset fails with DATA_LOSS before the last bytes if they are not
+    those that were uploaded. Parts are not verified: a client that resumes a download must compare the file with its SHA-256.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -462,7 +462,7 @@ class ListAssetsResponse(_message.Message):
     """Bytes that they may take together."""
     @_builtins.property
     def assets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Asset]:
-        """The assets, newest first: fewer than asked for if they are long."""
+        """The assets, newest first. A page may have fewer than `page_size` if they are long."""
 
     def __init__(
         self,

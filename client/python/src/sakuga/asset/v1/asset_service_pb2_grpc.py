@@ -12,9 +12,9 @@ GRPC_VERSION = grpc.__version__
 class AssetServiceStub:
     """Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
 
-    An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-    does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-    are stored once; neither of them learns of it: each has to upload them in full.
+    An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+    `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+    each owner has to upload them in full, so neither can find out that the other has them.
     """
 
     def __init__(self, channel):
@@ -53,33 +53,33 @@ class AssetServiceStub:
 class AssetServiceServicer:
     """Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
 
-    An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-    does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-    are stored once; neither of them learns of it: each has to upload them in full.
+    An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+    `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+    each owner has to upload them in full, so neither can find out that the other has them.
     """
 
     def UploadAsset(self, request_iterator, context):
-        """Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-        by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-        next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-        `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-        states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+        """Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+        interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+        offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+        `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+        asset already, the answer comes at once. A newer call for the same file ends an older one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UploadAssetPart(self, request, context):
-        """Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-        UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-        after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        """Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+        until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+        answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAsset(self, request, context):
-        """The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+        """The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,7 +93,7 @@ class AssetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAsset(self, request, context):
-        """Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+        """Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,9 +138,9 @@ def add_AssetServiceServicer_to_server(servicer, server):
 class AssetService:
     """Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
 
-    An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
-    does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
-    are stored once; neither of them learns of it: each has to upload them in full.
+    An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+    `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+    each owner has to upload them in full, so neither can find out that the other has them.
     """
 
     @staticmethod

@@ -42,12 +42,12 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_ENCODE_IMAGE: _Stage.ValueType  # 4
     """Pixels become PNG."""
     STAGE_LOAD_MODEL: _Stage.ValueType  # 5
-    """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
+    """The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there."""
     STAGE_VAE_ENCODE: _Stage.ValueType  # 6
-    """The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
+    """The VAE encodes pixels to latents: an initial image, the pictures that a second pass enlarges, or those that a scene begins from."""
     STAGE_LOAD_ADAPTERS: _Stage.ValueType  # 7
-    """The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
-    only if the weights were others.
+    """The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
+    only if they differ.
     """
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
@@ -64,12 +64,12 @@ STAGE_DECODE: Stage.ValueType  # 3
 STAGE_ENCODE_IMAGE: Stage.ValueType  # 4
 """Pixels become PNG."""
 STAGE_LOAD_MODEL: Stage.ValueType  # 5
-"""The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
+"""The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there."""
 STAGE_VAE_ENCODE: Stage.ValueType  # 6
-"""The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
+"""The VAE encodes pixels to latents: an initial image, the pictures that a second pass enlarges, or those that a scene begins from."""
 STAGE_LOAD_ADAPTERS: Stage.ValueType  # 7
-"""The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
-only if the weights were others.
+"""The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
+only if they differ.
 """
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
@@ -111,8 +111,8 @@ class GenerateEvent(_message.Message):
 
       accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 
-    `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-    start with the same seed. Discard the pieces of pictures that came before it.
+    `requeued` returns a job to the state before `started`: the server was stopped while the job ran, and it runs again from
+    the start with the same seed. Discard the pieces of pictures that were received before.
 
     `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
     completed, failed or cancelled, after which the stream ends.
@@ -157,7 +157,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def started(self) -> Global___Started:
-        """The job has the device."""
+        """The job runs."""
 
     @_builtins.property
     def stage(self) -> Global___StageBegun:
@@ -165,11 +165,11 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def step(self) -> Global___Step:
-        """A step is done."""
+        """A step was computed."""
 
     @_builtins.property
     def preview(self) -> Global___Preview:
-        """A preview of the picture while it is drawn."""
+        """A preview of the unfinished picture."""
 
     @_builtins.property
     def gpu_stats(self) -> _gpu_stats_pb2.GpuStats:
@@ -197,7 +197,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def profile(self) -> Global___Profile:
-        """Where the time of a part of the pipeline went, on request."""
+        """The profile of a part of the pipeline, on request."""
 
     def __init__(
         self,
@@ -231,7 +231,7 @@ Global___GenerateEvent: _TypeAlias = GenerateEvent  # noqa: Y015
 
 @_typing.final
 class Requeued(_message.Message):
-    """The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed."""
+    """The server was stopped while the job ran. The job waits again and will run from the start with the same seed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,7 +309,7 @@ Global___Queued: _TypeAlias = Queued  # noqa: Y015
 
 @_typing.final
 class Started(_message.Message):
-    """The job has the device."""
+    """The job runs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -321,10 +321,10 @@ class Started(_message.Message):
     device: _builtins.str
     """The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`."""
     model_notice: _builtins.str
-    """What a user must know about the model, such as that its weights are random. Empty: nothing."""
+    """A notice for users of the model, such as that its weights are random. May be empty."""
     @_builtins.property
     def resolved(self) -> _request_pb2.GenerateRequest:
-        """The request with every default filled in: sent again, it makes the same pictures on the same device."""
+        """The request with every default filled in. Sent again, it gives the same pictures on the same device."""
 
     @_builtins.property
     def seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -332,7 +332,7 @@ class Started(_message.Message):
 
     @_builtins.property
     def quality(self) -> Global___QualityPromise:
-        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
+        """The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured."""
 
     def __init__(
         self,
@@ -353,8 +353,8 @@ Global___Started: _TypeAlias = Started  # noqa: Y015
 
 @_typing.final
 class QualityPromise(_message.Message):
-    """How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
-    holds for prompts, sizes and steps like those that were measured.
+    """How similar the pictures of a quality level were to exact ones when the model's profile was measured (`sakuga bench quality`).
+    It applies to prompts, sizes and steps like the measured ones.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -385,7 +385,7 @@ class QualityPromise(_message.Message):
     binding_percent: _builtins.float
     """Attributes that were right in the pictures of the quality, in percent. Absent: not measured."""
     computed_share: _builtins.float
-    """Share of the evaluations of the blocks in the middle that were computed, 0 to 1."""
+    """Share of the evaluations of the middle blocks that were computed, 0 to 1."""
     def __init__(
         self,
         *,
@@ -425,7 +425,7 @@ class StageBegun(_message.Message):
     stage: Global___Stage.ValueType
     """The part."""
     pass_number: _builtins.int
-    """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    """The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number."""
     def __init__(
         self,
         *,
@@ -442,7 +442,7 @@ Global___StageBegun: _TypeAlias = StageBegun  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
-    """A step is done."""
+    """A step was computed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -461,7 +461,7 @@ class Step(_message.Message):
     total: _builtins.int
     """Steps of this job that are computed, in all passes."""
     t: _builtins.float
-    """Time reached: 0 is noise, 1 is the picture."""
+    """Time after the step: 0 is noise, 1 is the picture."""
     sigma: _builtins.float
     """Share of noise left: 1 - t."""
     step_ms: _builtins.float
@@ -471,10 +471,10 @@ class Step(_message.Message):
     evaluations: _builtins.int
     """Evaluations of the network so far; a guided one computes both halves and counts once."""
     pass_number: _builtins.int
-    """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    """The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number."""
     reused_share: _builtins.float
-    """Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
-    denoiser, 0 to 1. 0: everything was computed.
+    """Share of this step's evaluations that reused the middle blocks of the denoiser, 0 to 1. Each half of guidance of each picture
+    counts as one. 0: everything was computed.
     """
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
@@ -504,7 +504,7 @@ Global___Step: _TypeAlias = Step  # noqa: Y015
 
 @_typing.final
 class Preview(_message.Message):
-    """A preview of the picture while it is drawn: the picture that the current velocity predicts."""
+    """A preview: the picture that the denoiser predicts at this step."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -550,7 +550,7 @@ Global___Preview: _TypeAlias = Preview  # noqa: Y015
 
 @_typing.final
 class Profile(_message.Message):
-    """Where the device's time in one part of the pipeline went. Sent after the part's last step."""
+    """The device's time in one part of the pipeline, by operation. Sent after the part's last step."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -567,14 +567,16 @@ class Profile(_message.Message):
     wall_ms: _builtins.float
     """The time of the part by the host's clock, in milliseconds."""
     peak_flops_per_second: _builtins.float
-    """What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+    """Peak rate of the device in floating-point operations per second, measured for this profile with a large product. Absent:
     not measured.
     """
     peak_bytes_per_second: _builtins.float
-    """What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured."""
+    """Peak rate of the device in bytes read and written per second, measured for this profile with a large copy. Absent: not
+    measured.
+    """
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfileSpan]:
-        """The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+        """The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
         compute path does not measure them.
         """
 
@@ -605,7 +607,7 @@ Global___Profile: _TypeAlias = Profile  # noqa: Y015
 
 @_typing.final
 class ProfileSpan(_message.Message):
-    """All operations of one name in one layer."""
+    """Total of all operations with the same name in one layer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -621,15 +623,15 @@ class ProfileSpan(_message.Message):
     layer: _builtins.int
     """The layer or block, from 0. Absent: outside of them."""
     name: _builtins.str
-    """What was done, such as `attention` or `product qkv`."""
+    """The operation, such as `attention` or `product qkv`."""
     count: _builtins.int
     """How often."""
     ms: _builtins.float
     """Time on the device, in milliseconds."""
     flops: _builtins.float
-    """Floating-point operations of products and attention, two for each multiplication and addition. 0: neither."""
+    """Floating-point operations of products and attention; a multiplication with its addition counts as two. 0: bound by memory."""
     bytes: _builtins.float
-    """Bytes that must be read and written at least. 0: bound by arithmetic."""
+    """The least bytes that must be read and written. 0: bound by arithmetic."""
     def __init__(
         self,
         *,
@@ -748,7 +750,7 @@ class ImageInfo(_message.Message):
 
     @_builtins.property
     def reuse(self) -> Global___EvaluationReuse:
-        """What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing."""
+        """What the step cache reused. The file contains it in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing."""
 
     def __init__(
         self,
@@ -771,8 +773,8 @@ Global___ImageInfo: _TypeAlias = ImageInfo  # noqa: Y015
 
 @_typing.final
 class EvaluationReuse(_message.Message):
-    """The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
-    others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+    """The evaluations of one picture that reused the middle blocks of the denoiser. Evaluations are numbered from 1 over all passes;
+    those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -784,11 +786,11 @@ class EvaluationReuse(_message.Message):
     """Evaluations of the picture."""
     @_builtins.property
     def conditional(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Those that reused in the conditional half."""
+        """Evaluations whose conditional half reused the blocks."""
 
     @_builtins.property
     def unconditional(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Those that reused in the unconditional half."""
+        """Evaluations whose unconditional half reused the blocks."""
 
     def __init__(
         self,
@@ -823,10 +825,11 @@ class ImageMetadata(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     REFINER_FIELD_NUMBER: _builtins.int
     CONTROLS_FIELD_NUMBER: _builtins.int
+    SCENE_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of this record: 1."""
     software: _builtins.str
-    """The program that made it, such as `sakuga-server 0.1.0`."""
+    """The program that wrote it, such as `sakuga-server 0.1.0`."""
     image_index: _builtins.int
     """Which picture of the batch this is."""
     seed: _builtins.int
@@ -838,7 +841,7 @@ class ImageMetadata(_message.Message):
     model_text: _builtins.str
     """The prompt as the text encoders read it."""
     refiner: _builtins.str
-    """The refiner of the request, `name@fingerprint`. Empty: it has none."""
+    """The refiner that was used, `name@fingerprint`. Empty: none."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
@@ -851,11 +854,15 @@ class ImageMetadata(_message.Message):
 
     @_builtins.property
     def quality(self) -> Global___QualityPromise:
-        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
+        """The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured."""
 
     @_builtins.property
     def controls(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedControl]:
         """The control networks of the request, in its order."""
+
+    @_builtins.property
+    def scene(self) -> Global___AppliedScene:
+        """With what the second pass of a scene was drawn. Absent: the request has no scene."""
 
     def __init__(
         self,
@@ -872,14 +879,57 @@ class ImageMetadata(_message.Message):
         quality: Global___QualityPromise | None = ...,
         refiner: _builtins.str = ...,
         controls: _abc.Iterable[Global___AppliedControl] | None = ...,
+        scene: Global___AppliedScene | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality", "request", b"request"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality", "request", b"request", "scene", b"scene"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "controls", b"controls", "device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "quality", b"quality", "refiner", b"refiner", "request", b"request", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "controls", b"controls", "device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "quality", b"quality", "refiner", b"refiner", "request", b"request", "scene", b"scene", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageMetadata: _TypeAlias = ImageMetadata  # noqa: Y015
+
+@_typing.final
+class AppliedScene(_message.Message):
+    """With what the second pass of a scene was drawn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    MODEL_TEXT_FIELD_NUMBER: _builtins.int
+    ADAPTERS_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
+    REFINER_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model's name and fingerprint, `name@fingerprint`, as ListModels gives them."""
+    model_text: _builtins.str
+    """The prompt as the text encoders read it."""
+    refiner: _builtins.str
+    """The refiner, `name@fingerprint`. Empty: it has none."""
+    @_builtins.property
+    def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedAdapter]:
+        """The adapters, by name and content."""
+
+    @_builtins.property
+    def quality(self) -> Global___QualityPromise:
+        """What was measured of the quality on the model. Absent: the pass is exact, or its settings were not measured."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        model_text: _builtins.str = ...,
+        adapters: _abc.Iterable[Global___AppliedAdapter] | None = ...,
+        quality: Global___QualityPromise | None = ...,
+        refiner: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quality", b"quality"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "model", b"model", "model_text", b"model_text", "quality", b"quality", "refiner", b"refiner"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedScene: _TypeAlias = AppliedScene  # noqa: Y015
 
 @_typing.final
 class AppliedControl(_message.Message):
@@ -981,11 +1031,11 @@ class Timings(_message.Message):
 
     @_builtins.property
     def load_model(self) -> _duration_pb2.Duration:
-        """The weights of the model to the device. Absent: they were there."""
+        """Loading the weights of the models to the device. Absent: they were there."""
 
     @_builtins.property
     def vae_encode(self) -> _duration_pb2.Duration:
-        """Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded."""
+        """Pixels to latents, of an initial image and before a later pass. Absent: nothing was encoded."""
 
     def __init__(
         self,

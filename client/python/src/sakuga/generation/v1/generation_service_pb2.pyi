@@ -35,9 +35,9 @@ class _EstimatedPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Est
     ESTIMATED_PART_KIND_UNSPECIFIED: _EstimatedPartKind.ValueType  # 0
     """Never sent."""
     ESTIMATED_PART_KIND_LOAD_MODEL: _EstimatedPartKind.ValueType  # 1
-    """The weights of the model are put on the device."""
+    """Loading the weights of the model to the device."""
     ESTIMATED_PART_KIND_LOAD_ADAPTERS: _EstimatedPartKind.ValueType  # 2
-    """The weights are changed to those with the adapters of the request, or back."""
+    """Applying the adapters of the request to the weights, or removing those of an earlier request."""
     ESTIMATED_PART_KIND_TEXT_ENCODE: _EstimatedPartKind.ValueType  # 3
     """The text encoders."""
     ESTIMATED_PART_KIND_VAE_ENCODE: _EstimatedPartKind.ValueType  # 4
@@ -56,14 +56,14 @@ class _EstimatedPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Est
     """Everything else on the device, such as the noise and slow first steps."""
 
 class EstimatedPartKind(_EstimatedPartKind, metaclass=_EstimatedPartKindEnumTypeWrapper):
-    """The parts of a job whose times are learnt apart."""
+    """The parts of a job that are estimated separately."""
 
 ESTIMATED_PART_KIND_UNSPECIFIED: EstimatedPartKind.ValueType  # 0
 """Never sent."""
 ESTIMATED_PART_KIND_LOAD_MODEL: EstimatedPartKind.ValueType  # 1
-"""The weights of the model are put on the device."""
+"""Loading the weights of the model to the device."""
 ESTIMATED_PART_KIND_LOAD_ADAPTERS: EstimatedPartKind.ValueType  # 2
-"""The weights are changed to those with the adapters of the request, or back."""
+"""Applying the adapters of the request to the weights, or removing those of an earlier request."""
 ESTIMATED_PART_KIND_TEXT_ENCODE: EstimatedPartKind.ValueType  # 3
 """The text encoders."""
 ESTIMATED_PART_KIND_VAE_ENCODE: EstimatedPartKind.ValueType  # 4
@@ -97,10 +97,10 @@ class _ObstacleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Obstacle
     OBSTACLE_KIND_QUEUE: _ObstacleKind.ValueType  # 3
     """The queue is full."""
     OBSTACLE_KIND_CLIENT_JOBS: _ObstacleKind.ValueType  # 4
-    """The client has as many jobs as it may have."""
+    """The client has the most jobs that one client may have."""
 
 class ObstacleKind(_ObstacleKind, metaclass=_ObstacleKindEnumTypeWrapper):
-    """What a request does not fit."""
+    """The limit that a request exceeds."""
 
 OBSTACLE_KIND_UNSPECIFIED: ObstacleKind.ValueType  # 0
 """Never sent."""
@@ -111,7 +111,7 @@ OBSTACLE_KIND_DEADLINE: ObstacleKind.ValueType  # 2
 OBSTACLE_KIND_QUEUE: ObstacleKind.ValueType  # 3
 """The queue is full."""
 OBSTACLE_KIND_CLIENT_JOBS: ObstacleKind.ValueType  # 4
-"""The client has as many jobs as it may have."""
+"""The client has the most jobs that one client may have."""
 Global___ObstacleKind: _TypeAlias = ObstacleKind  # noqa: Y015
 
 @_typing.final
@@ -140,7 +140,7 @@ Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015
 
 @_typing.final
 class EstimateRequest(_message.Message):
-    """A job to be estimated."""
+    """The job to estimate."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -152,7 +152,7 @@ class EstimateRequest(_message.Message):
 
     @_builtins.property
     def options(self) -> _job_pb2.JobOptions:
-        """Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with."""
+        """Its priority, which determines its queue position, and its `timeout`, which the estimate is compared with."""
 
     def __init__(
         self,
@@ -177,7 +177,7 @@ class EstimateResponse(_message.Message):
     ESTIMATE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def estimate(self) -> Global___Estimate:
-        """What the job would take."""
+        """The expected time, memory and energy."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ Global___EstimateResponse: _TypeAlias = EstimateResponse  # noqa: Y015
 
 @_typing.final
 class Estimate(_message.Message):
-    """What a job would take, by the jobs of the same model that this server has measured on this device."""
+    """The expected time, memory and energy of a job, from the jobs of the same model that this server has measured on this device."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -217,35 +217,36 @@ class Estimate(_message.Message):
     FITS_FIELD_NUMBER: _builtins.int
     OBSTACLES_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_FIELD_NUMBER: _builtins.int
+    QUALITY_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The model that would draw it."""
+    """The model that would draw it; of a scene, the one of the first pass."""
     device: _builtins.str
     """The device."""
     learned_jobs: _builtins.int
-    """Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model."""
+    """Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model."""
     steps: _builtins.int
-    """Steps that are computed, of all passes and of all groups of pictures that are computed at once."""
+    """Number of computed steps, over all passes and batches."""
     evaluations: _builtins.int
     """Evaluations of the network in these steps. A guided one computes both halves and counts once."""
     guided_evaluations: _builtins.int
     """How many of `evaluations` are guided."""
     memory_needed_bytes: _builtins.int
-    """Device memory that the job needs, the weights included."""
+    """Device memory that the job needs, the weights included; of a scene, that of the pass that needs more."""
     memory_available_bytes: _builtins.int
-    """Device memory that there is for it. Absent: not known."""
+    """Device memory that it may use. Absent: not known."""
     energy_joules: _builtins.float
     """Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet."""
     queue_position: _builtins.int
-    """Jobs that would be before it, the running ones included; 0: a device is free for it."""
+    """Number of jobs that would run before it, running ones included. 0: a device is free for it."""
     fits: _builtins.bool
     """Whether CreateJob would accept it now."""
     @_builtins.property
     def time(self) -> Global___EstimatedTime:
-        """From the start of the job to its pictures, without the time in the queue and with the load of the model."""
+        """From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue."""
 
     @_builtins.property
     def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EstimatedPart]:
-        """The parts of `time.expected`, in the order in which they come."""
+        """The parts of `time.expected`: the loads of models first, then the others in the order in which they first run."""
 
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
@@ -253,11 +254,11 @@ class Estimate(_message.Message):
 
     @_builtins.property
     def negative_tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
-        """Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read."""
+        """Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read."""
 
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
-        """Time until it would start. Absent: a job before it is of a model that was not measured yet."""
+        """Time until it would start. Absent: a job before it has a model without measurements."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -270,6 +271,10 @@ class Estimate(_message.Message):
     @_builtins.property
     def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
         """Findings about the prompt, as in `accepted`."""
+
+    @_builtins.property
+    def quality(self) -> _event_pb2.QualityPromise:
+        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
 
     def __init__(
         self,
@@ -293,10 +298,11 @@ class Estimate(_message.Message):
         fits: _builtins.bool = ...,
         obstacles: _abc.Iterable[Global___Obstacle] | None = ...,
         diagnostics: _abc.Iterable[_diagnostic_pb2.Diagnostic] | None = ...,
+        quality: _event_pb2.QualityPromise | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "energy_joules", b"energy_joules", "eta", b"eta", "memory_available_bytes", b"memory_available_bytes", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "energy_joules", b"energy_joules", "eta", b"eta", "memory_available_bytes", b"memory_available_bytes", "quality", b"quality", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "device", b"device", "diagnostics", b"diagnostics", "energy_joules", b"energy_joules", "eta", b"eta", "evaluations", b"evaluations", "fits", b"fits", "guided_evaluations", b"guided_evaluations", "learned_jobs", b"learned_jobs", "memory_available_bytes", b"memory_available_bytes", "memory_needed_bytes", b"memory_needed_bytes", "model", b"model", "negative_tokens", b"negative_tokens", "obstacles", b"obstacles", "parts", b"parts", "queue_position", b"queue_position", "start_time", b"start_time", "steps", b"steps", "time", b"time", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "device", b"device", "diagnostics", b"diagnostics", "energy_joules", b"energy_joules", "eta", b"eta", "evaluations", b"evaluations", "fits", b"fits", "guided_evaluations", b"guided_evaluations", "learned_jobs", b"learned_jobs", "memory_available_bytes", b"memory_available_bytes", "memory_needed_bytes", b"memory_needed_bytes", "model", b"model", "negative_tokens", b"negative_tokens", "obstacles", b"obstacles", "parts", b"parts", "quality", b"quality", "queue_position", b"queue_position", "start_time", b"start_time", "steps", b"steps", "time", b"time", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__energy_joules: _TypeAlias = _typing.Literal["energy_joules"]  # noqa: Y015
     _WhichOneofArgType__energy_joules: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules"]  # noqa: Y015
@@ -311,7 +317,7 @@ Global___Estimate: _TypeAlias = Estimate  # noqa: Y015
 
 @_typing.final
 class EstimatedTime(_message.Message):
-    """An estimated time."""
+    """An estimated time with its 80 % interval, which is derived from the errors of earlier estimates."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -320,15 +326,15 @@ class EstimatedTime(_message.Message):
     HIGH_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def expected(self) -> _duration_pb2.Duration:
-        """The most probable time."""
+        """The expected time."""
 
     @_builtins.property
     def low(self) -> _duration_pb2.Duration:
-        """One job in ten takes less, by how far earlier estimates were off."""
+        """The 10th percentile: one job in ten is faster."""
 
     @_builtins.property
     def high(self) -> _duration_pb2.Duration:
-        """One job in ten takes more."""
+        """The 90th percentile: one job in ten is slower."""
 
     def __init__(
         self,
@@ -358,9 +364,9 @@ class EstimatedPart(_message.Message):
     kind: Global___EstimatedPartKind.ValueType
     """Which part."""
     pass_number: _builtins.int
-    """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    """The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number."""
     measurements: _builtins.int
-    """Measurements that it is learnt from; at most 96 are kept. 0: it is a guess."""
+    """Number of measurements behind the estimate, at most 96. 0: it is a guess."""
     @_builtins.property
     def time(self) -> _duration_pb2.Duration:
         """How long it takes."""
@@ -391,12 +397,12 @@ class Obstacle(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
     kind: Global___ObstacleKind.ValueType
-    """What it is."""
+    """The limit that is exceeded."""
     description: _builtins.str
-    """What is missing, with figures."""
+    """What is exceeded and by how much, as a sentence."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestChange]:
-        """Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would."""
+        """Changes to the request; each of them alone would remove this obstacle. Empty: no change to the request would."""
 
     def __init__(
         self,
@@ -415,17 +421,17 @@ Global___Obstacle: _TypeAlias = Obstacle  # noqa: Y015
 
 @_typing.final
 class RequestChange(_message.Message):
-    """A change of a request."""
+    """A change to a request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FIELDS_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     description: _builtins.str
-    """The same as a sentence."""
+    """The change as a sentence."""
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldValue]:
-        """The fields and what to set them to."""
+        """The fields and their new values."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ GRPC_VERSION = grpc.__version__
 
 
 class GenerationServiceStub:
-    """Draws pictures.
+    """Generates pictures and estimates requests.
     """
 
     def __init__(self, channel):
@@ -33,7 +33,7 @@ class GenerationServiceStub:
 
 
 class GenerationServiceServicer:
-    """Draws pictures.
+    """Generates pictures and estimates requests.
     """
 
     def Generate(self, request, context):
@@ -50,9 +50,8 @@ class GenerationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Estimate(self, request, context):
-        """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-        created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-        with what would have to change.
+        """Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+        is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 
         INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
         """
@@ -82,7 +81,7 @@ def add_GenerationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GenerationService:
-    """Draws pictures.
+    """Generates pictures and estimates requests.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GenerationServiceStub:
-    """Draws pictures."""
+    """Generates pictures and estimates requests."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,16 +44,15 @@ class GenerationServiceStub:
     UNAVAILABLE: the server is shutting down.
     """
     Estimate: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateRequest, _generation_service_pb2.EstimateResponse]
-    """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-    created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-    with what would have to change.
+    """Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+    is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 
     INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
     """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
-    """Draws pictures."""
+    """Generates pictures and estimates requests."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Generate: _aio.UnaryStreamMultiCallable[_request_pb2.GenerateRequest, _generation_service_pb2.GenerateResponse]  # type: ignore[assignment]
@@ -66,15 +65,14 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     UNAVAILABLE: the server is shutting down.
     """
     Estimate: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateRequest, _generation_service_pb2.EstimateResponse]  # type: ignore[assignment]
-    """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-    created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-    with what would have to change.
+    """Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+    is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 
     INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Draws pictures."""
+    """Generates pictures and estimates requests."""
 
     @_abc_1.abstractmethod
     def Generate(
@@ -97,9 +95,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.EstimateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.EstimateResponse, _abc.Awaitable[_generation_service_pb2.EstimateResponse]]:
-        """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-        created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-        with what would have to change.
+        """Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+        is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
 
         INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
         """

@@ -32,10 +32,10 @@ class _ResizeModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResizeMode
     RESIZE_MODE_PAD: _ResizeMode.ValueType  # 2
     """It is scaled until it fits into the picture, and its outermost pixels are repeated evenly on both sides."""
     RESIZE_MODE_STRETCH: _ResizeMode.ValueType  # 3
-    """It is scaled to width and height, whatever its shape."""
+    """It is scaled to width and height without keeping its aspect ratio."""
 
 class ResizeMode(_ResizeMode, metaclass=_ResizeModeEnumTypeWrapper):
-    """How an image gets the size of the picture. Images are resampled with Lanczos' kernel."""
+    """How an image is resized to the size of the picture, with Lanczos' kernel."""
 
 RESIZE_MODE_UNSPECIFIED: ResizeMode.ValueType  # 0
 """The image has the size of the picture."""
@@ -44,7 +44,7 @@ RESIZE_MODE_CROP: ResizeMode.ValueType  # 1
 RESIZE_MODE_PAD: ResizeMode.ValueType  # 2
 """It is scaled until it fits into the picture, and its outermost pixels are repeated evenly on both sides."""
 RESIZE_MODE_STRETCH: ResizeMode.ValueType  # 3
-"""It is scaled to width and height, whatever its shape."""
+"""It is scaled to width and height without keeping its aspect ratio."""
 Global___ResizeMode: _TypeAlias = ResizeMode  # noqa: Y015
 
 class _Preprocessor:
@@ -54,15 +54,15 @@ class _Preprocessor:
 class _PreprocessorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Preprocessor.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PREPROCESSOR_UNSPECIFIED: _Preprocessor.ValueType  # 0
-    """Nothing: the image is what the network was trained with."""
+    """None: the image has the form that the network was trained with."""
     PREPROCESSOR_CANNY: _Preprocessor.ValueType  # 1
     """White edges on black, as OpenCV's `Canny` draws them."""
 
 class Preprocessor(_Preprocessor, metaclass=_PreprocessorEnumTypeWrapper):
-    """What is done to a control image before its network reads it."""
+    """Preprocessing of a control image."""
 
 PREPROCESSOR_UNSPECIFIED: Preprocessor.ValueType  # 0
-"""Nothing: the image is what the network was trained with."""
+"""None: the image has the form that the network was trained with."""
 PREPROCESSOR_CANNY: Preprocessor.ValueType  # 1
 """White edges on black, as OpenCV's `Canny` draws them."""
 Global___Preprocessor: _TypeAlias = Preprocessor  # noqa: Y015
@@ -123,8 +123,8 @@ Global___ImageSource: _TypeAlias = ImageSource  # noqa: Y015
 
 @_typing.final
 class InitImage(_message.Message):
-    """The image that the pictures begin from. Its latents get the noise of a time before the end of the schedule, and only the
-    rest of the schedule is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+    """The image to start from. Noise of an intermediate time is added to its latents, and only the rest of the schedule is computed
+    (SDEdit, Meng et al. 2022, arXiv:2108.01073).
 
     Of `sampling.steps` n, floor(n x strength) are computed, the rule of diffusers with exact decimal arithmetic: 0.7 of 30
     are 21. ComfyUI's `denoise` follows another rule: it computes all n, on the last part of a grid of n / denoise. A
@@ -138,19 +138,19 @@ class InitImage(_message.Message):
     RESIZE_FIELD_NUMBER: _builtins.int
     CANVAS_FIELD_NUMBER: _builtins.int
     strength: _builtins.float
-    """The share of the schedule that is computed, 0 to 1, with at least one step. Small values change little; at 1 only what a
-    mask keeps is left of the image. Absent: 0.75.
+    """The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
+    only pixels that a mask keeps remain. Absent: 0.75.
     """
     resize: Global___ResizeMode.ValueType
-    """How the image gets the size of the picture. Needed if it has another size and there is no `canvas`."""
+    """How the image is resized to the size of the picture. Required if the sizes differ and there is no `canvas`."""
     @_builtins.property
     def image(self) -> Global___ImageSource:
         """The image."""
 
     @_builtins.property
     def canvas(self) -> Global___Canvas:
-        """Draws around the image: it keeps its size and takes a part of the picture, and the rest is drawn as if a mask had marked
-        it.
+        """Extends the image (outpainting): it keeps its size and covers a part of the picture; the rest is generated as if a mask
+        had marked it.
         """
 
     def __init__(
@@ -206,9 +206,9 @@ Global___Canvas: _TypeAlias = Canvas  # noqa: Y015
 
 @_typing.final
 class Mask(_message.Message):
-    """What of the image is drawn again: exactly one of `image` and `boxes`, or neither with a `canvas`. After every step the
-    latents outside get the noise of that time on those of the image. Pixels outside of the mask grown by `feather` are those of
-    the resized image, bit for bit.
+    """Which part of the image to change (inpainting): exactly one of `image` and `boxes`, or neither with a `canvas`. After every
+    step, latents outside of the mask are replaced by the image's latents with the noise of that time. Pixels farther than
+    `feather` from the mask are bit for bit those of the resized image.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -218,20 +218,20 @@ class Mask(_message.Message):
     FEATHER_FIELD_NUMBER: _builtins.int
     MASKED_ONLY_FIELD_NUMBER: _builtins.int
     feather: _builtins.int
-    """Pixels around the mask over which drawn and kept pixels are mixed, 0 to 256."""
+    """Width in pixels of the transition around the mask between generated and kept pixels, 0 to 256."""
     @_builtins.property
     def image(self) -> Global___ImageSource:
-        """White is drawn again: pixels from half brightness on. It has the size of the picture, or that of the image, whose changes
-        of size it then follows.
+        """Pixels of at least half brightness mark what to change. It has the size of the picture, or the size of the image and is then
+        resized with it.
         """
 
     @_builtins.property
     def boxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Box]:
-        """Rectangles of the picture that are drawn again, at most 64."""
+        """Rectangles of the picture to change, at most 64."""
 
     @_builtins.property
     def masked_only(self) -> Global___MaskedOnly:
-        """Draws the surroundings of the mask alone, at the model's default size, and puts the result back."""
+        """Generates only the area around the mask, at about the model's default size, and pastes the result back."""
 
     def __init__(
         self,
@@ -285,14 +285,14 @@ Global___Box: _TypeAlias = Box  # noqa: Y015
 
 @_typing.final
 class MaskedOnly(_message.Message):
-    """How the surroundings of a mask are drawn alone. Previews show them alone as well."""
+    """Generates only the area around a mask. Previews show this area only."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PADDING_FIELD_NUMBER: _builtins.int
     padding: _builtins.int
-    """Pixels around the mask that are drawn with it, 0 to 1024. The area is then made square where the picture has room.
-    Absent: 32.
+    """Pixels around the mask that belong to the area, 0 to 1024. The area is then extended to a square as far as the picture
+    allows. Absent: 32.
     """
     def __init__(
         self,
@@ -327,23 +327,23 @@ class Control(_message.Message):
     network: _builtins.str
     """The control network, as `Model.control_networks` names it. Required."""
     preprocessor: Global___Preprocessor.ValueType
-    """What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
-    poses, are not part of the server: give their result as the image.
+    """Preprocessing of the image. Preprocessors with weights of their own, such as those for depth and poses, are not part of the
+    server: send their result as the image.
     """
     scale: _builtins.float
-    """Factor on what the network adds, 0 to 2. Absent: 1, as trained."""
+    """Factor on the network's residuals, 0 to 2. Absent: 1, as trained."""
     start: _builtins.float
-    """The share of the computed steps at which it begins to act, 0 to 1. Absent: 0."""
+    """The share of the computed steps after which it begins to act, 0 to 1. Absent: 0."""
     end: _builtins.float
-    """The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1."""
+    """The share of the computed steps after which it stops, 0 to 1, at least `start`. Absent: 1."""
     resize: Global___ResizeMode.ValueType
-    """How the image gets the size of the picture. Needed if it has another size."""
+    """How the image is resized to the size of the picture. Required if the sizes differ."""
     canny_low: _builtins.int
-    """Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
-    100.
+    """Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient that touches an edge belongs to it.
+    Absent: 100.
     """
     canny_high: _builtins.int
-    """Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200."""
+    """Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient belongs to an edge. Absent: 200."""
     @_builtins.property
     def image(self) -> Global___ImageSource:
         """The image. Required. In a request with more than two files of 2 MiB the others have to be uploaded."""
@@ -390,8 +390,8 @@ Global___Control: _TypeAlias = Control  # noqa: Y015
 
 @_typing.final
 class SecondPass(_message.Message):
-    """A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-    with its own noise under the same seed. Not together with a mask.
+    """A second pass at a larger size: every picture of the first pass is enlarged and denoised again over the last part of a
+    schedule, with new noise from the same seed. Not together with a mask.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -407,7 +407,7 @@ class SecondPass(_message.Message):
     strength: _builtins.float
     """The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5."""
     steps: _builtins.int
-    """Intervals of its schedule, 1 to 200. 0: as many as the first pass has."""
+    """Intervals of its schedule, 1 to 200. 0: the number of the first pass."""
     def __init__(
         self,
         *,

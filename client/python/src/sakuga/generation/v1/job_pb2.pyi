@@ -35,7 +35,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
     """It waits."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
-    """It has the device, or its pictures are being written."""
+    """It runs on a device, or its pictures are being written."""
     JOB_STATE_COMPLETED: _JobState.ValueType  # 3
     """Its pictures are complete."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
@@ -51,7 +51,7 @@ JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 JOB_STATE_QUEUED: JobState.ValueType  # 1
 """It waits."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
-"""It has the device, or its pictures are being written."""
+"""It runs on a device, or its pictures are being written."""
 JOB_STATE_COMPLETED: JobState.ValueType  # 3
 """Its pictures are complete."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
@@ -76,8 +76,8 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """Four times the share of a normal job."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
-    as a normal one, and that four times as often as a low one. No client waits forever.
+    """A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
+    normal ones, and normal ones four times as often as low ones. No client waits forever.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -133,15 +133,15 @@ class Job(_message.Message):
     oldest_sequence: _builtins.int
     """The number of the oldest event that is kept."""
     next_sequence: _builtins.int
-    """The number that the next event will have; of an ended job, one more than its terminal event's."""
+    """The sequence number of the next event. For an ended job, one more than that of its terminal event."""
     queue_position: _builtins.int
     """Jobs before this one, the running ones included; 0: a device is free for it. Absent unless the job waits."""
     step: _builtins.int
-    """Steps that are done. Absent unless the job has the device."""
+    """Number of computed steps. Absent unless the job runs."""
     step_total: _builtins.int
-    """All steps. Absent unless the job has the device."""
+    """Number of all steps. Absent unless the job runs."""
     device: _builtins.str
-    """The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits."""
+    """The device that runs or ran it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in."""
@@ -156,7 +156,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last got the device. Absent while it waits."""
+        """When it last started to run. Absent while it waits."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -164,13 +164,11 @@ class Job(_message.Message):
 
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """When it is cancelled if it has not ended. Absent: never."""
+        """The job is cancelled at this time if it has not ended. Absent: no deadline."""
 
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
-        """When a waiting job will probably start, or a running one end, from measured times. Absent until something was
-        measured.
-        """
+        """Estimated time until a waiting job starts, or until a running one ends. Absent until something was measured."""
 
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.ImageInfo]:
@@ -186,17 +184,17 @@ class Job(_message.Message):
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them."""
+        """Short texts to find it by, such as `favourite`, in the order in which LabelJob added them."""
 
     @_builtins.property
     def estimated_time(self) -> _duration_pb2.Duration:
-        """How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+        """Estimated time from its start until its pictures are ready, including the load of its model, made when it was accepted.
         Absent: no job of its model had been measured.
         """
 
     @_builtins.property
     def actual_time(self) -> _duration_pb2.Duration:
-        """How long it took from its start to its pictures. Absent unless it is completed."""
+        """Actual time from its start until its pictures were ready. Absent unless it is completed."""
 
     def __init__(
         self,
@@ -256,12 +254,12 @@ class JobOptions(_message.Message):
     DISCONNECT_GRACE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
-    """Its share of the device while others wait."""
+    """Its share of the devices while other jobs wait."""
     cancel_on_disconnect: _builtins.bool
-    """Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too."""
+    """Cancels the job when the last stream that watches it ends. False: it runs without watchers, too."""
     @_builtins.property
     def disconnect_grace(self) -> _duration_pb2.Duration:
-        """How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once."""
+        """Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none."""
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:

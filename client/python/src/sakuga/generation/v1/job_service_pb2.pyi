@@ -84,7 +84,7 @@ Global___CreateJobResponse: _TypeAlias = CreateJobResponse  # noqa: Y015
 
 @_typing.final
 class WatchJobRequest(_message.Message):
-    """Which job, and from where on."""
+    """Which job, and the first event."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,7 +190,7 @@ class WatchProgress(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     GPU_STATS_FIELD_NUMBER: _builtins.int
     next_sequence: _builtins.int
-    """Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here."""
+    """Every event below this number was sent or replaced by a newer one. A client that reconnects can continue here."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was sent, by the server's clock."""
@@ -311,8 +311,8 @@ class JobFilter(_message.Message):
     request_id: _builtins.str
     """Those with this name."""
     text: _builtins.str
-    """Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
-    also as a part of a word and in other capitals. At most 256 bytes.
+    """Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
+    part of a word and regardless of case. At most 256 bytes.
     """
     model: _builtins.str
     """Those of this model."""
@@ -364,8 +364,8 @@ class ListJobsResponse(_message.Message):
     """Where the next page begins. Empty: this is the last."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
-        asked for, or none, and yet not be the last.
+        """The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
+        `page_size`, or none, without being the last one.
         """
 
     def __init__(
@@ -471,7 +471,7 @@ class CancelJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees."""
+        """As it is now. A waiting job is cancelled; a running job still runs until its next step."""
 
     def __init__(
         self,
@@ -506,8 +506,8 @@ class GetArtifactRequest(_message.Message):
     limit: _builtins.int
     """Bytes at the most. 0: to the end."""
     max_edge: _builtins.int
-    """Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
-    file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+    """Sends a JPEG of the picture instead of its file, reduced so that its longer edge has at most this number of pixels, 16 to
+    2048. It has no metadata. The server caches the latest ones in memory. 0: sends the file.
     """
     def __init__(
         self,
@@ -617,7 +617,7 @@ Global___GetJobTelemetryRequest: _TypeAlias = GetJobTelemetryRequest  # noqa: Y0
 
 @_typing.final
 class GetJobTelemetryResponse(_message.Message):
-    """The samples and the activity while the job had the device, up to now if it still has it."""
+    """Samples and activity from the start of the job until its end, or until now if it still runs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -10,7 +10,7 @@ GRPC_VERSION = grpc.__version__
 
 
 class JobServiceStub:
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -73,7 +73,7 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -95,14 +95,14 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """Streams a job's events from any one on, the past ones first, until the terminal one.
+        """Streams a job's events from any event on, past ones first, until the terminal one.
 
-        The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-        statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-        when nothing else does.
+        The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+        queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+        was for a while.
 
-        OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-        that is. Do not try again with the same number. Also if the number is higher than any event's.
+        OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+        again with the same number. Also if the number is higher than that of any event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,14 +118,14 @@ class JobServiceServicer:
     def ListJobs(self, request, context):
         """Lists jobs, the newest first.
 
-        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LabelJob(self, request, context):
-        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
         nothing, so the call can be repeated. Labels are kept and deleted with the job.
 
         INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -149,7 +149,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJobTelemetry(self, request, context):
-        """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        """Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
         NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -220,7 +220,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every

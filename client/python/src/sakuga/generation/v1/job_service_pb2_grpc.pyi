@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -49,24 +49,24 @@ class JobServiceStub:
     for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
     """
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]
-    """Streams a job's events from any one on, the past ones first, until the terminal one.
+    """Streams a job's events from any event on, past ones first, until the terminal one.
 
-    The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-    statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-    when nothing else does.
+    The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+    queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+    was for a while.
 
-    OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-    that is. Do not try again with the same number. Also if the number is higher than any event's.
+    OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+    again with the same number. Also if the number is higher than that of any event.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job and its state."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Lists jobs, the newest first.
 
-    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
     """
     LabelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.LabelJobRequest, _job_service_pb2.LabelJobResponse]
-    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
     nothing, so the call can be repeated. Labels are kept and deleted with the job.
 
     INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -76,7 +76,7 @@ class JobServiceStub:
     GetArtifact: _grpc.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]
     """Streams a picture of a completed job, a part of it, or a smaller version of it."""
     GetJobTelemetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]
-    """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+    """Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
     NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
     """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
@@ -84,7 +84,7 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -103,24 +103,24 @@ class JobServiceAsyncStub(JobServiceStub):
     for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
     """
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]  # type: ignore[assignment]
-    """Streams a job's events from any one on, the past ones first, until the terminal one.
+    """Streams a job's events from any event on, past ones first, until the terminal one.
 
-    The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-    statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-    when nothing else does.
+    The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+    queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+    was for a while.
 
-    OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-    that is. Do not try again with the same number. Also if the number is higher than any event's.
+    OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+    again with the same number. Also if the number is higher than that of any event.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job and its state."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists jobs, the newest first.
 
-    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
     """
     LabelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.LabelJobRequest, _job_service_pb2.LabelJobResponse]  # type: ignore[assignment]
-    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
     nothing, so the call can be repeated. Labels are kept and deleted with the job.
 
     INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -130,14 +130,14 @@ class JobServiceAsyncStub(JobServiceStub):
     GetArtifact: _aio.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
     """Streams a picture of a completed job, a part of it, or a smaller version of it."""
     GetJobTelemetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]  # type: ignore[assignment]
-    """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+    """Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
     NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
     """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    """Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
 
     A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
     method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -166,14 +166,14 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobResponse]]:
-        """Streams a job's events from any one on, the past ones first, until the terminal one.
+        """Streams a job's events from any event on, past ones first, until the terminal one.
 
-        The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-        statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-        when nothing else does.
+        The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+        queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+        was for a while.
 
-        OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-        that is. Do not try again with the same number. Also if the number is higher than any event's.
+        OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+        again with the same number. Also if the number is higher than that of any event.
         """
 
     @_abc_1.abstractmethod
@@ -192,7 +192,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_job_service_pb2.ListJobsResponse, _abc.Awaitable[_job_service_pb2.ListJobsResponse]]:
         """Lists jobs, the newest first.
 
-        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
         """
 
     @_abc_1.abstractmethod
@@ -201,7 +201,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.LabelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.LabelJobResponse, _abc.Awaitable[_job_service_pb2.LabelJobResponse]]:
-        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
         nothing, so the call can be repeated. Labels are kept and deleted with the job.
 
         INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -229,7 +229,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetJobTelemetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetJobTelemetryResponse, _abc.Awaitable[_job_service_pb2.GetJobTelemetryResponse]]:
-        """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        """Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
         NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         """
 

@@ -43,7 +43,7 @@ class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.Value
     """The settings of `Sampling.step_cache`."""
 
 class Quality(_Quality, metaclass=_QualityEnumTypeWrapper):
-    """How exactly evaluations are computed. Models of a family without a step cache have only the exact level."""
+    """How much pictures may differ from exact ones to save time. Models of a family without a step cache support the exact level only."""
 
 QUALITY_UNSPECIFIED: Quality.ValueType  # 0
 """The same as exact, or as custom if `Sampling.step_cache` is given."""
@@ -115,29 +115,29 @@ class _NoiseSchedule:
 class _NoiseScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoiseSchedule.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     NOISE_SCHEDULE_UNSPECIFIED: _NoiseSchedule.ValueType  # 0
-    """The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
-    solver and `NOISE_SCHEDULE_NATIVE` for others.
+    """The default of the solver: Karras for `SOLVER_DPM` if the model supports it; otherwise the model's default for its default
+    solver, and `NOISE_SCHEDULE_NATIVE` for the others.
     """
     NOISE_SCHEDULE_NATIVE: _NoiseSchedule.ValueType  # 1
     """The model's own: shifted flow times, or the training times of its scheduler configuration."""
     NOISE_SCHEDULE_KARRAS: _NoiseSchedule.ValueType  # 2
-    """By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
+    """Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
     NOISE_SCHEDULE_EXPONENTIAL: _NoiseSchedule.ValueType  # 3
-    """By equal ratios. Not with `SOLVER_DDIM`."""
+    """The ratio of each level to the next is constant. Not with `SOLVER_DDIM`."""
 
 class NoiseSchedule(_NoiseSchedule, metaclass=_NoiseScheduleEnumTypeWrapper):
-    """How the noise levels of the steps lie between the first and the last one."""
+    """How the noise levels are spaced between the first and the last one."""
 
 NOISE_SCHEDULE_UNSPECIFIED: NoiseSchedule.ValueType  # 0
-"""The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
-solver and `NOISE_SCHEDULE_NATIVE` for others.
+"""The default of the solver: Karras for `SOLVER_DPM` if the model supports it; otherwise the model's default for its default
+solver, and `NOISE_SCHEDULE_NATIVE` for the others.
 """
 NOISE_SCHEDULE_NATIVE: NoiseSchedule.ValueType  # 1
 """The model's own: shifted flow times, or the training times of its scheduler configuration."""
 NOISE_SCHEDULE_KARRAS: NoiseSchedule.ValueType  # 2
-"""By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
+"""Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
 NOISE_SCHEDULE_EXPONENTIAL: NoiseSchedule.ValueType  # 3
-"""By equal ratios. Not with `SOLVER_DDIM`."""
+"""The ratio of each level to the next is constant. Not with `SOLVER_DDIM`."""
 Global___NoiseSchedule: _TypeAlias = NoiseSchedule  # noqa: Y015
 
 class _PreviewMethod:
@@ -151,9 +151,9 @@ class _PreviewMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Preview
     PREVIEW_METHOD_NONE: _PreviewMethod.ValueType  # 1
     """No previews."""
     PREVIEW_METHOD_LINEAR: _PreviewMethod.ValueType  # 2
-    """A linear map from latent channels to RGB: an eighth of the size, next to free."""
+    """A linear map from latent channels to RGB: an eighth of the size, at nearly no cost."""
     PREVIEW_METHOD_DECODER: _PreviewMethod.ValueType  # 3
-    """The tiny decoder if the model has one, else the full one: the size of the picture."""
+    """The tiny decoder if the model has one, otherwise the full one: the size of the picture."""
 
 class PreviewMethod(_PreviewMethod, metaclass=_PreviewMethodEnumTypeWrapper):
     """How previews are made from the predicted picture."""
@@ -163,9 +163,9 @@ PREVIEW_METHOD_UNSPECIFIED: PreviewMethod.ValueType  # 0
 PREVIEW_METHOD_NONE: PreviewMethod.ValueType  # 1
 """No previews."""
 PREVIEW_METHOD_LINEAR: PreviewMethod.ValueType  # 2
-"""A linear map from latent channels to RGB: an eighth of the size, next to free."""
+"""A linear map from latent channels to RGB: an eighth of the size, at nearly no cost."""
 PREVIEW_METHOD_DECODER: PreviewMethod.ValueType  # 3
-"""The tiny decoder if the model has one, else the full one: the size of the picture."""
+"""The tiny decoder if the model has one, otherwise the full one: the size of the picture."""
 Global___PreviewMethod: _TypeAlias = PreviewMethod  # noqa: Y015
 
 class _ImageFormat:
@@ -227,8 +227,9 @@ class GenerateRequest(_message.Message):
     ADAPTERS_FIELD_NUMBER: _builtins.int
     IMAGE_INDICES_FIELD_NUMBER: _builtins.int
     EXPANSION_FIELD_NUMBER: _builtins.int
+    SCENE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one."""
+    """The caller's name for the job, at most 64 characters. Logs and `accepted` contain it. Empty: the server generates one."""
     xml: _builtins.str
     """Text: XML, or any envelope that the grammar reference lists."""
     strictness: _prompt_service_pb2.Strictness.ValueType
@@ -248,14 +249,14 @@ class GenerateRequest(_message.Message):
     images: _builtins.int
     """How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them."""
     seed: _builtins.int
-    """Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
-    the server draws one; 0 is a seed like any other.
+    """Seed of the noise. The noise of image i depends on the seed and on i only, not on the batch. Absent: the server chooses
+    a random seed. 0 is a valid seed.
     """
     gpu_stats_interval_ms: _builtins.int
     """Least time between two `gpu_stats` events, in milliseconds. 0: 500."""
     profile: _builtins.bool
-    """Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
-    time; the pictures are the same.
+    """Measures the time of each kind of operation on the device and reports it in `profile` events. The job gets some percent
+    slower; the pictures do not change.
     """
     negative_system_prompt: _builtins.str
     """Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
@@ -271,7 +272,7 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:
-        """How the latents are integrated."""
+        """Solver, schedule, steps and guidance."""
 
     @_builtins.property
     def preview(self) -> Global___PreviewOptions:
@@ -279,11 +280,11 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def init(self) -> _image_input_pb2.InitImage:
-        """The image that the pictures begin from. Absent: they begin from noise alone."""
+        """The image to start from. Absent: start from noise alone."""
 
     @_builtins.property
     def mask(self) -> _image_input_pb2.Mask:
-        """What of the image is drawn again. Absent: everything."""
+        """Which part of the image to change. Absent: all of it."""
 
     @_builtins.property
     def second_pass(self) -> _image_input_pb2.SecondPass:
@@ -291,12 +292,12 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def refiner(self) -> Global___Refiner:
-        """Has the model's refiner compute the end of the schedule. Absent: the model draws alone."""
+        """The model's refiner computes the end of the schedule. Absent: no refiner is used."""
 
     @_builtins.property
     def controls(self) -> _containers.RepeatedCompositeFieldContainer[_image_input_pb2.Control]:
-        """Images that steer the pictures through control networks, at most 4; what several networks add is summed up. They act on the base
-        model, and not on its refiner.
+        """Images that steer the pictures through control networks, at most 4. The residuals of several networks are added. They act on
+        the base model, not on its refiner.
         """
 
     @_builtins.property
@@ -318,6 +319,10 @@ class GenerateRequest(_message.Message):
         """What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
         metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
         """
+
+    @_builtins.property
+    def scene(self) -> Global___Scene:
+        """Has another model draw the pictures again: a scene around characters. Absent: the pictures are those of this request's model."""
 
     def __init__(
         self,
@@ -347,10 +352,11 @@ class GenerateRequest(_message.Message):
         adapters: _abc.Iterable[Global___Adapter] | None = ...,
         image_indices: _abc.Iterable[_builtins.int] | None = ...,
         expansion: Global___Expansion | None = ...,
+        scene: Global___Scene | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "init", b"init", "mask", b"mask", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "refiner", b"refiner", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "init", b"init", "mask", b"mask", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "refiner", b"refiner", "sampling", b"sampling", "scene", b"scene", "second_pass", b"second_pass", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "adapters", b"adapters", "controls", b"controls", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "init", b"init", "mask", b"mask", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "refiner", b"refiner", "request_id", b"request_id", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "adapters", b"adapters", "controls", b"controls", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "init", b"init", "mask", b"mask", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "refiner", b"refiner", "request_id", b"request_id", "sampling", b"sampling", "scene", b"scene", "second_pass", b"second_pass", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015
@@ -374,6 +380,172 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_prompt) -> _WhichOneofReturnType_prompt | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class Scene(_message.Message):
+    """The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+    schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
+    as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
+    faults and findings have `scene.` before their fields.
+
+    One job draws both passes: its events, cancellation, deadline and record are those of one request. A model that has no room
+    next to the other one is loaded when its pass begins (`STAGE_LOAD_MODEL`).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    XML_FIELD_NUMBER: _builtins.int
+    TYPED_FIELD_NUMBER: _builtins.int
+    STRICTNESS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_TEXT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    RESIZE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    PROTECTION_FIELD_NUMBER: _builtins.int
+    ADAPTERS_FIELD_NUMBER: _builtins.int
+    REFINER_FIELD_NUMBER: _builtins.int
+    xml: _builtins.str
+    """Text: XML, or any envelope that the grammar reference lists."""
+    strictness: _prompt_service_pb2.Strictness.ValueType
+    """How strictly `xml` is read."""
+    negative_text: _builtins.str
+    """Text: a negative document or plain tags."""
+    model: _builtins.str
+    """The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default."""
+    system_prompt: _builtins.str
+    """As `GenerateRequest.system_prompt`."""
+    negative_system_prompt: _builtins.str
+    """As `GenerateRequest.negative_system_prompt`."""
+    strength: _builtins.float
+    """The share of the schedule that is computed, as `InitImage.strength`. Absent: 0.4."""
+    width: _builtins.int
+    """Width in pixels, a multiple of 16. 0: that of the first pass's pictures."""
+    height: _builtins.int
+    """Height in pixels, a multiple of 16. 0: that of the first pass's pictures."""
+    resize: _image_input_pb2.ResizeMode.ValueType
+    """How the pictures of the first pass get this size. Needed if it is another one."""
+    seed: _builtins.int
+    """Start of the noise of this pass. Absent: one more than the seed of the request."""
+    @_builtins.property
+    def typed(self) -> _prompt_pb2.Prompt:
+        """The typed form."""
+
+    @_builtins.property
+    def negative_prompt(self) -> _prompt_pb2.NegativePrompt:
+        """The typed form."""
+
+    @_builtins.property
+    def sampling(self) -> Global___Sampling:
+        """How the latents are integrated. Absent fields: the defaults of this pass's model."""
+
+    @_builtins.property
+    def protection(self) -> Global___Protection:
+        """What of the first pass is kept, such as the characters. Absent: everything is drawn again."""
+
+    @_builtins.property
+    def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adapter]:
+        """Adapters that change the model for this pass, as `GenerateRequest.adapters`. Uploaded ones are kept until this pass has begun."""
+
+    @_builtins.property
+    def refiner(self) -> Global___Refiner:
+        """Has the refiner of this pass's model compute the end of the schedule."""
+
+    def __init__(
+        self,
+        *,
+        xml: _builtins.str = ...,
+        typed: _prompt_pb2.Prompt | None = ...,
+        strictness: _prompt_service_pb2.Strictness.ValueType = ...,
+        negative_text: _builtins.str = ...,
+        negative_prompt: _prompt_pb2.NegativePrompt | None = ...,
+        model: _builtins.str = ...,
+        system_prompt: _builtins.str | None = ...,
+        negative_system_prompt: _builtins.str | None = ...,
+        sampling: Global___Sampling | None = ...,
+        strength: _builtins.float | None = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        resize: _image_input_pb2.ResizeMode.ValueType = ...,
+        seed: _builtins.int | None = ...,
+        protection: Global___Protection | None = ...,
+        adapters: _abc.Iterable[Global___Adapter] | None = ...,
+        refiner: Global___Refiner | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_strength", b"_strength", "_system_prompt", b"_system_prompt", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "prompt", b"prompt", "protection", b"protection", "refiner", b"refiner", "sampling", b"sampling", "seed", b"seed", "strength", b"strength", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_strength", b"_strength", "_system_prompt", b"_system_prompt", "adapters", b"adapters", "height", b"height", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "prompt", b"prompt", "protection", b"protection", "refiner", b"refiner", "resize", b"resize", "sampling", b"sampling", "seed", b"seed", "strength", b"strength", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
+    _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    _WhichOneofReturnType__system_prompt: _TypeAlias = _typing.Literal["system_prompt"]  # noqa: Y015
+    _WhichOneofArgType__system_prompt: _TypeAlias = _typing.Literal["_system_prompt", b"_system_prompt"]  # noqa: Y015
+    _WhichOneofReturnType_negative: _TypeAlias = _typing.Literal["negative_text", "negative_prompt"]  # noqa: Y015
+    _WhichOneofArgType_negative: _TypeAlias = _typing.Literal["negative", b"negative"]  # noqa: Y015
+    _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["xml", "typed"]  # noqa: Y015
+    _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_system_prompt) -> _WhichOneofReturnType__negative_system_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__system_prompt) -> _WhichOneofReturnType__system_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_negative) -> _WhichOneofReturnType_negative | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_prompt) -> _WhichOneofReturnType_prompt | None: ...
+
+Global___Scene: _TypeAlias = Scene  # noqa: Y015
+
+@_typing.final
+class Protection(_message.Message):
+    """What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+    to the size of the scene, bit for bit.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IMAGE_FIELD_NUMBER: _builtins.int
+    BOXES_FIELD_NUMBER: _builtins.int
+    FEATHER_FIELD_NUMBER: _builtins.int
+    feather: _builtins.int
+    """Pixels around the protected ones over which kept and drawn pixels are mixed, 0 to 256."""
+    @_builtins.property
+    def image(self) -> _image_input_pb2.ImageSource:
+        """White is kept: pixels from half brightness on. It has the size of the scene, or that of the first pass's pictures, whose
+        changes of size it then follows.
+        """
+
+    @_builtins.property
+    def boxes(self) -> _containers.RepeatedCompositeFieldContainer[_image_input_pb2.Box]:
+        """Rectangles of the scene that are kept, at most 64."""
+
+    def __init__(
+        self,
+        *,
+        image: _image_input_pb2.ImageSource | None = ...,
+        boxes: _abc.Iterable[_image_input_pb2.Box] | None = ...,
+        feather: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["image", b"image"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes", "feather", b"feather", "image", b"image"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Protection: _TypeAlias = Protection  # noqa: Y015
 
 @_typing.final
 class Adapter(_message.Message):
@@ -425,10 +597,9 @@ Global___Adapter: _TypeAlias = Adapter  # noqa: Y015
 
 @_typing.final
 class Refiner(_message.Message):
-    """Has the refiner of a Stable Diffusion XL model compute the end of the schedule, on the same latents: `Model.refiner` says
-    whether a model has one. Of `sampling.steps`, the model computes those at training times of at least 1000 x (1 - switch_at), and
-    the refiner the others; with a second pass this holds for each pass. The refiner reads the same prompts with its own text encoder,
-    and adapters do not change it.
+    """The refiner of a Stable Diffusion XL model computes the end of the schedule, on the same latents. `Model.refiner` says whether a
+    model has one. The base model computes the steps at training times of at least 1000 x (1 - switch_at), and the refiner the
+    others, in each pass. The refiner reads the same prompts with its own text encoder, and adapters do not change it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -437,8 +608,8 @@ class Refiner(_message.Message):
     AESTHETIC_SCORE_FIELD_NUMBER: _builtins.int
     NEGATIVE_AESTHETIC_SCORE_FIELD_NUMBER: _builtins.int
     switch_at: _builtins.float
-    """The share of the training times that the model computes, 0 to 1, from noise on: `denoising_end` of the base model and
-    `denoising_start` of the refiner in diffusers. Absent: 0.8.
+    """The share of the training times that the base model computes, 0 to 1, beginning with noise: `denoising_end` of the base
+    model and `denoising_start` of the refiner in diffusers. Absent: 0.8.
     """
     aesthetic_score: _builtins.float
     """The aesthetic score that the refiner reads with the prompt, 0 to 10. Absent: 6."""
@@ -472,7 +643,7 @@ Global___Refiner: _TypeAlias = Refiner  # noqa: Y015
 
 @_typing.final
 class Expansion(_message.Message):
-    """What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt."""
+    """The template from which a client made prompts, and its choices. All fields together have at most twice the bytes of a prompt."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,14 +655,14 @@ class Expansion(_message.Message):
     template: _builtins.str
     """The prompt with its alternatives and wildcards."""
     negative_template: _builtins.str
-    """The negative prompt with its own. Empty: nothing was chosen in it."""
+    """The negative prompt with its alternatives and wildcards. Empty: it has none."""
     seed: _builtins.int
     """The seed of the choices."""
     variation: _builtins.int
     """Which of the prompts of that seed this is, from 0."""
     @_builtins.property
     def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What was chosen, in the order of the places where it stands."""
+        """The chosen texts, in the order of their positions in the templates."""
 
     def __init__(
         self,
@@ -512,8 +683,8 @@ Global___Expansion: _TypeAlias = Expansion  # noqa: Y015
 
 @_typing.final
 class Sampling(_message.Message):
-    """How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
-    model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
+    """How noise is integrated to a picture. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`. A NewBie model
+    without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -532,8 +703,8 @@ class Sampling(_message.Message):
     solver: Global___Solver.ValueType
     """The solver."""
     steps: _builtins.int
-    """Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
-    programs that count the points between them say one more.
+    """Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
+    its intervals use a number that is larger by one.
     """
     guidance_scale: _builtins.float
     """Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
@@ -550,24 +721,24 @@ class Sampling(_message.Message):
     shift: _builtins.float
     """Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default."""
     guidance_from: _builtins.float
-    """Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
-    (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+    """Guidance is active from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+    (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside of the interval compute the conditional half only.
     Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
     """
     schedule: Global___NoiseSchedule.ValueType
-    """The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`."""
+    """The noise levels between the steps. `sakuga.system.v1.Model.schedules` lists those of each model."""
     guidance_rescale: _builtins.float
     """Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
     2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
     default.
     """
     quality: Global___Quality.ValueType
-    """How exactly evaluations are computed. Unspecified: exact, or custom if `step_cache` is given."""
+    """Quality level. Unspecified: exact, or custom if `step_cache` is given."""
     @_builtins.property
     def step_cache(self) -> Global___StepCache:
-        """What evaluations reuse of earlier ones. Absent: what `quality` stands for on the model. Not with `QUALITY_EXACT`. `started`
-        and the record in a picture's file give the settings in force, so that the same request draws the same picture again after
-        the model's profile has changed.
+        """Settings of the step cache. Absent: those of `quality` on the model. Not allowed with `QUALITY_EXACT`. `started` and the
+        metadata of pictures contain the settings that were used, so a request from them gives the same picture again even if the
+        model's profile has changed.
         """
 
     def __init__(
@@ -618,9 +789,8 @@ Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
 
 @_typing.final
 class StepCache(_message.Message):
-    """A step cache: every evaluation computes the blocks at the front and at the back of the denoiser; those between them are
-    sometimes not computed, and what they added at an earlier evaluation is added again. Each half of guidance of each picture has
-    its own state.
+    """A step cache. Every evaluation computes the blocks at the front and at the back of the denoiser. The middle blocks may be
+    skipped; their residual of an earlier evaluation is then added again. Each half of guidance of each picture has its own state.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -637,16 +807,16 @@ class StepCache(_message.Message):
     the model.
     """
     taylor_order: _builtins.int
-    """Order of the extrapolation of what the blocks add, 0 to 1: 0 repeats the last value, 1 continues the line through the last
-    two (Liu et al. 2025, arXiv:2503.06923).
+    """Order of the extrapolation of the middle blocks' residual, 0 to 1: 0 repeats the last value, 1 continues the line through
+    the last two (Liu et al. 2025, arXiv:2503.06923).
     """
     @_builtins.property
     def by_change(self) -> Global___ReuseByChange:
-        """While what the front blocks add changes little."""
+        """While the residual of the front blocks changes little."""
 
     @_builtins.property
     def in_steps(self) -> Global___ReuseInSteps:
-        """In fixed steps, whatever changes: to repeat a pattern."""
+        """In fixed steps, for example to repeat a pattern."""
 
     def __init__(
         self,
@@ -669,7 +839,7 @@ Global___StepCache: _TypeAlias = StepCache  # noqa: Y015
 
 @_typing.final
 class ReuseByChange(_message.Message):
-    """Reuse while what the front blocks add changes little since the last evaluation that was computed whole."""
+    """Reuse while the residual of the front blocks differs little from that of the last evaluation that computed all blocks."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -739,7 +909,7 @@ class PreviewOptions(_message.Message):
     max_edge: _builtins.int
     """The longer edge in pixels at the most, 16 to 2048. 0: 512."""
     every_steps: _builtins.int
-    """A preview after every this many steps. 0: every step."""
+    """Number of steps between two previews. 0: one after every step."""
     min_interval_ms: _builtins.int
     """Least time between two previews of one image, in milliseconds. 0: no limit."""
     def __init__(

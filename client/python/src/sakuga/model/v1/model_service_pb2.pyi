@@ -128,11 +128,11 @@ class ModelStatus(_message.Message):
     LEARNED_JOBS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What `GenerateRequest.model` names."""
+    """The name that `GenerateRequest.model` chooses it by."""
     is_default: _builtins.bool
-    """Whether it draws requests that name no model."""
+    """Whether it is used for requests that name no model."""
     state: Global___ModelState.ValueType
-    """Where its weights are: on the device where a job of it can begin soonest."""
+    """Where its weights are, on the device where its next job could start first."""
     failure: _builtins.str
     """Why it could not be loaded. Only with `MODEL_STATE_FAILED`."""
     weight_bytes: _builtins.int
@@ -142,7 +142,7 @@ class ModelStatus(_message.Message):
     family: _builtins.str
     """The family, such as `newbie`: which code runs it."""
     learned_jobs: _builtins.int
-    """Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included."""
+    """Number of measured jobs behind estimates of the model, those of earlier runs of the server included."""
     @_builtins.property
     def last_used(self) -> _timestamp_pb2.Timestamp:
         """When a job of it last started. Absent: no job of it has started since the start of the server."""
@@ -185,7 +185,7 @@ Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
 
 @_typing.final
 class LoadModelRequest(_message.Message):
-    """Puts a model on the device."""
+    """Loads a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -231,7 +231,7 @@ Global___LoadModelResponse: _TypeAlias = LoadModelResponse  # noqa: Y015
 
 @_typing.final
 class UnloadModelRequest(_message.Message):
-    """Takes a model off the device."""
+    """Unloads a model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -337,7 +337,7 @@ class AdapterStatus(_message.Message):
     TRIGGER_WORDS_FIELD_NUMBER: _builtins.int
     FITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What `Adapter.name` names: the name of its file without the extension, or of its folder."""
+    """The name that `Adapter.name` chooses it by: that of its file without the extension, or of its folder."""
     sha256: _builtins.str
     """The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
     `adapter_config.json`.
@@ -403,7 +403,7 @@ class AdapterFit(_message.Message):
     unmatched: _builtins.int
     """Modules and keys of the adapter for which the model has no counterpart."""
     nearest_layout: _builtins.str
-    """The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it."""
+    """The known layout with the most similar names, such as `FLUX.1, diffusers names`. Empty: it fits, or no layout is similar."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What does not match, the first few."""

@@ -53,16 +53,15 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LoadModel(self, request, context):
-        """Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-        used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-        again.
+        """Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+        least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnloadModel(self, request, context):
-        """Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+        """Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
         model loads it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -36,12 +36,11 @@ class ModelServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]
     """All models and where their weights are."""
     LoadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]
-    """Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-    used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-    again.
+    """Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+    least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
     """
     UnloadModel: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]
-    """Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+    """Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
     model loads it again.
     """
     ListAdapters: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAdaptersRequest, _model_service_pb2.ListAdaptersResponse]
@@ -55,12 +54,11 @@ class ModelServiceAsyncStub(ModelServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListModelsRequest, _model_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """All models and where their weights are."""
     LoadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.LoadModelRequest, _model_service_pb2.LoadModelResponse]  # type: ignore[assignment]
-    """Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-    used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-    again.
+    """Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+    least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
     """
     UnloadModel: _aio.UnaryUnaryMultiCallable[_model_service_pb2.UnloadModelRequest, _model_service_pb2.UnloadModelResponse]  # type: ignore[assignment]
-    """Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+    """Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
     model loads it again.
     """
     ListAdapters: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAdaptersRequest, _model_service_pb2.ListAdaptersResponse]  # type: ignore[assignment]
@@ -83,9 +81,8 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.LoadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.LoadModelResponse, _abc.Awaitable[_model_service_pb2.LoadModelResponse]]:
-        """Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-        used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-        again.
+        """Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+        least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
         """
 
     @_abc_1.abstractmethod
@@ -94,7 +91,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.UnloadModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.UnloadModelResponse, _abc.Awaitable[_model_service_pb2.UnloadModelResponse]]:
-        """Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+        """Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
         model loads it again.
         """
 

@@ -59,8 +59,8 @@ Global___DeviceState: _TypeAlias = DeviceState  # noqa: Y015
 
 @_typing.final
 class Activity(_message.Message):
-    """What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
-    `devices`.
+    """The running jobs and the memory of the server's devices at one moment. The fields 2, 3 and 5 to 8 are those of the first entry
+    of `devices`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -77,22 +77,22 @@ class Activity(_message.Message):
     queued: _builtins.int
     """Jobs that wait."""
     job_id: _builtins.str
-    """The job that has the device. Empty: none."""
+    """The job that runs on the device. Empty: none."""
     stage: _builtins.str
     """The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
     `encode_image`. Empty: none.
     """
     step: _builtins.int
-    """Steps of it that are done."""
+    """Number of its computed steps."""
     steps: _builtins.int
-    """Steps that it has."""
+    """Number of all its steps."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was measured."""
 
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPool]:
-        """The device's memory as the engine manages it. Empty: the engine does not know."""
+        """The device's memory by purpose, as the engine manages it. Empty: the engine does not report it."""
 
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProcessMemory]:
@@ -100,7 +100,7 @@ class Activity(_message.Message):
 
     @_builtins.property
     def devices(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeviceActivity]:
-        """The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job."""
+        """The devices of the server, in the order of the configuration. In the telemetry of a job, only the device that ran it."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ Global___Activity: _TypeAlias = Activity  # noqa: Y015
 
 @_typing.final
 class DeviceActivity(_message.Message):
-    """What one device is doing at one moment."""
+    """The job and the memory of one device at one moment."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -142,16 +142,16 @@ class DeviceActivity(_message.Message):
     state: Global___DeviceState.ValueType
     """Whether it takes jobs."""
     job_id: _builtins.str
-    """The job that has it. Empty: none, or one of another owner."""
+    """The job that runs on it. Empty: none, or one of another owner."""
     stage: _builtins.str
-    """The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none."""
+    """The job's part of the pipeline, as in `Activity.stage`. Empty: none."""
     step: _builtins.int
-    """Steps of it that are done."""
+    """Number of the job's computed steps."""
     steps: _builtins.int
-    """Steps that it has."""
+    """Number of all steps of the job."""
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPool]:
-        """Its memory as the engine manages it. Empty: the engine does not know."""
+        """Its memory by purpose, as the engine manages it. Empty: the engine does not report it."""
 
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProcessMemory]:
@@ -239,7 +239,7 @@ Global___ProcessMemory: _TypeAlias = ProcessMemory  # noqa: Y015
 
 @_typing.final
 class LoadingPhase(_message.Message):
-    """A part of the way from the program's start to its readiness."""
+    """A phase between the program's start and its readiness."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -289,7 +289,7 @@ class ComputePath(_message.Message):
     implementation: _builtins.str
     """What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`."""
     reason: _builtins.str
-    """Why it is not the fast one. Empty: it is, or there is no other."""
+    """Why the fast implementation is not used. Empty: it is used, or there is only one."""
     def __init__(
         self,
         *,

@@ -69,7 +69,7 @@ class GpuStats(_message.Message):
     PCIE_SEND_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     DEVICE_FIELD_NUMBER: _builtins.int
     source: Global___StatsSource.ValueType
-    """Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's."""
+    """Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host."""
     device_index: _builtins.int
     """The device's index; 0 for the host."""
     name: _builtins.str

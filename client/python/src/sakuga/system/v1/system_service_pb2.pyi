@@ -267,13 +267,13 @@ class Model(_message.Message):
     HAS_QUALITY_PROFILE_FIELD_NUMBER: _builtins.int
     CONTROL_NETWORKS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What GenerateRequest.model names."""
+    """The name that `GenerateRequest.model` chooses it by."""
     default_size: _builtins.int
     """Default width and height in pixels."""
     has_preview_decoder: _builtins.bool
     """Whether it has a tiny decoder for previews."""
     notice: _builtins.str
-    """What a user must know, such as that the weights are random. Empty: nothing."""
+    """A notice for users, such as that the weights are random. May be empty."""
     fingerprint: _builtins.str
     """SHA-256 over its configuration and, of each weight file, the name, the length and the first 16 MiB, in lower-case
     hexadecimal.
@@ -291,7 +291,7 @@ class Model(_message.Message):
     prompt_text: Global___PromptText.ValueType
     """How its encoders read a prompt."""
     encodes_images: _builtins.bool
-    """Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder."""
+    """Whether requests may have an initial image or a second pass: the checkpoint has the VAE's encoder."""
     refiner: _builtins.str
     """Its refiner, `name@fingerprint`, which requests may use. Empty: it has none."""
     step_cache_blocks: _builtins.int
@@ -299,7 +299,7 @@ class Model(_message.Message):
     is exact.
     """
     has_quality_profile: _builtins.bool
-    """Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+    """Whether its folder has a quality profile, which `sakuga bench quality` measures. Without one, the quality levels guarantee
     nothing.
     """
     @_builtins.property
@@ -308,7 +308,7 @@ class Model(_message.Message):
 
     @_builtins.property
     def default_sampling(self) -> Global___SamplingDefaults:
-        """How it draws unless a request says otherwise."""
+        """The sampling options of a request that gives none."""
 
     @_builtins.property
     def text_encoders(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextEncoder]:
@@ -316,8 +316,8 @@ class Model(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
-        begin from and a second pass add `vae_encode`.
+        """The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An initial
+        image and a second pass add `vae_encode`.
         """
 
     @_builtins.property
@@ -330,11 +330,11 @@ class Model(_message.Message):
 
     @_builtins.property
     def vocabulary(self) -> Global___ModelVocabulary:
-        """What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none."""
+        """The tags and sizes that the model was trained with, from `vocabulary.json` in its folder. Absent: the folder has no such file."""
 
     @_builtins.property
     def control_networks(self) -> _containers.RepeatedCompositeFieldContainer[Global___ControlNetwork]:
-        """What was found in the folder of control networks, by name."""
+        """The contents of the folder of control networks, by name."""
 
     def __init__(
         self,
@@ -382,7 +382,7 @@ class ControlNetwork(_message.Message):
     DEVICE_BYTES_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What `Control.network` names: the name of its file without the extension, or of its folder."""
+    """The name that `Control.network` chooses it by: that of its file without the extension, or of its folder."""
     fingerprint: _builtins.str
     """SHA-256 over the names, lengths and first bytes of its files, in 64 hexadecimal digits. Empty if it cannot be used."""
     device_bytes: _builtins.int
@@ -407,7 +407,7 @@ Global___ControlNetwork: _TypeAlias = ControlNetwork  # noqa: Y015
 
 @_typing.final
 class ModelVocabulary(_message.Message):
-    """What a model was trained with. It ignores other tags, and other sizes are drawn badly."""
+    """The tags and sizes that a model was trained with. It ignores other tags, and pictures of other sizes are poor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -521,7 +521,7 @@ Global___TextEncoder: _TypeAlias = TextEncoder  # noqa: Y015
 
 @_typing.final
 class SamplingDefaults(_message.Message):
-    """What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out."""
+    """A model's defaults for the fields of `sakuga.generation.v1.Sampling`."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -584,7 +584,7 @@ class WatchGpuStatsRequest(_message.Message):
     interval_ms: _builtins.int
     """Least time between two samples, in milliseconds, at least 100. 0: 500."""
     all_devices: _builtins.bool
-    """Also the server's other devices and then those of the machine that it does not use, each with its own message."""
+    """Also sends the server's other devices, then the devices of the machine that it does not use, one message for each."""
     def __init__(
         self,
         *,
@@ -712,7 +712,7 @@ Global___ListDevicesResponse: _TypeAlias = ListDevicesResponse  # noqa: Y015
 
 @_typing.final
 class Device(_message.Message):
-    """A device of the server. One engine draws on it, one job at a time."""
+    """A device of the server. Its engine runs one job at a time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -725,17 +725,17 @@ class Device(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     LOSSES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Names it in calls, such as `cuda:0`."""
+    """Its name in calls, such as `cuda:0`."""
     full_name: _builtins.str
-    """The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`."""
+    """The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`."""
     state: _activity_pb2.DeviceState.ValueType
     """Whether it takes jobs."""
     failure: _builtins.str
     """Why it is lost. Only with `DEVICE_STATE_LOST`."""
     job_id: _builtins.str
-    """The job that has it. Empty: none, or one of another owner."""
+    """The job that runs on it. Empty: none, or one of another owner."""
     jobs: _builtins.int
-    """Jobs that it has taken since the start of the server."""
+    """Number of jobs that it has started since the start of the server."""
     losses: _builtins.int
     """How often it was lost, by an error of the device or because its engine hung, since the start of the server."""
     @_builtins.property

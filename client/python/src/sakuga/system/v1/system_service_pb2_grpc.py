@@ -82,14 +82,14 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchGpuStats(self, request, context):
-        """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+        """Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchActivity(self, request, context):
-        """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+        """The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,8 +103,8 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DrainDevice(self, request, context):
-        """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-        the other devices; without one they keep waiting, and new ones are refused.
+        """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+        on the other devices. If there is none, they keep waiting and new jobs are refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -118,7 +118,7 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def EnableDevice(self, request, context):
-        """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+        """Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,19 +40,19 @@ class SystemServiceStub:
     ListModels: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]
     """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]
-    """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
+    """Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only."""
     WatchActivity: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]
-    """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+    """The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only."""
     ListDevices: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListDevicesRequest, _system_service_pb2.ListDevicesResponse]
     """The devices of the server, whether each takes jobs, and what it has done."""
     DrainDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]
-    """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-    the other devices; without one they keep waiting, and new ones are refused.
+    """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+    on the other devices. If there is none, they keep waiting and new jobs are refused.
     """
     DisableDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]
     """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
     EnableDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.EnableDeviceRequest, _system_service_pb2.EnableDeviceResponse]
-    """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
+    """Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded."""
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -66,19 +66,19 @@ class SystemServiceAsyncStub(SystemServiceStub):
     ListModels: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]  # type: ignore[assignment]
-    """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
+    """Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only."""
     WatchActivity: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]  # type: ignore[assignment]
-    """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+    """The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only."""
     ListDevices: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListDevicesRequest, _system_service_pb2.ListDevicesResponse]  # type: ignore[assignment]
     """The devices of the server, whether each takes jobs, and what it has done."""
     DrainDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]  # type: ignore[assignment]
-    """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-    the other devices; without one they keep waiting, and new ones are refused.
+    """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+    on the other devices. If there is none, they keep waiting and new jobs are refused.
     """
     DisableDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]  # type: ignore[assignment]
     """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
     EnableDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.EnableDeviceRequest, _system_service_pb2.EnableDeviceResponse]  # type: ignore[assignment]
-    """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
+    """Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Describes the server, its models and its devices, and takes devices out of service. What changes a device needs the scope
@@ -107,7 +107,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.WatchGpuStatsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchGpuStatsResponse], _abc.AsyncIterator[_system_service_pb2.WatchGpuStatsResponse]]:
-        """Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest."""
+        """Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only."""
 
     @_abc_1.abstractmethod
     def WatchActivity(
@@ -115,7 +115,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.WatchActivityRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchActivityResponse], _abc.AsyncIterator[_system_service_pb2.WatchActivityResponse]]:
-        """What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest."""
+        """The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only."""
 
     @_abc_1.abstractmethod
     def ListDevices(
@@ -131,8 +131,8 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.DrainDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.DrainDeviceResponse, _abc.Awaitable[_system_service_pb2.DrainDeviceResponse]]:
-        """Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-        the other devices; without one they keep waiting, and new ones are refused.
+        """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+        on the other devices. If there is none, they keep waiting and new jobs are refused.
         """
 
     @_abc_1.abstractmethod
@@ -149,6 +149,6 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.EnableDeviceRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.EnableDeviceResponse, _abc.Awaitable[_system_service_pb2.EnableDeviceResponse]]:
-        """Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded."""
+        """Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded."""
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -72,7 +72,7 @@ export type UploadStart = Message<"sakuga.asset.v1.UploadStart"> & {
   size: bigint;
 
   /**
-   * Where the bytes of this call begin in the file: as many as the server has.
+   * Offset of this call's bytes in the file: the number of bytes that the server has.
    *
    * @generated from field: uint64 offset = 3;
    */
@@ -143,7 +143,7 @@ export const UploadAssetPartRequestSchema: GenMessage<UploadAssetPartRequest> = 
   messageDesc(file_sakuga_asset_v1_asset_service, 3);
 
 /**
- * The part is there.
+ * The part is stored.
  *
  * @generated from message sakuga.asset.v1.UploadAssetPartResponse
  */
@@ -198,7 +198,7 @@ export type Asset = Message<"sakuga.asset.v1.Asset"> & {
   size: bigint;
 
   /**
-   * What it is, found out from its bytes.
+   * Its kind, detected from its bytes.
    *
    * @generated from field: sakuga.asset.v1.AssetKind kind = 3;
    */
@@ -212,15 +212,15 @@ export type Asset = Message<"sakuga.asset.v1.Asset"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When it is deleted unless it is used: a time after its last use, which the server sets (`--asset-keep-hours`). An
-   * upload, a download and a request that names it are uses; within an hour they count once.
+   * When it is deleted unless it is used again: a fixed time after its last use (`--asset-keep-hours`). Uploads, downloads and
+   * requests that name it are uses; they are recorded once an hour.
    *
    * @generated from field: google.protobuf.Timestamp expire_time = 5;
    */
   expireTime?: Timestamp | undefined;
 
   /**
-   * What the file says.
+   * Facts about the contents.
    *
    * @generated from oneof sakuga.asset.v1.Asset.facts
    */
@@ -251,7 +251,7 @@ export const AssetSchema: GenMessage<Asset> = /*@__PURE__*/
   messageDesc(file_sakuga_asset_v1_asset_service, 5);
 
 /**
- * What a picture is, and what the server does about it when a request uses it.
+ * Properties of a picture, and how the server converts it when a request uses it.
  *
  * @generated from message sakuga.asset.v1.PictureFacts
  */
@@ -285,7 +285,7 @@ export type PictureFacts = Message<"sakuga.asset.v1.PictureFacts"> & {
   hasAlpha: boolean;
 
   /**
-   * What is done about its colour profile.
+   * How its colour profile is handled.
    *
    * @generated from field: sakuga.asset.v1.ColorProfile color_profile = 5;
    */
@@ -328,8 +328,8 @@ export const TensorFactsSchema: GenMessage<TensorFacts> = /*@__PURE__*/
   messageDesc(file_sakuga_asset_v1_asset_service, 7);
 
 /**
- * Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
- * that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
+ * Asks for the bytes of an asset. A call that reads the whole asset fails with DATA_LOSS before the last bytes if they are not
+ * those that were uploaded. Parts are not verified: a client that resumes a download must compare the file with its SHA-256.
  *
  * @generated from message sakuga.asset.v1.GetAssetRequest
  */
@@ -433,7 +433,7 @@ export const ListAssetsRequestSchema: GenMessage<ListAssetsRequest> = /*@__PURE_
  */
 export type ListAssetsResponse = Message<"sakuga.asset.v1.ListAssetsResponse"> & {
   /**
-   * The assets, newest first: fewer than asked for if they are long.
+   * The assets, newest first. A page may have fewer than `page_size` if they are long.
    *
    * @generated from field: repeated sakuga.asset.v1.Asset assets = 1;
    */
@@ -553,7 +553,7 @@ export const AssetKindSchema: GenEnum<AssetKind> = /*@__PURE__*/
   enumDesc(file_sakuga_asset_v1_asset_service, 0);
 
 /**
- * What is done about the colour profile of a picture.
+ * How the colour profile of a picture is handled.
  *
  * @generated from enum sakuga.asset.v1.ColorProfile
  */
@@ -603,19 +603,19 @@ export const ColorProfileSchema: GenEnum<ColorProfile> = /*@__PURE__*/
 /**
  * Files of clients that requests refer to by their SHA-256: pictures (PNG, JPEG, WebP) and adapters (safetensors).
  *
- * An asset belongs to the credential that uploaded it, as a job does. For every other one, also with the scope `admin`, it
- * does not exist. On a server that asks for no credentials, all clients share their assets. The same bytes of two owners
- * are stored once; neither of them learns of it: each has to upload them in full.
+ * An asset belongs to the credential that uploaded it. It is not visible to any other credential, not even one with the scope
+ * `admin`. On a server without credentials all clients share their assets. The same bytes of two owners are stored once, but
+ * each owner has to upload them in full, so neither can find out that the other has them.
  *
  * @generated from service sakuga.asset.v1.AssetService
  */
 export const AssetService: GenService<{
   /**
-   * Stores a file. The first message is `start`, the others carry the bytes in order. An upload that was cut is continued
-   * by a new call whose `start.offset` is the number of bytes that the server has; it keeps them for an hour, until its
-   * next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
-   * `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
-   * states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+   * Stores a file. The first message is `start`, the others carry the bytes in order. Begin with `start.offset` 0. To resume an
+   * interrupted upload, call again with `start.offset` set to the number of bytes that the server has. A call with another
+   * offset, or one that ends before the file is complete, fails with OUT_OF_RANGE and the reason `UPLOAD_OFFSET`, whose metadata
+   * `offset` is that number. The server keeps an unfinished upload for an hour, at most until it restarts. If the caller has the
+   * asset already, the answer comes at once. A newer call for the same file ends an older one.
    *
    * @generated from rpc sakuga.asset.v1.AssetService.UploadAsset
    */
@@ -625,9 +625,9 @@ export const AssetService: GenService<{
     output: typeof UploadAssetResponseSchema;
   },
   /**
-   * Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
-   * UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
-   * after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+   * Appends one part of a file, for clients that cannot stream to a server, such as web pages. Call it with the parts in order
+   * until the answer has the asset; after `UPLOAD_OFFSET`, continue at the offset in the error. A part can be sent again if its
+   * answer was lost. An upload begun with UploadAsset can be resumed with this method, and the other way round.
    *
    * @generated from rpc sakuga.asset.v1.AssetService.UploadAssetPart
    */
@@ -637,7 +637,7 @@ export const AssetService: GenService<{
     output: typeof UploadAssetPartResponseSchema;
   },
   /**
-   * The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
+   * The bytes of an asset, in pieces of at most 256 KiB, verified against the SHA-256.
    *
    * @generated from rpc sakuga.asset.v1.AssetService.GetAsset
    */
@@ -657,7 +657,7 @@ export const AssetService: GenService<{
     output: typeof ListAssetsResponseSchema;
   },
   /**
-   * Deletes an asset of the caller, or what an unfinished upload of it left. Jobs that wait and refer to it will fail.
+   * Deletes an asset of the caller, or an unfinished upload of it. Waiting jobs that refer to it will fail.
    *
    * @generated from rpc sakuga.asset.v1.AssetService.DeleteAsset
    */

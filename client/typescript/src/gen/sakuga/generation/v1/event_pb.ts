@@ -20,15 +20,15 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/event.proto.
  */
 export const file_sakuga_generation_v1_event: GenFile = /*@__PURE__*/
-  fileDesc("CiBzYWt1Z2EvZ2VuZXJhdGlvbi92MS9ldmVudC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEi7QUKDUdlbmVyYXRlRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGam9iX2lkGAMgASgJEjIKCGFjY2VwdGVkGAQgASgLMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuQWNjZXB0ZWRIABIuCgZxdWV1ZWQYBSABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWV1ZWRIABIwCgdzdGFydGVkGAYgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhcnRlZEgAEjEKBXN0YWdlGAcgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhZ2VCZWd1bkgAEioKBHN0ZXAYCCABKAsyGi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGVwSAASMAoHcHJldmlldxgJIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdIABIvCglncHVfc3RhdHMYCiABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzSAASNwoLaW1hZ2VfY2h1bmsYCyABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUNodW5rSAASNAoJY29tcGxldGVkGAwgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29tcGxldGVkSAASJAoGZmFpbGVkGA0gASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABI0CgljYW5jZWxsZWQYDiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxsZWRIABIyCghyZXF1ZXVlZBgPIAEoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLlJlcXVldWVkSAASMAoHcHJvZmlsZRgQIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVIAEIHCgVldmVudCIbCghSZXF1ZXVlZBIPCgdhdHRlbXB0GAEgASgNIlEKCEFjY2VwdGVkEhIKCnJlcXVlc3RfaWQYASABKAkSMQoLZGlhZ25vc3RpY3MYAiADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLkRpYWdub3N0aWMiQgoGUXVldWVkEhAKCHBvc2l0aW9uGAEgASgNEiYKA2V0YRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKuAQoHU3RhcnRlZBI3CghyZXNvbHZlZBgBIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBINCgVzZWVkcxgCIAMoBBIOCgZkZXZpY2UYAyABKAkSFAoMbW9kZWxfbm90aWNlGAQgASgJEjUKB3F1YWxpdHkYBSABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZSKDAgoOUXVhbGl0eVByb21pc2USEgoKY29uZGl0aW9ucxgBIAEoCRIQCghwaWN0dXJlcxgCIAEoDRIPCgdwc25yX2RiGAMgASgCEhMKC21pbl9wc25yX2RiGAQgASgCEg8KB21zX3NzaW0YBSABKAISDAoEZmxpcBgGIAEoAhIiChVleGFjdF9iaW5kaW5nX3BlcmNlbnQYByABKAJIAIgBARIcCg9iaW5kaW5nX3BlcmNlbnQYCCABKAJIAYgBARIWCg5jb21wdXRlZF9zaGFyZRgJIAEoAkIYChZfZXhhY3RfYmluZGluZ19wZXJjZW50QhIKEF9iaW5kaW5nX3BlcmNlbnQiTQoKU3RhZ2VCZWd1bhIqCgVzdGFnZRgBIAEoDjIbLnNha3VnYS5nZW5lcmF0aW9uLnYxLlN0YWdlEhMKC3Bhc3NfbnVtYmVyGAIgASgNItABCgRTdGVwEg0KBWluZGV4GAEgASgNEg0KBXRvdGFsGAIgASgNEgkKAXQYAyABKAISDQoFc2lnbWEYBCABKAISDwoHc3RlcF9tcxgFIAEoAhImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPZ3VpZGFuY2VfYWN0aXZlGAcgASgIEhMKC2V2YWx1YXRpb25zGAggASgNEhMKC3Bhc3NfbnVtYmVyGAkgASgNEhQKDHJldXNlZF9zaGFyZRgKIAEoAiLBAQoHUHJldmlldxITCgtpbWFnZV9pbmRleBgBIAEoDRIMCgRzdGVwGAIgASgNEjMKBm1ldGhvZBgDIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAQgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSDQoFd2lkdGgYBSABKA0SDgoGaGVpZ2h0GAYgASgNEgwKBGRhdGEYByABKAwihwIKB1Byb2ZpbGUSKgoFc3RhZ2UYASABKA4yGy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGFnZRIwCgVzcGFucxgCIAMoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVTcGFuEhEKCWRldmljZV9tcxgDIAEoARIPCgd3YWxsX21zGAQgASgBEiIKFXBlYWtfZmxvcHNfcGVyX3NlY29uZBgFIAEoAUgAiAEBEiIKFXBlYWtfYnl0ZXNfcGVyX3NlY29uZBgGIAEoAUgBiAEBQhgKFl9wZWFrX2Zsb3BzX3Blcl9zZWNvbmRCGAoWX3BlYWtfYnl0ZXNfcGVyX3NlY29uZCKDAQoLUHJvZmlsZVNwYW4SDwoHbmV0d29yaxgBIAEoCRISCgVsYXllchgCIAEoDUgAiAEBEgwKBG5hbWUYAyABKAkSDQoFY291bnQYBCABKA0SCgoCbXMYBSABKAESDQoFZmxvcHMYBiABKAESDQoFYnl0ZXMYByABKAFCCAoGX2xheWVyIoYBCgpJbWFnZUNodW5rEhMKC2ltYWdlX2luZGV4GAEgASgNEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0Eg4KBm9mZnNldBgDIAEoBBISCgp0b3RhbF9zaXplGAQgASgEEgwKBGRhdGEYBSABKAwibAoJQ29tcGxldGVkEi8KBmltYWdlcxgBIAMoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlSW5mbxIuCgd0aW1pbmdzGAIgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuVGltaW5ncyLMAQoJSW1hZ2VJbmZvEg4KBnNoYTI1NhgBIAEoCRIVCg1waXhlbHNfc2hhMjU2GAIgASgJEg0KBXdpZHRoGAMgASgNEg4KBmhlaWdodBgEIAEoDRIMCgRzaXplGAUgASgEEjUKCG1ldGFkYXRhGAYgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VNZXRhZGF0YRI0CgVyZXVzZRgHIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV2YWx1YXRpb25SZXVzZSJSCg9FdmFsdWF0aW9uUmV1c2USEwoLZXZhbHVhdGlvbnMYASABKA0SEwoLY29uZGl0aW9uYWwYAiADKA0SFQoNdW5jb25kaXRpb25hbBgDIAMoDSL4AgoNSW1hZ2VNZXRhZGF0YRIPCgd2ZXJzaW9uGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEjYKB3JlcXVlc3QYAyABKAsyJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QSEwoLaW1hZ2VfaW5kZXgYBCABKA0SDAoEc2VlZBgFIAEoBBIOCgZkZXZpY2UYBiABKAkSDQoFbW9kZWwYByABKAkSEgoKbW9kZWxfdGV4dBgIIAEoCRI2CghhZGFwdGVycxgKIAMoCzIkLnNha3VnYS5nZW5lcmF0aW9uLnYxLkFwcGxpZWRBZGFwdGVyEjUKB3F1YWxpdHkYCyABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZRIPCgdyZWZpbmVyGAwgASgJEjYKCGNvbnRyb2xzGA0gAygLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuQXBwbGllZENvbnRyb2wiNgoOQXBwbGllZENvbnRyb2wSDwoHbmV0d29yaxgBIAEoCRITCgtmaW5nZXJwcmludBgCIAEoCSJRCg5BcHBsaWVkQWRhcHRlchIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRINCgVzY2FsZRgDIAEoAhISCgp0ZXh0X3NjYWxlGAQgASgCIvQCCgdUaW1pbmdzEikKBnF1ZXVlZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgt0ZXh0X2VuY29kZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdkZW5vaXNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKBmRlY29kZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxlbmNvZGVfaW1hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKbG9hZF9tb2RlbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp2YWVfZW5jb2RlGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlAKCUNhbmNlbGxlZBIPCgdhdF9zdGVwGAEgASgNEjIKBnJlYXNvbhgCIAEoDjIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbFJlYXNvbiq3AQoFU3RhZ2USFQoRU1RBR0VfVU5TUEVDSUZJRUQQABIVChFTVEFHRV9URVhUX0VOQ09ERRABEhEKDVNUQUdFX0RFTk9JU0UQAhIQCgxTVEFHRV9ERUNPREUQAxIWChJTVEFHRV9FTkNPREVfSU1BR0UQBBIUChBTVEFHRV9MT0FEX01PREVMEAUSFAoQU1RBR0VfVkFFX0VOQ09ERRAGEhcKE1NUQUdFX0xPQURfQURBUFRFUlMQByqhAQoMQ2FuY2VsUmVhc29uEh0KGUNBTkNFTF9SRUFTT05fVU5TUEVDSUZJRUQQABIdChlDQU5DRUxfUkVBU09OX0NMSUVOVF9HT05FEAESGwoXQ0FOQ0VMX1JFQVNPTl9SRVFVRVNURUQQAhIaChZDQU5DRUxfUkVBU09OX0RFQURMSU5FEAMSGgoWQ0FOQ0VMX1JFQVNPTl9TSFVURE9XThAEQqUBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCCkV2ZW50UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_request, file_sakuga_prompt_v1_diagnostic, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiBzYWt1Z2EvZ2VuZXJhdGlvbi92MS9ldmVudC5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEi7QUKDUdlbmVyYXRlRXZlbnQSEAoIc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGam9iX2lkGAMgASgJEjIKCGFjY2VwdGVkGAQgASgLMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuQWNjZXB0ZWRIABIuCgZxdWV1ZWQYBSABKAsyHC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWV1ZWRIABIwCgdzdGFydGVkGAYgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhcnRlZEgAEjEKBXN0YWdlGAcgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuU3RhZ2VCZWd1bkgAEioKBHN0ZXAYCCABKAsyGi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGVwSAASMAoHcHJldmlldxgJIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdIABIvCglncHVfc3RhdHMYCiABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzSAASNwoLaW1hZ2VfY2h1bmsYCyABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUNodW5rSAASNAoJY29tcGxldGVkGAwgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29tcGxldGVkSAASJAoGZmFpbGVkGA0gASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXNIABI0CgljYW5jZWxsZWQYDiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxsZWRIABIyCghyZXF1ZXVlZBgPIAEoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLlJlcXVldWVkSAASMAoHcHJvZmlsZRgQIAEoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVIAEIHCgVldmVudCIbCghSZXF1ZXVlZBIPCgdhdHRlbXB0GAEgASgNIlEKCEFjY2VwdGVkEhIKCnJlcXVlc3RfaWQYASABKAkSMQoLZGlhZ25vc3RpY3MYAiADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLkRpYWdub3N0aWMiQgoGUXVldWVkEhAKCHBvc2l0aW9uGAEgASgNEiYKA2V0YRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKuAQoHU3RhcnRlZBI3CghyZXNvbHZlZBgBIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBINCgVzZWVkcxgCIAMoBBIOCgZkZXZpY2UYAyABKAkSFAoMbW9kZWxfbm90aWNlGAQgASgJEjUKB3F1YWxpdHkYBSABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZSKDAgoOUXVhbGl0eVByb21pc2USEgoKY29uZGl0aW9ucxgBIAEoCRIQCghwaWN0dXJlcxgCIAEoDRIPCgdwc25yX2RiGAMgASgCEhMKC21pbl9wc25yX2RiGAQgASgCEg8KB21zX3NzaW0YBSABKAISDAoEZmxpcBgGIAEoAhIiChVleGFjdF9iaW5kaW5nX3BlcmNlbnQYByABKAJIAIgBARIcCg9iaW5kaW5nX3BlcmNlbnQYCCABKAJIAYgBARIWCg5jb21wdXRlZF9zaGFyZRgJIAEoAkIYChZfZXhhY3RfYmluZGluZ19wZXJjZW50QhIKEF9iaW5kaW5nX3BlcmNlbnQiTQoKU3RhZ2VCZWd1bhIqCgVzdGFnZRgBIAEoDjIbLnNha3VnYS5nZW5lcmF0aW9uLnYxLlN0YWdlEhMKC3Bhc3NfbnVtYmVyGAIgASgNItABCgRTdGVwEg0KBWluZGV4GAEgASgNEg0KBXRvdGFsGAIgASgNEgkKAXQYAyABKAISDQoFc2lnbWEYBCABKAISDwoHc3RlcF9tcxgFIAEoAhImCgNldGEYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SFwoPZ3VpZGFuY2VfYWN0aXZlGAcgASgIEhMKC2V2YWx1YXRpb25zGAggASgNEhMKC3Bhc3NfbnVtYmVyGAkgASgNEhQKDHJldXNlZF9zaGFyZRgKIAEoAiLBAQoHUHJldmlldxITCgtpbWFnZV9pbmRleBgBIAEoDRIMCgRzdGVwGAIgASgNEjMKBm1ldGhvZBgDIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAQgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSDQoFd2lkdGgYBSABKA0SDgoGaGVpZ2h0GAYgASgNEgwKBGRhdGEYByABKAwihwIKB1Byb2ZpbGUSKgoFc3RhZ2UYASABKA4yGy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TdGFnZRIwCgVzcGFucxgCIAMoCzIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByb2ZpbGVTcGFuEhEKCWRldmljZV9tcxgDIAEoARIPCgd3YWxsX21zGAQgASgBEiIKFXBlYWtfZmxvcHNfcGVyX3NlY29uZBgFIAEoAUgAiAEBEiIKFXBlYWtfYnl0ZXNfcGVyX3NlY29uZBgGIAEoAUgBiAEBQhgKFl9wZWFrX2Zsb3BzX3Blcl9zZWNvbmRCGAoWX3BlYWtfYnl0ZXNfcGVyX3NlY29uZCKDAQoLUHJvZmlsZVNwYW4SDwoHbmV0d29yaxgBIAEoCRISCgVsYXllchgCIAEoDUgAiAEBEgwKBG5hbWUYAyABKAkSDQoFY291bnQYBCABKA0SCgoCbXMYBSABKAESDQoFZmxvcHMYBiABKAESDQoFYnl0ZXMYByABKAFCCAoGX2xheWVyIoYBCgpJbWFnZUNodW5rEhMKC2ltYWdlX2luZGV4GAEgASgNEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0Eg4KBm9mZnNldBgDIAEoBBISCgp0b3RhbF9zaXplGAQgASgEEgwKBGRhdGEYBSABKAwibAoJQ29tcGxldGVkEi8KBmltYWdlcxgBIAMoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlSW5mbxIuCgd0aW1pbmdzGAIgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuVGltaW5ncyLMAQoJSW1hZ2VJbmZvEg4KBnNoYTI1NhgBIAEoCRIVCg1waXhlbHNfc2hhMjU2GAIgASgJEg0KBXdpZHRoGAMgASgNEg4KBmhlaWdodBgEIAEoDRIMCgRzaXplGAUgASgEEjUKCG1ldGFkYXRhGAYgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VNZXRhZGF0YRI0CgVyZXVzZRgHIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV2YWx1YXRpb25SZXVzZSJSCg9FdmFsdWF0aW9uUmV1c2USEwoLZXZhbHVhdGlvbnMYASABKA0SEwoLY29uZGl0aW9uYWwYAiADKA0SFQoNdW5jb25kaXRpb25hbBgDIAMoDSKrAwoNSW1hZ2VNZXRhZGF0YRIPCgd2ZXJzaW9uGAEgASgNEhAKCHNvZnR3YXJlGAIgASgJEjYKB3JlcXVlc3QYAyABKAsyJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZVJlcXVlc3QSEwoLaW1hZ2VfaW5kZXgYBCABKA0SDAoEc2VlZBgFIAEoBBIOCgZkZXZpY2UYBiABKAkSDQoFbW9kZWwYByABKAkSEgoKbW9kZWxfdGV4dBgIIAEoCRI2CghhZGFwdGVycxgKIAMoCzIkLnNha3VnYS5nZW5lcmF0aW9uLnYxLkFwcGxpZWRBZGFwdGVyEjUKB3F1YWxpdHkYCyABKAsyJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5RdWFsaXR5UHJvbWlzZRIPCgdyZWZpbmVyGAwgASgJEjYKCGNvbnRyb2xzGA0gAygLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuQXBwbGllZENvbnRyb2wSMQoFc2NlbmUYDiABKAsyIi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5BcHBsaWVkU2NlbmUisQEKDEFwcGxpZWRTY2VuZRINCgVtb2RlbBgBIAEoCRISCgptb2RlbF90ZXh0GAIgASgJEjYKCGFkYXB0ZXJzGAMgAygLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuQXBwbGllZEFkYXB0ZXISNQoHcXVhbGl0eRgEIAEoCzIkLnNha3VnYS5nZW5lcmF0aW9uLnYxLlF1YWxpdHlQcm9taXNlEg8KB3JlZmluZXIYBSABKAkiNgoOQXBwbGllZENvbnRyb2wSDwoHbmV0d29yaxgBIAEoCRITCgtmaW5nZXJwcmludBgCIAEoCSJRCg5BcHBsaWVkQWRhcHRlchIMCgRuYW1lGAEgASgJEg4KBnNoYTI1NhgCIAEoCRINCgVzY2FsZRgDIAEoAhISCgp0ZXh0X3NjYWxlGAQgASgCIvQCCgdUaW1pbmdzEikKBnF1ZXVlZBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgt0ZXh0X2VuY29kZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgdkZW5vaXNlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEikKBmRlY29kZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgxlbmNvZGVfaW1hZ2UYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SLQoKbG9hZF9tb2RlbBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgp2YWVfZW5jb2RlGAggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlAKCUNhbmNlbGxlZBIPCgdhdF9zdGVwGAEgASgNEjIKBnJlYXNvbhgCIAEoDjIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbFJlYXNvbiq3AQoFU3RhZ2USFQoRU1RBR0VfVU5TUEVDSUZJRUQQABIVChFTVEFHRV9URVhUX0VOQ09ERRABEhEKDVNUQUdFX0RFTk9JU0UQAhIQCgxTVEFHRV9ERUNPREUQAxIWChJTVEFHRV9FTkNPREVfSU1BR0UQBBIUChBTVEFHRV9MT0FEX01PREVMEAUSFAoQU1RBR0VfVkFFX0VOQ09ERRAGEhcKE1NUQUdFX0xPQURfQURBUFRFUlMQByqhAQoMQ2FuY2VsUmVhc29uEh0KGUNBTkNFTF9SRUFTT05fVU5TUEVDSUZJRUQQABIdChlDQU5DRUxfUkVBU09OX0NMSUVOVF9HT05FEAESGwoXQ0FOQ0VMX1JFQVNPTl9SRVFVRVNURUQQAhIaChZDQU5DRUxfUkVBU09OX0RFQURMSU5FEAMSGgoWQ0FOQ0VMX1JFQVNPTl9TSFVURE9XThAEQqUBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCCkV2ZW50UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_request, file_sakuga_prompt_v1_diagnostic, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * One event of a job. The order is
  *
  *   accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
  *
- * `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
- * start with the same seed. Discard the pieces of pictures that came before it.
+ * `requeued` returns a job to the state before `started`: the server was stopped while the job ran, and it runs again from
+ * the start with the same seed. Discard the pieces of pictures that were received before.
  *
  * `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
  * completed, failed or cancelled, after which the stream ends.
@@ -82,7 +82,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "queued";
   } | {
     /**
-     * The job has the device.
+     * The job runs.
      *
      * @generated from field: sakuga.generation.v1.Started started = 6;
      */
@@ -98,7 +98,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "stage";
   } | {
     /**
-     * A step is done.
+     * A step was computed.
      *
      * @generated from field: sakuga.generation.v1.Step step = 8;
      */
@@ -106,7 +106,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "step";
   } | {
     /**
-     * A preview of the picture while it is drawn.
+     * A preview of the unfinished picture.
      *
      * @generated from field: sakuga.generation.v1.Preview preview = 9;
      */
@@ -162,7 +162,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "requeued";
   } | {
     /**
-     * Where the time of a part of the pipeline went, on request.
+     * The profile of a part of the pipeline, on request.
      *
      * @generated from field: sakuga.generation.v1.Profile profile = 16;
      */
@@ -179,7 +179,7 @@ export const GenerateEventSchema: GenMessage<GenerateEvent> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 0);
 
 /**
- * The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
+ * The server was stopped while the job ran. The job waits again and will run from the start with the same seed.
  *
  * @generated from message sakuga.generation.v1.Requeued
  */
@@ -256,13 +256,13 @@ export const QueuedSchema: GenMessage<Queued> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 3);
 
 /**
- * The job has the device.
+ * The job runs.
  *
  * @generated from message sakuga.generation.v1.Started
  */
 export type Started = Message<"sakuga.generation.v1.Started"> & {
   /**
-   * The request with every default filled in: sent again, it makes the same pictures on the same device.
+   * The request with every default filled in. Sent again, it gives the same pictures on the same device.
    *
    * @generated from field: sakuga.generation.v1.GenerateRequest resolved = 1;
    */
@@ -283,14 +283,14 @@ export type Started = Message<"sakuga.generation.v1.Started"> & {
   device: string;
 
   /**
-   * What a user must know about the model, such as that its weights are random. Empty: nothing.
+   * A notice for users of the model, such as that its weights are random. May be empty.
    *
    * @generated from field: string model_notice = 4;
    */
   modelNotice: string;
 
   /**
-   * What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+   * The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
    *
    * @generated from field: sakuga.generation.v1.QualityPromise quality = 5;
    */
@@ -305,8 +305,8 @@ export const StartedSchema: GenMessage<Started> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 4);
 
 /**
- * How near pictures of a quality were to the exact ones in the measurement of the model's profile (`sakuga bench quality`). It
- * holds for prompts, sizes and steps like those that were measured.
+ * How similar the pictures of a quality level were to exact ones when the model's profile was measured (`sakuga bench quality`).
+ * It applies to prompts, sizes and steps like the measured ones.
  *
  * @generated from message sakuga.generation.v1.QualityPromise
  */
@@ -368,7 +368,7 @@ export type QualityPromise = Message<"sakuga.generation.v1.QualityPromise"> & {
   bindingPercent?: number | undefined;
 
   /**
-   * Share of the evaluations of the blocks in the middle that were computed, 0 to 1.
+   * Share of the evaluations of the middle blocks that were computed, 0 to 1.
    *
    * @generated from field: float computed_share = 9;
    */
@@ -396,7 +396,7 @@ export type StageBegun = Message<"sakuga.generation.v1.StageBegun"> & {
   stage: Stage;
 
   /**
-   * The pass that it belongs to: 1, or 2 if the request has a second one.
+   * The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
    *
    * @generated from field: uint32 pass_number = 2;
    */
@@ -411,7 +411,7 @@ export const StageBegunSchema: GenMessage<StageBegun> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 6);
 
 /**
- * A step is done.
+ * A step was computed.
  *
  * @generated from message sakuga.generation.v1.Step
  */
@@ -431,7 +431,7 @@ export type Step = Message<"sakuga.generation.v1.Step"> & {
   total: number;
 
   /**
-   * Time reached: 0 is noise, 1 is the picture.
+   * Time after the step: 0 is noise, 1 is the picture.
    *
    * @generated from field: float t = 3;
    */
@@ -473,15 +473,15 @@ export type Step = Message<"sakuga.generation.v1.Step"> & {
   evaluations: number;
 
   /**
-   * The pass that it belongs to: 1, or 2 if the request has a second one.
+   * The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
    *
    * @generated from field: uint32 pass_number = 9;
    */
   passNumber: number;
 
   /**
-   * Share of the halves of guidance of all pictures, in the evaluations of this step, that reused the blocks in the middle of the
-   * denoiser, 0 to 1. 0: everything was computed.
+   * Share of this step's evaluations that reused the middle blocks of the denoiser, 0 to 1. Each half of guidance of each picture
+   * counts as one. 0: everything was computed.
    *
    * @generated from field: float reused_share = 10;
    */
@@ -496,7 +496,7 @@ export const StepSchema: GenMessage<Step> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 7);
 
 /**
- * A preview of the picture while it is drawn: the picture that the current velocity predicts.
+ * A preview: the picture that the denoiser predicts at this step.
  *
  * @generated from message sakuga.generation.v1.Preview
  */
@@ -559,7 +559,7 @@ export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 8);
 
 /**
- * Where the device's time in one part of the pipeline went. Sent after the part's last step.
+ * The device's time in one part of the pipeline, by operation. Sent after the part's last step.
  *
  * @generated from message sakuga.generation.v1.Profile
  */
@@ -572,7 +572,7 @@ export type Profile = Message<"sakuga.generation.v1.Profile"> & {
   stage: Stage;
 
   /**
-   * The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+   * The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
    * compute path does not measure them.
    *
    * @generated from field: repeated sakuga.generation.v1.ProfileSpan spans = 2;
@@ -594,7 +594,7 @@ export type Profile = Message<"sakuga.generation.v1.Profile"> & {
   wallMs: number;
 
   /**
-   * What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+   * Peak rate of the device in floating-point operations per second, measured for this profile with a large product. Absent:
    * not measured.
    *
    * @generated from field: optional double peak_flops_per_second = 5;
@@ -602,7 +602,8 @@ export type Profile = Message<"sakuga.generation.v1.Profile"> & {
   peakFlopsPerSecond?: number | undefined;
 
   /**
-   * What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured.
+   * Peak rate of the device in bytes read and written per second, measured for this profile with a large copy. Absent: not
+   * measured.
    *
    * @generated from field: optional double peak_bytes_per_second = 6;
    */
@@ -617,7 +618,7 @@ export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 9);
 
 /**
- * All operations of one name in one layer.
+ * Total of all operations with the same name in one layer.
  *
  * @generated from message sakuga.generation.v1.ProfileSpan
  */
@@ -637,7 +638,7 @@ export type ProfileSpan = Message<"sakuga.generation.v1.ProfileSpan"> & {
   layer?: number | undefined;
 
   /**
-   * What was done, such as `attention` or `product qkv`.
+   * The operation, such as `attention` or `product qkv`.
    *
    * @generated from field: string name = 3;
    */
@@ -658,14 +659,14 @@ export type ProfileSpan = Message<"sakuga.generation.v1.ProfileSpan"> & {
   ms: number;
 
   /**
-   * Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
+   * Floating-point operations of products and attention; a multiplication with its addition counts as two. 0: bound by memory.
    *
    * @generated from field: double flops = 6;
    */
   flops: number;
 
   /**
-   * Bytes that must be read and written at least. 0: bound by arithmetic.
+   * The least bytes that must be read and written. 0: bound by arithmetic.
    *
    * @generated from field: double bytes = 7;
    */
@@ -805,7 +806,7 @@ export type ImageInfo = Message<"sakuga.generation.v1.ImageInfo"> & {
   metadata?: ImageMetadata | undefined;
 
   /**
-   * What was reused, also in the file: in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
+   * What the step cache reused. The file contains it in its PNG text chunk `sakuga-reuse`, as protobuf JSON. Absent: nothing.
    *
    * @generated from field: sakuga.generation.v1.EvaluationReuse reuse = 7;
    */
@@ -820,8 +821,8 @@ export const ImageInfoSchema: GenMessage<ImageInfo> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 13);
 
 /**
- * The evaluations of one picture that reused the blocks in the middle of the denoiser, by number from 1, over all passes. All
- * others were computed whole. With solvers of one evaluation a step, evaluations are steps.
+ * The evaluations of one picture that reused the middle blocks of the denoiser. Evaluations are numbered from 1 over all passes;
+ * those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
  *
  * @generated from message sakuga.generation.v1.EvaluationReuse
  */
@@ -834,14 +835,14 @@ export type EvaluationReuse = Message<"sakuga.generation.v1.EvaluationReuse"> & 
   evaluations: number;
 
   /**
-   * Those that reused in the conditional half.
+   * Evaluations whose conditional half reused the blocks.
    *
    * @generated from field: repeated uint32 conditional = 2;
    */
   conditional: number[];
 
   /**
-   * Those that reused in the unconditional half.
+   * Evaluations whose unconditional half reused the blocks.
    *
    * @generated from field: repeated uint32 unconditional = 3;
    */
@@ -869,7 +870,7 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
   version: number;
 
   /**
-   * The program that made it, such as `sakuga-server 0.1.0`.
+   * The program that wrote it, such as `sakuga-server 0.1.0`.
    *
    * @generated from field: string software = 2;
    */
@@ -926,14 +927,14 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
   adapters: AppliedAdapter[];
 
   /**
-   * What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+   * The measurement of the request's quality level on the model. Absent: the request is exact, or its settings were not measured.
    *
    * @generated from field: sakuga.generation.v1.QualityPromise quality = 11;
    */
   quality?: QualityPromise | undefined;
 
   /**
-   * The refiner of the request, `name@fingerprint`. Empty: it has none.
+   * The refiner that was used, `name@fingerprint`. Empty: none.
    *
    * @generated from field: string refiner = 12;
    */
@@ -945,6 +946,13 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
    * @generated from field: repeated sakuga.generation.v1.AppliedControl controls = 13;
    */
   controls: AppliedControl[];
+
+  /**
+   * With what the second pass of a scene was drawn. Absent: the request has no scene.
+   *
+   * @generated from field: sakuga.generation.v1.AppliedScene scene = 14;
+   */
+  scene?: AppliedScene | undefined;
 };
 
 /**
@@ -953,6 +961,55 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
  */
 export const ImageMetadataSchema: GenMessage<ImageMetadata> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 15);
+
+/**
+ * With what the second pass of a scene was drawn.
+ *
+ * @generated from message sakuga.generation.v1.AppliedScene
+ */
+export type AppliedScene = Message<"sakuga.generation.v1.AppliedScene"> & {
+  /**
+   * The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * The prompt as the text encoders read it.
+   *
+   * @generated from field: string model_text = 2;
+   */
+  modelText: string;
+
+  /**
+   * The adapters, by name and content.
+   *
+   * @generated from field: repeated sakuga.generation.v1.AppliedAdapter adapters = 3;
+   */
+  adapters: AppliedAdapter[];
+
+  /**
+   * What was measured of the quality on the model. Absent: the pass is exact, or its settings were not measured.
+   *
+   * @generated from field: sakuga.generation.v1.QualityPromise quality = 4;
+   */
+  quality?: QualityPromise | undefined;
+
+  /**
+   * The refiner, `name@fingerprint`. Empty: it has none.
+   *
+   * @generated from field: string refiner = 5;
+   */
+  refiner: string;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.AppliedScene.
+ * Use `create(AppliedSceneSchema)` to create a new message.
+ */
+export const AppliedSceneSchema: GenMessage<AppliedScene> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_event, 16);
 
 /**
  * A control network with which a picture was drawn.
@@ -980,7 +1037,7 @@ export type AppliedControl = Message<"sakuga.generation.v1.AppliedControl"> & {
  * Use `create(AppliedControlSchema)` to create a new message.
  */
 export const AppliedControlSchema: GenMessage<AppliedControl> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 16);
+  messageDesc(file_sakuga_generation_v1_event, 17);
 
 /**
  * An adapter with which a picture was drawn.
@@ -1022,7 +1079,7 @@ export type AppliedAdapter = Message<"sakuga.generation.v1.AppliedAdapter"> & {
  * Use `create(AppliedAdapterSchema)` to create a new message.
  */
 export const AppliedAdapterSchema: GenMessage<AppliedAdapter> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 17);
+  messageDesc(file_sakuga_generation_v1_event, 18);
 
 /**
  * Where the time went.
@@ -1073,14 +1130,14 @@ export type Timings = Message<"sakuga.generation.v1.Timings"> & {
   total?: Duration | undefined;
 
   /**
-   * The weights of the model to the device. Absent: they were there.
+   * Loading the weights of the models to the device. Absent: they were there.
    *
    * @generated from field: google.protobuf.Duration load_model = 7;
    */
   loadModel?: Duration | undefined;
 
   /**
-   * Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded.
+   * Pixels to latents, of an initial image and before a later pass. Absent: nothing was encoded.
    *
    * @generated from field: google.protobuf.Duration vae_encode = 8;
    */
@@ -1092,7 +1149,7 @@ export type Timings = Message<"sakuga.generation.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 18);
+  messageDesc(file_sakuga_generation_v1_event, 19);
 
 /**
  * Terminal: the job was cancelled.
@@ -1120,7 +1177,7 @@ export type Cancelled = Message<"sakuga.generation.v1.Cancelled"> & {
  * Use `create(CancelledSchema)` to create a new message.
  */
 export const CancelledSchema: GenMessage<Cancelled> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_event, 19);
+  messageDesc(file_sakuga_generation_v1_event, 20);
 
 /**
  * The parts of the pipeline.
@@ -1164,22 +1221,22 @@ export enum Stage {
   ENCODE_IMAGE = 4,
 
   /**
-   * The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
+   * The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there.
    *
    * @generated from enum value: STAGE_LOAD_MODEL = 5;
    */
   LOAD_MODEL = 5,
 
   /**
-   * The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
+   * The VAE encodes pixels to latents: an initial image, the pictures that a second pass enlarges, or those that a scene begins from.
    *
    * @generated from enum value: STAGE_VAE_ENCODE = 6;
    */
   VAE_ENCODE = 6,
 
   /**
-   * The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
-   * only if the weights were others.
+   * The adapters of the request are applied to the weights, or those of an earlier request are removed. Before the encoders, and
+   * only if they differ.
    *
    * @generated from enum value: STAGE_LOAD_ADAPTERS = 7;
    */

@@ -46,7 +46,7 @@ export const GenerateResponseSchema: GenMessage<GenerateResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_generation_service, 0);
 
 /**
- * A job to be estimated.
+ * The job to estimate.
  *
  * @generated from message sakuga.generation.v1.EstimateRequest
  */
@@ -59,7 +59,7 @@ export type EstimateRequest = Message<"sakuga.generation.v1.EstimateRequest"> & 
   request?: GenerateRequest | undefined;
 
   /**
-   * Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+   * Its priority, which determines its queue position, and its `timeout`, which the estimate is compared with.
    *
    * @generated from field: sakuga.generation.v1.JobOptions options = 2;
    */
@@ -80,7 +80,7 @@ export const EstimateRequestSchema: GenMessage<EstimateRequest> = /*@__PURE__*/
  */
 export type EstimateResponse = Message<"sakuga.generation.v1.EstimateResponse"> & {
   /**
-   * What the job would take.
+   * The expected time, memory and energy.
    *
    * @generated from field: sakuga.generation.v1.Estimate estimate = 1;
    */
@@ -95,13 +95,13 @@ export const EstimateResponseSchema: GenMessage<EstimateResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_generation_service, 2);
 
 /**
- * What a job would take, by the jobs of the same model that this server has measured on this device.
+ * The expected time, memory and energy of a job, from the jobs of the same model that this server has measured on this device.
  *
  * @generated from message sakuga.generation.v1.Estimate
  */
 export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   /**
-   * The model that would draw it.
+   * The model that would draw it; of a scene, the one of the first pass.
    *
    * @generated from field: string model = 1;
    */
@@ -115,21 +115,21 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   device: string;
 
   /**
-   * Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+   * Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
    *
    * @generated from field: uint32 learned_jobs = 3;
    */
   learnedJobs: number;
 
   /**
-   * From the start of the job to its pictures, without the time in the queue and with the load of the model.
+   * From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue.
    *
    * @generated from field: sakuga.generation.v1.EstimatedTime time = 4;
    */
   time?: EstimatedTime | undefined;
 
   /**
-   * The parts of `time.expected`, in the order in which they come.
+   * The parts of `time.expected`: the loads of models first, then the others in the order in which they first run.
    *
    * @generated from field: repeated sakuga.generation.v1.EstimatedPart parts = 5;
    */
@@ -143,14 +143,14 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   tokens: TokenCount[];
 
   /**
-   * Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+   * Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
    *
    * @generated from field: repeated sakuga.prompt.v1.TokenCount negative_tokens = 7;
    */
   negativeTokens: TokenCount[];
 
   /**
-   * Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+   * Number of computed steps, over all passes and batches.
    *
    * @generated from field: uint32 steps = 8;
    */
@@ -171,14 +171,14 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   guidedEvaluations: number;
 
   /**
-   * Device memory that the job needs, the weights included.
+   * Device memory that the job needs, the weights included; of a scene, that of the pass that needs more.
    *
    * @generated from field: uint64 memory_needed_bytes = 11;
    */
   memoryNeededBytes: bigint;
 
   /**
-   * Device memory that there is for it. Absent: not known.
+   * Device memory that it may use. Absent: not known.
    *
    * @generated from field: optional uint64 memory_available_bytes = 12;
    */
@@ -192,14 +192,14 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   energyJoules?: number | undefined;
 
   /**
-   * Jobs that would be before it, the running ones included; 0: a device is free for it.
+   * Number of jobs that would run before it, running ones included. 0: a device is free for it.
    *
    * @generated from field: uint32 queue_position = 14;
    */
   queuePosition: number;
 
   /**
-   * Time until it would start. Absent: a job before it is of a model that was not measured yet.
+   * Time until it would start. Absent: a job before it has a model without measurements.
    *
    * @generated from field: google.protobuf.Duration eta = 15;
    */
@@ -249,27 +249,27 @@ export const EstimateSchema: GenMessage<Estimate> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_generation_service, 3);
 
 /**
- * An estimated time.
+ * An estimated time with its 80 % interval, which is derived from the errors of earlier estimates.
  *
  * @generated from message sakuga.generation.v1.EstimatedTime
  */
 export type EstimatedTime = Message<"sakuga.generation.v1.EstimatedTime"> & {
   /**
-   * The most probable time.
+   * The expected time.
    *
    * @generated from field: google.protobuf.Duration expected = 1;
    */
   expected?: Duration | undefined;
 
   /**
-   * One job in ten takes less, by how far earlier estimates were off.
+   * The 10th percentile: one job in ten is faster.
    *
    * @generated from field: google.protobuf.Duration low = 2;
    */
   low?: Duration | undefined;
 
   /**
-   * One job in ten takes more.
+   * The 90th percentile: one job in ten is slower.
    *
    * @generated from field: google.protobuf.Duration high = 3;
    */
@@ -297,7 +297,7 @@ export type EstimatedPart = Message<"sakuga.generation.v1.EstimatedPart"> & {
   kind: EstimatedPartKind;
 
   /**
-   * The pass that it belongs to: 1, or 2 if the request has a second one.
+   * The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
    *
    * @generated from field: uint32 pass_number = 2;
    */
@@ -311,7 +311,7 @@ export type EstimatedPart = Message<"sakuga.generation.v1.EstimatedPart"> & {
   time?: Duration | undefined;
 
   /**
-   * Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+   * Number of measurements behind the estimate, at most 96. 0: it is a guess.
    *
    * @generated from field: uint32 measurements = 4;
    */
@@ -332,21 +332,21 @@ export const EstimatedPartSchema: GenMessage<EstimatedPart> = /*@__PURE__*/
  */
 export type Obstacle = Message<"sakuga.generation.v1.Obstacle"> & {
   /**
-   * What it is.
+   * The limit that is exceeded.
    *
    * @generated from field: sakuga.generation.v1.ObstacleKind kind = 1;
    */
   kind: ObstacleKind;
 
   /**
-   * What is missing, with figures.
+   * What is exceeded and by how much, as a sentence.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+   * Changes to the request; each of them alone would remove this obstacle. Empty: no change to the request would.
    *
    * @generated from field: repeated sakuga.generation.v1.RequestChange changes = 3;
    */
@@ -361,20 +361,20 @@ export const ObstacleSchema: GenMessage<Obstacle> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_generation_service, 6);
 
 /**
- * A change of a request.
+ * A change to a request.
  *
  * @generated from message sakuga.generation.v1.RequestChange
  */
 export type RequestChange = Message<"sakuga.generation.v1.RequestChange"> & {
   /**
-   * The fields and what to set them to.
+   * The fields and their new values.
    *
    * @generated from field: repeated sakuga.generation.v1.FieldValue fields = 1;
    */
   fields: FieldValue[];
 
   /**
-   * The same as a sentence.
+   * The change as a sentence.
    *
    * @generated from field: string description = 2;
    */
@@ -417,7 +417,7 @@ export const FieldValueSchema: GenMessage<FieldValue> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_generation_service, 8);
 
 /**
- * The parts of a job whose times are learnt apart.
+ * The parts of a job that are estimated separately.
  *
  * @generated from enum sakuga.generation.v1.EstimatedPartKind
  */
@@ -430,14 +430,14 @@ export enum EstimatedPartKind {
   UNSPECIFIED = 0,
 
   /**
-   * The weights of the model are put on the device.
+   * Loading the weights of the model to the device.
    *
    * @generated from enum value: ESTIMATED_PART_KIND_LOAD_MODEL = 1;
    */
   LOAD_MODEL = 1,
 
   /**
-   * The weights are changed to those with the adapters of the request, or back.
+   * Applying the adapters of the request to the weights, or removing those of an earlier request.
    *
    * @generated from enum value: ESTIMATED_PART_KIND_LOAD_ADAPTERS = 2;
    */
@@ -507,7 +507,7 @@ export const EstimatedPartKindSchema: GenEnum<EstimatedPartKind> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_generation_service, 0);
 
 /**
- * What a request does not fit.
+ * The limit that a request exceeds.
  *
  * @generated from enum sakuga.generation.v1.ObstacleKind
  */
@@ -541,7 +541,7 @@ export enum ObstacleKind {
   QUEUE = 3,
 
   /**
-   * The client has as many jobs as it may have.
+   * The client has the most jobs that one client may have.
    *
    * @generated from enum value: OBSTACLE_KIND_CLIENT_JOBS = 4;
    */
@@ -555,7 +555,7 @@ export const ObstacleKindSchema: GenEnum<ObstacleKind> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_generation_service, 1);
 
 /**
- * Draws pictures.
+ * Generates pictures and estimates requests.
  *
  * @generated from service sakuga.generation.v1.GenerationService
  */
@@ -577,9 +577,8 @@ export const GenerationService: GenService<{
     output: typeof GenerateResponseSchema;
   },
   /**
-   * Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
-   * created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
-   * with what would have to change.
+   * Estimates the time, memory and energy of a job and when it would start. The request is checked as by CreateJob, but no job
+   * is created. For a request that exceeds the memory, the deadline or the queue, the answer lists changes that would help.
    *
    * INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
    *

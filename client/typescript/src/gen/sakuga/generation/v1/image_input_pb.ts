@@ -51,8 +51,8 @@ export const ImageSourceSchema: GenMessage<ImageSource> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 0);
 
 /**
- * The image that the pictures begin from. Its latents get the noise of a time before the end of the schedule, and only the
- * rest of the schedule is computed (SDEdit, Meng et al. 2022, arXiv:2108.01073).
+ * The image to start from. Noise of an intermediate time is added to its latents, and only the rest of the schedule is computed
+ * (SDEdit, Meng et al. 2022, arXiv:2108.01073).
  *
  * Of `sampling.steps` n, floor(n x strength) are computed, the rule of diffusers with exact decimal arithmetic: 0.7 of 30
  * are 21. ComfyUI's `denoise` follows another rule: it computes all n, on the last part of a grid of n / denoise. A
@@ -69,23 +69,23 @@ export type InitImage = Message<"sakuga.generation.v1.InitImage"> & {
   image?: ImageSource | undefined;
 
   /**
-   * The share of the schedule that is computed, 0 to 1, with at least one step. Small values change little; at 1 only what a
-   * mask keeps is left of the image. Absent: 0.75.
+   * The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
+   * only pixels that a mask keeps remain. Absent: 0.75.
    *
    * @generated from field: optional float strength = 2;
    */
   strength?: number | undefined;
 
   /**
-   * How the image gets the size of the picture. Needed if it has another size and there is no `canvas`.
+   * How the image is resized to the size of the picture. Required if the sizes differ and there is no `canvas`.
    *
    * @generated from field: sakuga.generation.v1.ResizeMode resize = 3;
    */
   resize: ResizeMode;
 
   /**
-   * Draws around the image: it keeps its size and takes a part of the picture, and the rest is drawn as if a mask had marked
-   * it.
+   * Extends the image (outpainting): it keeps its size and covers a part of the picture; the rest is generated as if a mask
+   * had marked it.
    *
    * @generated from field: sakuga.generation.v1.Canvas canvas = 4;
    */
@@ -128,37 +128,37 @@ export const CanvasSchema: GenMessage<Canvas> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 2);
 
 /**
- * What of the image is drawn again: exactly one of `image` and `boxes`, or neither with a `canvas`. After every step the
- * latents outside get the noise of that time on those of the image. Pixels outside of the mask grown by `feather` are those of
- * the resized image, bit for bit.
+ * Which part of the image to change (inpainting): exactly one of `image` and `boxes`, or neither with a `canvas`. After every
+ * step, latents outside of the mask are replaced by the image's latents with the noise of that time. Pixels farther than
+ * `feather` from the mask are bit for bit those of the resized image.
  *
  * @generated from message sakuga.generation.v1.Mask
  */
 export type Mask = Message<"sakuga.generation.v1.Mask"> & {
   /**
-   * White is drawn again: pixels from half brightness on. It has the size of the picture, or that of the image, whose changes
-   * of size it then follows.
+   * Pixels of at least half brightness mark what to change. It has the size of the picture, or the size of the image and is then
+   * resized with it.
    *
    * @generated from field: sakuga.generation.v1.ImageSource image = 1;
    */
   image?: ImageSource | undefined;
 
   /**
-   * Rectangles of the picture that are drawn again, at most 64.
+   * Rectangles of the picture to change, at most 64.
    *
    * @generated from field: repeated sakuga.generation.v1.Box boxes = 2;
    */
   boxes: Box[];
 
   /**
-   * Pixels around the mask over which drawn and kept pixels are mixed, 0 to 256.
+   * Width in pixels of the transition around the mask between generated and kept pixels, 0 to 256.
    *
    * @generated from field: uint32 feather = 3;
    */
   feather: number;
 
   /**
-   * Draws the surroundings of the mask alone, at the model's default size, and puts the result back.
+   * Generates only the area around the mask, at about the model's default size, and pastes the result back.
    *
    * @generated from field: sakuga.generation.v1.MaskedOnly masked_only = 4;
    */
@@ -215,14 +215,14 @@ export const BoxSchema: GenMessage<Box> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 4);
 
 /**
- * How the surroundings of a mask are drawn alone. Previews show them alone as well.
+ * Generates only the area around a mask. Previews show this area only.
  *
  * @generated from message sakuga.generation.v1.MaskedOnly
  */
 export type MaskedOnly = Message<"sakuga.generation.v1.MaskedOnly"> & {
   /**
-   * Pixels around the mask that are drawn with it, 0 to 1024. The area is then made square where the picture has room.
-   * Absent: 32.
+   * Pixels around the mask that belong to the area, 0 to 1024. The area is then extended to a square as far as the picture
+   * allows. Absent: 32.
    *
    * @generated from field: optional uint32 padding = 1;
    */
@@ -257,51 +257,51 @@ export type Control = Message<"sakuga.generation.v1.Control"> & {
   image?: ImageSource | undefined;
 
   /**
-   * What is done to the image before the network reads it. Preprocessors that need weights of their own, such as those for depth and
-   * poses, are not part of the server: give their result as the image.
+   * Preprocessing of the image. Preprocessors with weights of their own, such as those for depth and poses, are not part of the
+   * server: send their result as the image.
    *
    * @generated from field: sakuga.generation.v1.Preprocessor preprocessor = 3;
    */
   preprocessor: Preprocessor;
 
   /**
-   * Factor on what the network adds, 0 to 2. Absent: 1, as trained.
+   * Factor on the network's residuals, 0 to 2. Absent: 1, as trained.
    *
    * @generated from field: optional float scale = 4;
    */
   scale?: number | undefined;
 
   /**
-   * The share of the computed steps at which it begins to act, 0 to 1. Absent: 0.
+   * The share of the computed steps after which it begins to act, 0 to 1. Absent: 0.
    *
    * @generated from field: optional float start = 5;
    */
   start?: number | undefined;
 
   /**
-   * The share of the computed steps at which it stops, 0 to 1, at least `start`. Absent: 1.
+   * The share of the computed steps after which it stops, 0 to 1, at least `start`. Absent: 1.
    *
    * @generated from field: optional float end = 6;
    */
   end?: number | undefined;
 
   /**
-   * How the image gets the size of the picture. Needed if it has another size.
+   * How the image is resized to the size of the picture. Required if the sizes differ.
    *
    * @generated from field: sakuga.generation.v1.ResizeMode resize = 7;
    */
   resize: ResizeMode;
 
   /**
-   * Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge that it touches. Absent:
-   * 100.
+   * Lower threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient that touches an edge belongs to it.
+   * Absent: 100.
    *
    * @generated from field: optional uint32 canny_low = 8;
    */
   cannyLow?: number | undefined;
 
   /**
-   * Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: from this gradient on a pixel belongs to an edge. Absent: 200.
+   * Upper threshold of `PREPROCESSOR_CANNY`, 0 to 2040: a pixel with at least this gradient belongs to an edge. Absent: 200.
    *
    * @generated from field: optional uint32 canny_high = 9;
    */
@@ -316,8 +316,8 @@ export const ControlSchema: GenMessage<Control> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 6);
 
 /**
- * A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
- * with its own noise under the same seed. Not together with a mask.
+ * A second pass at a larger size: every picture of the first pass is enlarged and denoised again over the last part of a
+ * schedule, with new noise from the same seed. Not together with a mask.
  *
  * @generated from message sakuga.generation.v1.SecondPass
  */
@@ -344,7 +344,7 @@ export type SecondPass = Message<"sakuga.generation.v1.SecondPass"> & {
   strength?: number | undefined;
 
   /**
-   * Intervals of its schedule, 1 to 200. 0: as many as the first pass has.
+   * Intervals of its schedule, 1 to 200. 0: the number of the first pass.
    *
    * @generated from field: uint32 steps = 4;
    */
@@ -359,7 +359,7 @@ export const SecondPassSchema: GenMessage<SecondPass> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_image_input, 7);
 
 /**
- * How an image gets the size of the picture. Images are resampled with Lanczos' kernel.
+ * How an image is resized to the size of the picture, with Lanczos' kernel.
  *
  * @generated from enum sakuga.generation.v1.ResizeMode
  */
@@ -386,7 +386,7 @@ export enum ResizeMode {
   PAD = 2,
 
   /**
-   * It is scaled to width and height, whatever its shape.
+   * It is scaled to width and height without keeping its aspect ratio.
    *
    * @generated from enum value: RESIZE_MODE_STRETCH = 3;
    */
@@ -400,13 +400,13 @@ export const ResizeModeSchema: GenEnum<ResizeMode> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_image_input, 0);
 
 /**
- * What is done to a control image before its network reads it.
+ * Preprocessing of a control image.
  *
  * @generated from enum sakuga.generation.v1.Preprocessor
  */
 export enum Preprocessor {
   /**
-   * Nothing: the image is what the network was trained with.
+   * None: the image has the form that the network was trained with.
    *
    * @generated from enum value: PREPROCESSOR_UNSPECIFIED = 0;
    */

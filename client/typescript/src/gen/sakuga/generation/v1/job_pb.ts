@@ -76,7 +76,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   createTime?: Timestamp | undefined;
 
   /**
-   * When it last got the device. Absent while it waits.
+   * When it last started to run. Absent while it waits.
    *
    * @generated from field: google.protobuf.Timestamp start_time = 8;
    */
@@ -90,7 +90,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * When it is cancelled if it has not ended. Absent: never.
+   * The job is cancelled at this time if it has not ended. Absent: no deadline.
    *
    * @generated from field: google.protobuf.Timestamp deadline = 10;
    */
@@ -111,7 +111,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   oldestSequence: bigint;
 
   /**
-   * The number that the next event will have; of an ended job, one more than its terminal event's.
+   * The sequence number of the next event. For an ended job, one more than that of its terminal event.
    *
    * @generated from field: uint64 next_sequence = 13;
    */
@@ -125,8 +125,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   queuePosition?: number | undefined;
 
   /**
-   * When a waiting job will probably start, or a running one end, from measured times. Absent until something was
-   * measured.
+   * Estimated time until a waiting job starts, or until a running one ends. Absent until something was measured.
    *
    * @generated from field: google.protobuf.Duration eta = 15;
    */
@@ -154,28 +153,28 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   cancelled?: Cancelled | undefined;
 
   /**
-   * Steps that are done. Absent unless the job has the device.
+   * Number of computed steps. Absent unless the job runs.
    *
    * @generated from field: optional uint32 step = 19;
    */
   step?: number | undefined;
 
   /**
-   * All steps. Absent unless the job has the device.
+   * Number of all steps. Absent unless the job runs.
    *
    * @generated from field: optional uint32 step_total = 20;
    */
   stepTotal?: number | undefined;
 
   /**
-   * Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+   * Short texts to find it by, such as `favourite`, in the order in which LabelJob added them.
    *
    * @generated from field: repeated string labels = 21;
    */
   labels: string[];
 
   /**
-   * How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+   * Estimated time from its start until its pictures are ready, including the load of its model, made when it was accepted.
    * Absent: no job of its model had been measured.
    *
    * @generated from field: google.protobuf.Duration estimated_time = 22;
@@ -183,14 +182,14 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   estimatedTime?: Duration | undefined;
 
   /**
-   * How long it took from its start to its pictures. Absent unless it is completed.
+   * Actual time from its start until its pictures were ready. Absent unless it is completed.
    *
    * @generated from field: google.protobuf.Duration actual_time = 23;
    */
   actualTime?: Duration | undefined;
 
   /**
-   * The device that draws or drew it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
+   * The device that runs or ran it, such as `cuda:0 NVIDIA H100 80GB HBM3`. Empty while it waits.
    *
    * @generated from field: string device = 24;
    */
@@ -211,21 +210,21 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
  */
 export type JobOptions = Message<"sakuga.generation.v1.JobOptions"> & {
   /**
-   * Its share of the device while others wait.
+   * Its share of the devices while other jobs wait.
    *
    * @generated from field: sakuga.generation.v1.Priority priority = 1;
    */
   priority: Priority;
 
   /**
-   * Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
+   * Cancels the job when the last stream that watches it ends. False: it runs without watchers, too.
    *
    * @generated from field: bool cancel_on_disconnect = 2;
    */
   cancelOnDisconnect: boolean;
 
   /**
-   * How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
+   * Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none.
    *
    * @generated from field: google.protobuf.Duration disconnect_grace = 3;
    */
@@ -267,7 +266,7 @@ export enum JobState {
   QUEUED = 1,
 
   /**
-   * It has the device, or its pictures are being written.
+   * It runs on a device, or its pictures are being written.
    *
    * @generated from enum value: JOB_STATE_RUNNING = 2;
    */
@@ -302,8 +301,8 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_job, 0);
 
 /**
- * A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
- * as a normal one, and that four times as often as a low one. No client waits forever.
+ * A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
+ * normal ones, and normal ones four times as often as low ones. No client waits forever.
  *
  * @generated from enum sakuga.generation.v1.Priority
  */

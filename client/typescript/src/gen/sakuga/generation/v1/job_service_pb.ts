@@ -81,7 +81,7 @@ export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE_
   messageDesc(file_sakuga_generation_v1_job_service, 1);
 
 /**
- * Which job, and from where on.
+ * Which job, and the first event.
  *
  * @generated from message sakuga.generation.v1.WatchJobRequest
  */
@@ -195,7 +195,7 @@ export const WatchCreatedSchema: GenMessage<WatchCreated> = /*@__PURE__*/
  */
 export type WatchProgress = Message<"sakuga.generation.v1.WatchProgress"> & {
   /**
-   * Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
+   * Every event below this number was sent or replaced by a newer one. A client that reconnects can continue here.
    *
    * @generated from field: uint64 next_sequence = 1;
    */
@@ -342,8 +342,8 @@ export type JobFilter = Message<"sakuga.generation.v1.JobFilter"> & {
   createdBefore?: Timestamp | undefined;
 
   /**
-   * Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
-   * also as a part of a word and in other capitals. At most 256 bytes.
+   * Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
+   * part of a word and regardless of case. At most 256 bytes.
    *
    * @generated from field: string text = 6;
    */
@@ -378,8 +378,8 @@ export const JobFilterSchema: GenMessage<JobFilter> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"sakuga.generation.v1.ListJobsResponse"> & {
   /**
-   * The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
-   * asked for, or none, and yet not be the last.
+   * The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
+   * `page_size`, or none, without being the last one.
    *
    * @generated from field: repeated sakuga.generation.v1.Job jobs = 1;
    */
@@ -484,7 +484,7 @@ export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*
  */
 export type CancelJobResponse = Message<"sakuga.generation.v1.CancelJobResponse"> & {
   /**
-   * As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees.
+   * As it is now. A waiting job is cancelled; a running job still runs until its next step.
    *
    * @generated from field: sakuga.generation.v1.Job job = 1;
    */
@@ -533,8 +533,8 @@ export type GetArtifactRequest = Message<"sakuga.generation.v1.GetArtifactReques
   limit: bigint;
 
   /**
-   * Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
-   * file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+   * Sends a JPEG of the picture instead of its file, reduced so that its longer edge has at most this number of pixels, 16 to
+   * 2048. It has no metadata. The server caches the latest ones in memory. 0: sends the file.
    *
    * @generated from field: uint32 max_edge = 5;
    */
@@ -634,7 +634,7 @@ export const GetJobTelemetryRequestSchema: GenMessage<GetJobTelemetryRequest> = 
   messageDesc(file_sakuga_generation_v1_job_service, 19);
 
 /**
- * The samples and the activity while the job had the device, up to now if it still has it.
+ * Samples and activity from the start of the job until its end, or until now if it still runs.
  *
  * @generated from message sakuga.generation.v1.GetJobTelemetryResponse
  */
@@ -669,7 +669,7 @@ export const GetJobTelemetryResponseSchema: GenMessage<GetJobTelemetryResponse> 
   messageDesc(file_sakuga_generation_v1_job_service, 20);
 
 /**
- * Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+ * Durable jobs: they are stored before they are acknowledged, and can be watched any number of times, from any event on.
  *
  * A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
  * method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
@@ -696,14 +696,14 @@ export const JobService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * Streams a job's events from any one on, the past ones first, until the terminal one.
+   * Streams a job's events from any event on, past ones first, until the terminal one.
    *
-   * The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
-   * statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
-   * when nothing else does.
+   * The first message is `created`. Then every event is sent once, in order. A slow reader misses previews, statistics and
+   * queue positions that newer ones have replaced, and sees gaps in the sequence numbers. `progress` is sent when nothing else
+   * was for a while.
    *
-   * OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
-   * that is. Do not try again with the same number. Also if the number is higher than any event's.
+   * OUT_OF_RANGE: the requested events are no longer kept; `oldest_sequence` in the ErrorInfo is the first that is. Do not try
+   * again with the same number. Also if the number is higher than that of any event.
    *
    * @generated from rpc sakuga.generation.v1.JobService.WatchJob
    */
@@ -725,7 +725,7 @@ export const JobService: GenService<{
   /**
    * Lists jobs, the newest first.
    *
-   * INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+   * INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not valid.
    *
    * @generated from rpc sakuga.generation.v1.JobService.ListJobs
    */
@@ -735,7 +735,7 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+   * Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it does not have, changes
    * nothing, so the call can be repeated. Labels are kept and deleted with the job.
    *
    * INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
@@ -768,7 +768,7 @@ export const JobService: GenService<{
     output: typeof GetArtifactResponseSchema;
   },
   /**
-   * Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+   * Returns samples of the device (every 100 ms) and the activity (every 500 ms) from the time in which the job ran.
    * NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
    *
    * @generated from rpc sakuga.generation.v1.JobService.GetJobTelemetry

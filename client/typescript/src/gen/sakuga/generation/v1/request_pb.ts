@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Control, InitImage, Mask, SecondPass } from "./image_input_pb.js";
+import type { Box, Control, ImageSource, InitImage, Mask, ResizeMode, SecondPass } from "./image_input_pb.js";
 import { file_sakuga_generation_v1_image_input } from "./image_input_pb.js";
 import type { NegativePrompt, Prompt } from "../../prompt/v1/prompt_pb.js";
 import { file_sakuga_prompt_v1_prompt } from "../../prompt/v1/prompt_pb.js";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/request.proto.
  */
 export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
-  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLLBwoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEi4KB3JlZmluZXIYFSABKAsyHS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5SZWZpbmVyEi8KCGNvbnRyb2xzGBYgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29udHJvbBIvCghhZGFwdGVycxgZIAMoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLkFkYXB0ZXISFQoNaW1hZ2VfaW5kaWNlcxgaIAMoDRIyCglleHBhbnNpb24YGyABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5FeHBhbnNpb25CCAoGcHJvbXB0QgoKCG5lZ2F0aXZlQhAKDl9zeXN0ZW1fcHJvbXB0QgcKBV9zZWVkQhkKF19uZWdhdGl2ZV9zeXN0ZW1fcHJvbXB0InsKB0FkYXB0ZXISDgoEbmFtZRgBIAEoCUgAEhAKBnNoYTI1NhgCIAEoCUgAEhIKBXNjYWxlGAMgASgCSAGIAQESFwoKdGV4dF9zY2FsZRgEIAEoAkgCiAEBQggKBnNvdXJjZUIICgZfc2NhbGVCDQoLX3RleHRfc2NhbGUipQEKB1JlZmluZXISFgoJc3dpdGNoX2F0GAEgASgCSACIAQESHAoPYWVzdGhldGljX3Njb3JlGAIgASgCSAGIAQESJQoYbmVnYXRpdmVfYWVzdGhldGljX3Njb3JlGAMgASgCSAKIAQFCDAoKX3N3aXRjaF9hdEISChBfYWVzdGhldGljX3Njb3JlQhsKGV9uZWdhdGl2ZV9hZXN0aGV0aWNfc2NvcmUiagoJRXhwYW5zaW9uEhAKCHRlbXBsYXRlGAEgASgJEhkKEW5lZ2F0aXZlX3RlbXBsYXRlGAIgASgJEgwKBHNlZWQYAyABKAQSEQoJdmFyaWF0aW9uGAQgASgNEg8KB2Nob2ljZXMYBSADKAki9QMKCFNhbXBsaW5nEiwKBnNvbHZlchgBIAEoDjIcLnNha3VnYS5nZW5lcmF0aW9uLnYxLlNvbHZlchINCgVzdGVwcxgCIAEoDRIbCg5ndWlkYW5jZV9zY2FsZRgDIAEoAkgAiAEBEhsKDmd1aWRhbmNlX3VudGlsGAQgASgCSAGIAQESHAoPZ3VpZGFuY2VfcmVub3JtGAUgASgCSAKIAQESEgoFc2hpZnQYBiABKAJIA4gBARIaCg1ndWlkYW5jZV9mcm9tGAcgASgCSASIAQESNQoIc2NoZWR1bGUYCCABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Ob2lzZVNjaGVkdWxlEh0KEGd1aWRhbmNlX3Jlc2NhbGUYCSABKAJIBYgBARIuCgdxdWFsaXR5GAogASgOMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuUXVhbGl0eRIzCgpzdGVwX2NhY2hlGAsgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RlcENhY2hlQhEKD19ndWlkYW5jZV9zY2FsZUIRCg9fZ3VpZGFuY2VfdW50aWxCEgoQX2d1aWRhbmNlX3Jlbm9ybUIICgZfc2hpZnRCEAoOX2d1aWRhbmNlX2Zyb21CEwoRX2d1aWRhbmNlX3Jlc2NhbGUixgEKCVN0ZXBDYWNoZRIUCgxmcm9udF9ibG9ja3MYASABKA0SEwoLYmFja19ibG9ja3MYAiABKA0SOAoJYnlfY2hhbmdlGAMgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuUmV1c2VCeUNoYW5nZUgAEjYKCGluX3N0ZXBzGAQgASgLMiIuc2FrdWdhLmdlbmVyYXRpb24udjEuUmV1c2VJblN0ZXBzSAASFAoMdGF5bG9yX29yZGVyGAUgASgNQgYKBHJ1bGUiUQoNUmV1c2VCeUNoYW5nZRIRCgl0aHJlc2hvbGQYASABKAISFAoMd2FybXVwX3N0ZXBzGAIgASgNEhcKD21heF9jb25zZWN1dGl2ZRgDIAEoDSIdCgxSZXVzZUluU3RlcHMSDQoFc3RlcHMYASADKA0iuAEKDlByZXZpZXdPcHRpb25zEjMKBm1ldGhvZBgBIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAIgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSEAoIbWF4X2VkZ2UYAyABKA0SEwoLZXZlcnlfc3RlcHMYBCABKA0SFwoPbWluX2ludGVydmFsX21zGAUgASgNKm0KB1F1YWxpdHkSFwoTUVVBTElUWV9VTlNQRUNJRklFRBAAEhEKDVFVQUxJVFlfRVhBQ1QQARIQCgxRVUFMSVRZX0hJR0gQAhIQCgxRVUFMSVRZX0ZBU1QQAxISCg5RVUFMSVRZX0NVU1RPTRAEKqYBCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBBIaChZTT0xWRVJfRVVMRVJfQU5DRVNUUkFMEAUSDwoLU09MVkVSX0RESU0QBhIQCgxTT0xWRVJfVU5JUEMQByqFAQoNTm9pc2VTY2hlZHVsZRIeChpOT0lTRV9TQ0hFRFVMRV9VTlNQRUNJRklFRBAAEhkKFU5PSVNFX1NDSEVEVUxFX05BVElWRRABEhkKFU5PSVNFX1NDSEVEVUxFX0tBUlJBUxACEh4KGk5PSVNFX1NDSEVEVUxFX0VYUE9ORU5USUFMEAMqfwoNUHJldmlld01ldGhvZBIeChpQUkVWSUVXX01FVEhPRF9VTlNQRUNJRklFRBAAEhcKE1BSRVZJRVdfTUVUSE9EX05PTkUQARIZChVQUkVWSUVXX01FVEhPRF9MSU5FQVIQAhIaChZQUkVWSUVXX01FVEhPRF9ERUNPREVSEAMqbwoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9STUFUX1VOU1BFQ0lGSUVEEAASFQoRSU1BR0VfRk9STUFUX0pQRUcQARIUChBJTUFHRV9GT1JNQVRfUE5HEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQA0KnAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQgxSZXF1ZXN0UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
+  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSL3BwoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEi4KB3JlZmluZXIYFSABKAsyHS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5SZWZpbmVyEi8KCGNvbnRyb2xzGBYgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQ29udHJvbBIvCghhZGFwdGVycxgZIAMoCzIdLnNha3VnYS5nZW5lcmF0aW9uLnYxLkFkYXB0ZXISFQoNaW1hZ2VfaW5kaWNlcxgaIAMoDRIyCglleHBhbnNpb24YGyABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5FeHBhbnNpb24SKgoFc2NlbmUYHCABKAsyGy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TY2VuZUIICgZwcm9tcHRCCgoIbmVnYXRpdmVCEAoOX3N5c3RlbV9wcm9tcHRCBwoFX3NlZWRCGQoXX25lZ2F0aXZlX3N5c3RlbV9wcm9tcHQitgUKBVNjZW5lEg0KA3htbBgBIAEoCUgAEikKBXR5cGVkGAIgASgLMhguc2FrdWdhLnByb21wdC52MS5Qcm9tcHRIABIwCgpzdHJpY3RuZXNzGAMgASgOMhwuc2FrdWdhLnByb21wdC52MS5TdHJpY3RuZXNzEhcKDW5lZ2F0aXZlX3RleHQYBCABKAlIARI7Cg9uZWdhdGl2ZV9wcm9tcHQYBSABKAsyIC5zYWt1Z2EucHJvbXB0LnYxLk5lZ2F0aXZlUHJvbXB0SAESDQoFbW9kZWwYBiABKAkSGgoNc3lzdGVtX3Byb21wdBgHIAEoCUgCiAEBEiMKFm5lZ2F0aXZlX3N5c3RlbV9wcm9tcHQYCCABKAlIA4gBARIwCghzYW1wbGluZxgJIAEoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLlNhbXBsaW5nEhUKCHN0cmVuZ3RoGAogASgCSASIAQESDQoFd2lkdGgYCyABKA0SDgoGaGVpZ2h0GAwgASgNEjAKBnJlc2l6ZRgNIAEoDjIgLnNha3VnYS5nZW5lcmF0aW9uLnYxLlJlc2l6ZU1vZGUSEQoEc2VlZBgOIAEoBEgFiAEBEjQKCnByb3RlY3Rpb24YDyABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Qcm90ZWN0aW9uEi8KCGFkYXB0ZXJzGBAgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQWRhcHRlchIuCgdyZWZpbmVyGBEgASgLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuUmVmaW5lckIICgZwcm9tcHRCCgoIbmVnYXRpdmVCEAoOX3N5c3RlbV9wcm9tcHRCGQoXX25lZ2F0aXZlX3N5c3RlbV9wcm9tcHRCCwoJX3N0cmVuZ3RoQgcKBV9zZWVkInkKClByb3RlY3Rpb24SMAoFaW1hZ2UYASABKAsyIS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZVNvdXJjZRIoCgVib3hlcxgCIAMoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkJveBIPCgdmZWF0aGVyGAMgASgNInsKB0FkYXB0ZXISDgoEbmFtZRgBIAEoCUgAEhAKBnNoYTI1NhgCIAEoCUgAEhIKBXNjYWxlGAMgASgCSAGIAQESFwoKdGV4dF9zY2FsZRgEIAEoAkgCiAEBQggKBnNvdXJjZUIICgZfc2NhbGVCDQoLX3RleHRfc2NhbGUipQEKB1JlZmluZXISFgoJc3dpdGNoX2F0GAEgASgCSACIAQESHAoPYWVzdGhldGljX3Njb3JlGAIgASgCSAGIAQESJQoYbmVnYXRpdmVfYWVzdGhldGljX3Njb3JlGAMgASgCSAKIAQFCDAoKX3N3aXRjaF9hdEISChBfYWVzdGhldGljX3Njb3JlQhsKGV9uZWdhdGl2ZV9hZXN0aGV0aWNfc2NvcmUiagoJRXhwYW5zaW9uEhAKCHRlbXBsYXRlGAEgASgJEhkKEW5lZ2F0aXZlX3RlbXBsYXRlGAIgASgJEgwKBHNlZWQYAyABKAQSEQoJdmFyaWF0aW9uGAQgASgNEg8KB2Nob2ljZXMYBSADKAki9QMKCFNhbXBsaW5nEiwKBnNvbHZlchgBIAEoDjIcLnNha3VnYS5nZW5lcmF0aW9uLnYxLlNvbHZlchINCgVzdGVwcxgCIAEoDRIbCg5ndWlkYW5jZV9zY2FsZRgDIAEoAkgAiAEBEhsKDmd1aWRhbmNlX3VudGlsGAQgASgCSAGIAQESHAoPZ3VpZGFuY2VfcmVub3JtGAUgASgCSAKIAQESEgoFc2hpZnQYBiABKAJIA4gBARIaCg1ndWlkYW5jZV9mcm9tGAcgASgCSASIAQESNQoIc2NoZWR1bGUYCCABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Ob2lzZVNjaGVkdWxlEh0KEGd1aWRhbmNlX3Jlc2NhbGUYCSABKAJIBYgBARIuCgdxdWFsaXR5GAogASgOMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuUXVhbGl0eRIzCgpzdGVwX2NhY2hlGAsgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuU3RlcENhY2hlQhEKD19ndWlkYW5jZV9zY2FsZUIRCg9fZ3VpZGFuY2VfdW50aWxCEgoQX2d1aWRhbmNlX3Jlbm9ybUIICgZfc2hpZnRCEAoOX2d1aWRhbmNlX2Zyb21CEwoRX2d1aWRhbmNlX3Jlc2NhbGUixgEKCVN0ZXBDYWNoZRIUCgxmcm9udF9ibG9ja3MYASABKA0SEwoLYmFja19ibG9ja3MYAiABKA0SOAoJYnlfY2hhbmdlGAMgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuUmV1c2VCeUNoYW5nZUgAEjYKCGluX3N0ZXBzGAQgASgLMiIuc2FrdWdhLmdlbmVyYXRpb24udjEuUmV1c2VJblN0ZXBzSAASFAoMdGF5bG9yX29yZGVyGAUgASgNQgYKBHJ1bGUiUQoNUmV1c2VCeUNoYW5nZRIRCgl0aHJlc2hvbGQYASABKAISFAoMd2FybXVwX3N0ZXBzGAIgASgNEhcKD21heF9jb25zZWN1dGl2ZRgDIAEoDSIdCgxSZXVzZUluU3RlcHMSDQoFc3RlcHMYASADKA0iuAEKDlByZXZpZXdPcHRpb25zEjMKBm1ldGhvZBgBIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAIgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSEAoIbWF4X2VkZ2UYAyABKA0SEwoLZXZlcnlfc3RlcHMYBCABKA0SFwoPbWluX2ludGVydmFsX21zGAUgASgNKm0KB1F1YWxpdHkSFwoTUVVBTElUWV9VTlNQRUNJRklFRBAAEhEKDVFVQUxJVFlfRVhBQ1QQARIQCgxRVUFMSVRZX0hJR0gQAhIQCgxRVUFMSVRZX0ZBU1QQAxISCg5RVUFMSVRZX0NVU1RPTRAEKqYBCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBBIaChZTT0xWRVJfRVVMRVJfQU5DRVNUUkFMEAUSDwoLU09MVkVSX0RESU0QBhIQCgxTT0xWRVJfVU5JUEMQByqFAQoNTm9pc2VTY2hlZHVsZRIeChpOT0lTRV9TQ0hFRFVMRV9VTlNQRUNJRklFRBAAEhkKFU5PSVNFX1NDSEVEVUxFX05BVElWRRABEhkKFU5PSVNFX1NDSEVEVUxFX0tBUlJBUxACEh4KGk5PSVNFX1NDSEVEVUxFX0VYUE9ORU5USUFMEAMqfwoNUHJldmlld01ldGhvZBIeChpQUkVWSUVXX01FVEhPRF9VTlNQRUNJRklFRBAAEhcKE1BSRVZJRVdfTUVUSE9EX05PTkUQARIZChVQUkVWSUVXX01FVEhPRF9MSU5FQVIQAhIaChZQUkVWSUVXX01FVEhPRF9ERUNPREVSEAMqbwoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9STUFUX1VOU1BFQ0lGSUVEEAASFQoRSU1BR0VfRk9STUFUX0pQRUcQARIUChBJTUFHRV9GT1JNQVRfUE5HEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQA0KnAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQgxSZXF1ZXN0UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -25,7 +25,7 @@ export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
  */
 export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & {
   /**
-   * Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one.
+   * The caller's name for the job, at most 64 characters. Logs and `accepted` contain it. Empty: the server generates one.
    *
    * @generated from field: string request_id = 1;
    */
@@ -100,7 +100,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   systemPrompt?: string | undefined;
 
   /**
-   * How the latents are integrated.
+   * Solver, schedule, steps and guidance.
    *
    * @generated from field: sakuga.generation.v1.Sampling sampling = 9;
    */
@@ -128,8 +128,8 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   images: number;
 
   /**
-   * Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
-   * the server draws one; 0 is a seed like any other.
+   * Seed of the noise. The noise of image i depends on the seed and on i only, not on the batch. Absent: the server chooses
+   * a random seed. 0 is a valid seed.
    *
    * @generated from field: optional uint64 seed = 13;
    */
@@ -150,8 +150,8 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   gpuStatsIntervalMs: number;
 
   /**
-   * Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
-   * time; the pictures are the same.
+   * Measures the time of each kind of operation on the device and reports it in `profile` events. The job gets some percent
+   * slower; the pictures do not change.
    *
    * @generated from field: bool profile = 16;
    */
@@ -166,14 +166,14 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   negativeSystemPrompt?: string | undefined;
 
   /**
-   * The image that the pictures begin from. Absent: they begin from noise alone.
+   * The image to start from. Absent: start from noise alone.
    *
    * @generated from field: sakuga.generation.v1.InitImage init = 18;
    */
   init?: InitImage | undefined;
 
   /**
-   * What of the image is drawn again. Absent: everything.
+   * Which part of the image to change. Absent: all of it.
    *
    * @generated from field: sakuga.generation.v1.Mask mask = 19;
    */
@@ -187,15 +187,15 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   secondPass?: SecondPass | undefined;
 
   /**
-   * Has the model's refiner compute the end of the schedule. Absent: the model draws alone.
+   * The model's refiner computes the end of the schedule. Absent: no refiner is used.
    *
    * @generated from field: sakuga.generation.v1.Refiner refiner = 21;
    */
   refiner?: Refiner | undefined;
 
   /**
-   * Images that steer the pictures through control networks, at most 4; what several networks add is summed up. They act on the base
-   * model, and not on its refiner.
+   * Images that steer the pictures through control networks, at most 4. The residuals of several networks are added. They act on
+   * the base model, not on its refiner.
    *
    * @generated from field: repeated sakuga.generation.v1.Control controls = 22;
    */
@@ -226,6 +226,13 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
    * @generated from field: sakuga.generation.v1.Expansion expansion = 27;
    */
   expansion?: Expansion | undefined;
+
+  /**
+   * Has another model draw the pictures again: a scene around characters. Absent: the pictures are those of this request's model.
+   *
+   * @generated from field: sakuga.generation.v1.Scene scene = 28;
+   */
+  scene?: Scene | undefined;
 };
 
 /**
@@ -234,6 +241,200 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
  */
 export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 0);
+
+/**
+ * The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+ * schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
+ * as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
+ * faults and findings have `scene.` before their fields.
+ *
+ * One job draws both passes: its events, cancellation, deadline and record are those of one request. A model that has no room
+ * next to the other one is loaded when its pass begins (`STAGE_LOAD_MODEL`).
+ *
+ * @generated from message sakuga.generation.v1.Scene
+ */
+export type Scene = Message<"sakuga.generation.v1.Scene"> & {
+  /**
+   * What to draw: exactly one of its two forms. Required.
+   *
+   * @generated from oneof sakuga.generation.v1.Scene.prompt
+   */
+  prompt: {
+    /**
+     * Text: XML, or any envelope that the grammar reference lists.
+     *
+     * @generated from field: string xml = 1;
+     */
+    value: string;
+    case: "xml";
+  } | {
+    /**
+     * The typed form.
+     *
+     * @generated from field: sakuga.prompt.v1.Prompt typed = 2;
+     */
+    value: Prompt;
+    case: "typed";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * How strictly `xml` is read.
+   *
+   * @generated from field: sakuga.prompt.v1.Strictness strictness = 3;
+   */
+  strictness: Strictness;
+
+  /**
+   * What the picture must not show. Absent: the empty text.
+   *
+   * @generated from oneof sakuga.generation.v1.Scene.negative
+   */
+  negative: {
+    /**
+     * Text: a negative document or plain tags.
+     *
+     * @generated from field: string negative_text = 4;
+     */
+    value: string;
+    case: "negativeText";
+  } | {
+    /**
+     * The typed form.
+     *
+     * @generated from field: sakuga.prompt.v1.NegativePrompt negative_prompt = 5;
+     */
+    value: NegativePrompt;
+    case: "negativePrompt";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default.
+   *
+   * @generated from field: string model = 6;
+   */
+  model: string;
+
+  /**
+   * As `GenerateRequest.system_prompt`.
+   *
+   * @generated from field: optional string system_prompt = 7;
+   */
+  systemPrompt?: string | undefined;
+
+  /**
+   * As `GenerateRequest.negative_system_prompt`.
+   *
+   * @generated from field: optional string negative_system_prompt = 8;
+   */
+  negativeSystemPrompt?: string | undefined;
+
+  /**
+   * How the latents are integrated. Absent fields: the defaults of this pass's model.
+   *
+   * @generated from field: sakuga.generation.v1.Sampling sampling = 9;
+   */
+  sampling?: Sampling | undefined;
+
+  /**
+   * The share of the schedule that is computed, as `InitImage.strength`. Absent: 0.4.
+   *
+   * @generated from field: optional float strength = 10;
+   */
+  strength?: number | undefined;
+
+  /**
+   * Width in pixels, a multiple of 16. 0: that of the first pass's pictures.
+   *
+   * @generated from field: uint32 width = 11;
+   */
+  width: number;
+
+  /**
+   * Height in pixels, a multiple of 16. 0: that of the first pass's pictures.
+   *
+   * @generated from field: uint32 height = 12;
+   */
+  height: number;
+
+  /**
+   * How the pictures of the first pass get this size. Needed if it is another one.
+   *
+   * @generated from field: sakuga.generation.v1.ResizeMode resize = 13;
+   */
+  resize: ResizeMode;
+
+  /**
+   * Start of the noise of this pass. Absent: one more than the seed of the request.
+   *
+   * @generated from field: optional uint64 seed = 14;
+   */
+  seed?: bigint | undefined;
+
+  /**
+   * What of the first pass is kept, such as the characters. Absent: everything is drawn again.
+   *
+   * @generated from field: sakuga.generation.v1.Protection protection = 15;
+   */
+  protection?: Protection | undefined;
+
+  /**
+   * Adapters that change the model for this pass, as `GenerateRequest.adapters`. Uploaded ones are kept until this pass has begun.
+   *
+   * @generated from field: repeated sakuga.generation.v1.Adapter adapters = 16;
+   */
+  adapters: Adapter[];
+
+  /**
+   * Has the refiner of this pass's model compute the end of the schedule.
+   *
+   * @generated from field: sakuga.generation.v1.Refiner refiner = 17;
+   */
+  refiner?: Refiner | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Scene.
+ * Use `create(SceneSchema)` to create a new message.
+ */
+export const SceneSchema: GenMessage<Scene> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_request, 1);
+
+/**
+ * What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+ * to the size of the scene, bit for bit.
+ *
+ * @generated from message sakuga.generation.v1.Protection
+ */
+export type Protection = Message<"sakuga.generation.v1.Protection"> & {
+  /**
+   * White is kept: pixels from half brightness on. It has the size of the scene, or that of the first pass's pictures, whose
+   * changes of size it then follows.
+   *
+   * @generated from field: sakuga.generation.v1.ImageSource image = 1;
+   */
+  image?: ImageSource | undefined;
+
+  /**
+   * Rectangles of the scene that are kept, at most 64.
+   *
+   * @generated from field: repeated sakuga.generation.v1.Box boxes = 2;
+   */
+  boxes: Box[];
+
+  /**
+   * Pixels around the protected ones over which kept and drawn pixels are mixed, 0 to 256.
+   *
+   * @generated from field: uint32 feather = 3;
+   */
+  feather: number;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Protection.
+ * Use `create(ProtectionSchema)` to create a new message.
+ */
+export const ProtectionSchema: GenMessage<Protection> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_request, 2);
 
 /**
  * An adapter of a request.
@@ -286,20 +487,19 @@ export type Adapter = Message<"sakuga.generation.v1.Adapter"> & {
  * Use `create(AdapterSchema)` to create a new message.
  */
 export const AdapterSchema: GenMessage<Adapter> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 1);
+  messageDesc(file_sakuga_generation_v1_request, 3);
 
 /**
- * Has the refiner of a Stable Diffusion XL model compute the end of the schedule, on the same latents: `Model.refiner` says
- * whether a model has one. Of `sampling.steps`, the model computes those at training times of at least 1000 x (1 - switch_at), and
- * the refiner the others; with a second pass this holds for each pass. The refiner reads the same prompts with its own text encoder,
- * and adapters do not change it.
+ * The refiner of a Stable Diffusion XL model computes the end of the schedule, on the same latents. `Model.refiner` says whether a
+ * model has one. The base model computes the steps at training times of at least 1000 x (1 - switch_at), and the refiner the
+ * others, in each pass. The refiner reads the same prompts with its own text encoder, and adapters do not change it.
  *
  * @generated from message sakuga.generation.v1.Refiner
  */
 export type Refiner = Message<"sakuga.generation.v1.Refiner"> & {
   /**
-   * The share of the training times that the model computes, 0 to 1, from noise on: `denoising_end` of the base model and
-   * `denoising_start` of the refiner in diffusers. Absent: 0.8.
+   * The share of the training times that the base model computes, 0 to 1, beginning with noise: `denoising_end` of the base
+   * model and `denoising_start` of the refiner in diffusers. Absent: 0.8.
    *
    * @generated from field: optional float switch_at = 1;
    */
@@ -325,10 +525,10 @@ export type Refiner = Message<"sakuga.generation.v1.Refiner"> & {
  * Use `create(RefinerSchema)` to create a new message.
  */
 export const RefinerSchema: GenMessage<Refiner> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 2);
+  messageDesc(file_sakuga_generation_v1_request, 4);
 
 /**
- * What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+ * The template from which a client made prompts, and its choices. All fields together have at most twice the bytes of a prompt.
  *
  * @generated from message sakuga.generation.v1.Expansion
  */
@@ -341,7 +541,7 @@ export type Expansion = Message<"sakuga.generation.v1.Expansion"> & {
   template: string;
 
   /**
-   * The negative prompt with its own. Empty: nothing was chosen in it.
+   * The negative prompt with its alternatives and wildcards. Empty: it has none.
    *
    * @generated from field: string negative_template = 2;
    */
@@ -362,7 +562,7 @@ export type Expansion = Message<"sakuga.generation.v1.Expansion"> & {
   variation: number;
 
   /**
-   * What was chosen, in the order of the places where it stands.
+   * The chosen texts, in the order of their positions in the templates.
    *
    * @generated from field: repeated string choices = 5;
    */
@@ -374,11 +574,11 @@ export type Expansion = Message<"sakuga.generation.v1.Expansion"> & {
  * Use `create(ExpansionSchema)` to create a new message.
  */
 export const ExpansionSchema: GenMessage<Expansion> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 3);
+  messageDesc(file_sakuga_generation_v1_request, 5);
 
 /**
- * How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
- * model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
+ * How noise is integrated to a picture. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`. A NewBie model
+ * without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
  *
  * @generated from message sakuga.generation.v1.Sampling
  */
@@ -391,8 +591,8 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   solver: Solver;
 
   /**
-   * Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
-   * programs that count the points between them say one more.
+   * Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
+   * its intervals use a number that is larger by one.
    *
    * @generated from field: uint32 steps = 2;
    */
@@ -430,8 +630,8 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   shift?: number | undefined;
 
   /**
-   * Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
-   * (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+   * Guidance is active from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+   * (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside of the interval compute the conditional half only.
    * Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
    *
    * @generated from field: optional float guidance_from = 7;
@@ -439,7 +639,7 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   guidanceFrom?: number | undefined;
 
   /**
-   * The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+   * The noise levels between the steps. `sakuga.system.v1.Model.schedules` lists those of each model.
    *
    * @generated from field: sakuga.generation.v1.NoiseSchedule schedule = 8;
    */
@@ -455,16 +655,16 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   guidanceRescale?: number | undefined;
 
   /**
-   * How exactly evaluations are computed. Unspecified: exact, or custom if `step_cache` is given.
+   * Quality level. Unspecified: exact, or custom if `step_cache` is given.
    *
    * @generated from field: sakuga.generation.v1.Quality quality = 10;
    */
   quality: Quality;
 
   /**
-   * What evaluations reuse of earlier ones. Absent: what `quality` stands for on the model. Not with `QUALITY_EXACT`. `started`
-   * and the record in a picture's file give the settings in force, so that the same request draws the same picture again after
-   * the model's profile has changed.
+   * Settings of the step cache. Absent: those of `quality` on the model. Not allowed with `QUALITY_EXACT`. `started` and the
+   * metadata of pictures contain the settings that were used, so a request from them gives the same picture again even if the
+   * model's profile has changed.
    *
    * @generated from field: sakuga.generation.v1.StepCache step_cache = 11;
    */
@@ -476,12 +676,11 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
  * Use `create(SamplingSchema)` to create a new message.
  */
 export const SamplingSchema: GenMessage<Sampling> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 4);
+  messageDesc(file_sakuga_generation_v1_request, 6);
 
 /**
- * A step cache: every evaluation computes the blocks at the front and at the back of the denoiser; those between them are
- * sometimes not computed, and what they added at an earlier evaluation is added again. Each half of guidance of each picture has
- * its own state.
+ * A step cache. Every evaluation computes the blocks at the front and at the back of the denoiser. The middle blocks may be
+ * skipped; their residual of an earlier evaluation is then added again. Each half of guidance of each picture has its own state.
  *
  * @generated from message sakuga.generation.v1.StepCache
  */
@@ -502,13 +701,13 @@ export type StepCache = Message<"sakuga.generation.v1.StepCache"> & {
   backBlocks: number;
 
   /**
-   * When the blocks between them are reused. Required.
+   * When the middle blocks are reused. Required.
    *
    * @generated from oneof sakuga.generation.v1.StepCache.rule
    */
   rule: {
     /**
-     * While what the front blocks add changes little.
+     * While the residual of the front blocks changes little.
      *
      * @generated from field: sakuga.generation.v1.ReuseByChange by_change = 3;
      */
@@ -516,7 +715,7 @@ export type StepCache = Message<"sakuga.generation.v1.StepCache"> & {
     case: "byChange";
   } | {
     /**
-     * In fixed steps, whatever changes: to repeat a pattern.
+     * In fixed steps, for example to repeat a pattern.
      *
      * @generated from field: sakuga.generation.v1.ReuseInSteps in_steps = 4;
      */
@@ -525,8 +724,8 @@ export type StepCache = Message<"sakuga.generation.v1.StepCache"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Order of the extrapolation of what the blocks add, 0 to 1: 0 repeats the last value, 1 continues the line through the last
-   * two (Liu et al. 2025, arXiv:2503.06923).
+   * Order of the extrapolation of the middle blocks' residual, 0 to 1: 0 repeats the last value, 1 continues the line through
+   * the last two (Liu et al. 2025, arXiv:2503.06923).
    *
    * @generated from field: uint32 taylor_order = 5;
    */
@@ -538,10 +737,10 @@ export type StepCache = Message<"sakuga.generation.v1.StepCache"> & {
  * Use `create(StepCacheSchema)` to create a new message.
  */
 export const StepCacheSchema: GenMessage<StepCache> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 5);
+  messageDesc(file_sakuga_generation_v1_request, 7);
 
 /**
- * Reuse while what the front blocks add changes little since the last evaluation that was computed whole.
+ * Reuse while the residual of the front blocks differs little from that of the last evaluation that computed all blocks.
  *
  * @generated from message sakuga.generation.v1.ReuseByChange
  */
@@ -573,7 +772,7 @@ export type ReuseByChange = Message<"sakuga.generation.v1.ReuseByChange"> & {
  * Use `create(ReuseByChangeSchema)` to create a new message.
  */
 export const ReuseByChangeSchema: GenMessage<ReuseByChange> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 6);
+  messageDesc(file_sakuga_generation_v1_request, 8);
 
 /**
  * Reuse in fixed steps of each pass.
@@ -594,7 +793,7 @@ export type ReuseInSteps = Message<"sakuga.generation.v1.ReuseInSteps"> & {
  * Use `create(ReuseInStepsSchema)` to create a new message.
  */
 export const ReuseInStepsSchema: GenMessage<ReuseInSteps> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 7);
+  messageDesc(file_sakuga_generation_v1_request, 9);
 
 /**
  * What previews to send.
@@ -624,7 +823,7 @@ export type PreviewOptions = Message<"sakuga.generation.v1.PreviewOptions"> & {
   maxEdge: number;
 
   /**
-   * A preview after every this many steps. 0: every step.
+   * Number of steps between two previews. 0: one after every step.
    *
    * @generated from field: uint32 every_steps = 4;
    */
@@ -643,10 +842,10 @@ export type PreviewOptions = Message<"sakuga.generation.v1.PreviewOptions"> & {
  * Use `create(PreviewOptionsSchema)` to create a new message.
  */
 export const PreviewOptionsSchema: GenMessage<PreviewOptions> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 8);
+  messageDesc(file_sakuga_generation_v1_request, 10);
 
 /**
- * How exactly evaluations are computed. Models of a family without a step cache have only the exact level.
+ * How much pictures may differ from exact ones to save time. Models of a family without a step cache support the exact level only.
  *
  * @generated from enum sakuga.generation.v1.Quality
  */
@@ -766,14 +965,14 @@ export const SolverSchema: GenEnum<Solver> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_request, 1);
 
 /**
- * How the noise levels of the steps lie between the first and the last one.
+ * How the noise levels are spaced between the first and the last one.
  *
  * @generated from enum sakuga.generation.v1.NoiseSchedule
  */
 export enum NoiseSchedule {
   /**
-   * The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
-   * solver and `NOISE_SCHEDULE_NATIVE` for others.
+   * The default of the solver: Karras for `SOLVER_DPM` if the model supports it; otherwise the model's default for its default
+   * solver, and `NOISE_SCHEDULE_NATIVE` for the others.
    *
    * @generated from enum value: NOISE_SCHEDULE_UNSPECIFIED = 0;
    */
@@ -787,14 +986,14 @@ export enum NoiseSchedule {
   NATIVE = 1,
 
   /**
-   * By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+   * Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
    *
    * @generated from enum value: NOISE_SCHEDULE_KARRAS = 2;
    */
   KARRAS = 2,
 
   /**
-   * By equal ratios. Not with `SOLVER_DDIM`.
+   * The ratio of each level to the next is constant. Not with `SOLVER_DDIM`.
    *
    * @generated from enum value: NOISE_SCHEDULE_EXPONENTIAL = 3;
    */
@@ -828,14 +1027,14 @@ export enum PreviewMethod {
   NONE = 1,
 
   /**
-   * A linear map from latent channels to RGB: an eighth of the size, next to free.
+   * A linear map from latent channels to RGB: an eighth of the size, at nearly no cost.
    *
    * @generated from enum value: PREVIEW_METHOD_LINEAR = 2;
    */
   LINEAR = 2,
 
   /**
-   * The tiny decoder if the model has one, else the full one: the size of the picture.
+   * The tiny decoder if the model has one, otherwise the full one: the size of the picture.
    *
    * @generated from enum value: PREVIEW_METHOD_DECODER = 3;
    */

@@ -73,21 +73,21 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
  */
 export type ModelStatus = Message<"sakuga.model.v1.ModelStatus"> & {
   /**
-   * What `GenerateRequest.model` names.
+   * The name that `GenerateRequest.model` chooses it by.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Whether it draws requests that name no model.
+   * Whether it is used for requests that name no model.
    *
    * @generated from field: bool is_default = 2;
    */
   isDefault: boolean;
 
   /**
-   * Where its weights are: on the device where a job of it can begin soonest.
+   * Where its weights are, on the device where its next job could start first.
    *
    * @generated from field: sakuga.model.v1.ModelState state = 3;
    */
@@ -143,7 +143,7 @@ export type ModelStatus = Message<"sakuga.model.v1.ModelStatus"> & {
   stepTime?: Duration | undefined;
 
   /**
-   * Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
+   * Number of measured jobs behind estimates of the model, those of earlier runs of the server included.
    *
    * @generated from field: uint32 learned_jobs = 11;
    */
@@ -165,7 +165,7 @@ export const ModelStatusSchema: GenMessage<ModelStatus> = /*@__PURE__*/
   messageDesc(file_sakuga_model_v1_model_service, 2);
 
 /**
- * Puts a model on the device.
+ * Loads a model.
  *
  * @generated from message sakuga.model.v1.LoadModelRequest
  */
@@ -207,7 +207,7 @@ export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE_
   messageDesc(file_sakuga_model_v1_model_service, 4);
 
 /**
- * Takes a model off the device.
+ * Unloads a model.
  *
  * @generated from message sakuga.model.v1.UnloadModelRequest
  */
@@ -298,7 +298,7 @@ export const ListAdaptersResponseSchema: GenMessage<ListAdaptersResponse> = /*@_
  */
 export type AdapterStatus = Message<"sakuga.model.v1.AdapterStatus"> & {
   /**
-   * What `Adapter.name` names: the name of its file without the extension, or of its folder.
+   * The name that `Adapter.name` chooses it by: that of its file without the extension, or of its folder.
    *
    * @generated from field: string name = 1;
    */
@@ -418,7 +418,7 @@ export type AdapterFit = Message<"sakuga.model.v1.AdapterFit"> & {
   textProblems: string[];
 
   /**
-   * The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+   * The known layout with the most similar names, such as `FLUX.1, diffusers names`. Empty: it fits, or no layout is similar.
    *
    * @generated from field: string nearest_layout = 8;
    */
@@ -532,9 +532,8 @@ export const ModelService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Puts a model on every device that is not disabled, and returns when it is there. The running jobs are finished first. Models that have not been
-   * used for the longest time are evicted if the memory budget requires it. A model that could not be loaded is tried
-   * again.
+   * Loads a model to every device that is not disabled, and returns when it is loaded. Running jobs are finished first. The
+   * least recently used models are evicted if the memory budget requires it. A model whose last load failed is tried again.
    *
    * @generated from rpc sakuga.model.v1.ModelService.LoadModel
    */
@@ -544,7 +543,7 @@ export const ModelService: GenService<{
     output: typeof LoadModelResponseSchema;
   },
   /**
-   * Takes a model off every device and frees its copies in host memory. The running jobs are finished first. The next job of the
+   * Unloads a model from every device and frees its copies in host memory. Running jobs are finished first. The next job of the
    * model loads it again.
    *
    * @generated from rpc sakuga.model.v1.ModelService.UnloadModel

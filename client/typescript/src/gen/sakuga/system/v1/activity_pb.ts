@@ -15,8 +15,8 @@ export const file_sakuga_system_v1_activity: GenFile = /*@__PURE__*/
   fileDesc("Ch9zYWt1Z2Evc3lzdGVtL3YxL2FjdGl2aXR5LnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIpQCCghBY3Rpdml0eRIoCgR0aW1lGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCgVwb29scxgCIAMoCzIcLnNha3VnYS5zeXN0ZW0udjEuTWVtb3J5UG9vbBIyCglwcm9jZXNzZXMYAyADKAsyHy5zYWt1Z2Euc3lzdGVtLnYxLlByb2Nlc3NNZW1vcnkSDgoGcXVldWVkGAQgASgNEg4KBmpvYl9pZBgFIAEoCRINCgVzdGFnZRgGIAEoCRIMCgRzdGVwGAcgASgNEg0KBXN0ZXBzGAggASgNEjEKB2RldmljZXMYCSADKAsyIC5zYWt1Z2Euc3lzdGVtLnYxLkRldmljZUFjdGl2aXR5IukBCg5EZXZpY2VBY3Rpdml0eRIMCgRuYW1lGAEgASgJEiwKBXN0YXRlGAIgASgOMh0uc2FrdWdhLnN5c3RlbS52MS5EZXZpY2VTdGF0ZRIrCgVwb29scxgDIAMoCzIcLnNha3VnYS5zeXN0ZW0udjEuTWVtb3J5UG9vbBIyCglwcm9jZXNzZXMYBCADKAsyHy5zYWt1Z2Euc3lzdGVtLnYxLlByb2Nlc3NNZW1vcnkSDgoGam9iX2lkGAUgASgJEg0KBXN0YWdlGAYgASgJEgwKBHN0ZXAYByABKA0SDQoFc3RlcHMYCCABKA0iQgoKTWVtb3J5UG9vbBIMCgRuYW1lGAEgASgJEhIKCnVzZWRfYnl0ZXMYAiABKAQSEgoKaGVsZF9ieXRlcxgDIAEoBCI+Cg1Qcm9jZXNzTWVtb3J5EgsKA3BpZBgBIAEoDRINCgVieXRlcxgCIAEoBBIRCglpc19zZXJ2ZXIYAyABKAgiggEKDExvYWRpbmdQaGFzZRIMCgRuYW1lGAEgASgJEigKBWJlZ2luGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEisKCGR1cmF0aW9uGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBWJ5dGVzGAQgASgEIkgKC0NvbXB1dGVQYXRoEhEKCW9wZXJhdGlvbhgBIAEoCRIWCg5pbXBsZW1lbnRhdGlvbhgCIAEoCRIOCgZyZWFzb24YAyABKAkqrAEKC0RldmljZVN0YXRlEhwKGERFVklDRV9TVEFURV9VTlNQRUNJRklFRBAAEhgKFERFVklDRV9TVEFURV9TRVJWSU5HEAESGQoVREVWSUNFX1NUQVRFX0RSQUlOSU5HEAISGAoUREVWSUNFX1NUQVRFX0RSQUlORUQQAxIZChVERVZJQ0VfU1RBVEVfRElTQUJMRUQQBBIVChFERVZJQ0VfU1RBVEVfTE9TVBAFQpABChRkZXYuc2FrdWdhLnN5c3RlbS52MUINQWN0aXZpdHlQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
- * What the server is doing, and who holds its devices' memory, at one moment. The fields 2, 3 and 5 to 8 are those of the first of
- * `devices`.
+ * The running jobs and the memory of the server's devices at one moment. The fields 2, 3 and 5 to 8 are those of the first entry
+ * of `devices`.
  *
  * @generated from message sakuga.system.v1.Activity
  */
@@ -29,7 +29,7 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The device's memory as the engine manages it. Empty: the engine does not know.
+   * The device's memory by purpose, as the engine manages it. Empty: the engine does not report it.
    *
    * @generated from field: repeated sakuga.system.v1.MemoryPool pools = 2;
    */
@@ -50,7 +50,7 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   queued: number;
 
   /**
-   * The job that has the device. Empty: none.
+   * The job that runs on the device. Empty: none.
    *
    * @generated from field: string job_id = 5;
    */
@@ -65,21 +65,21 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   stage: string;
 
   /**
-   * Steps of it that are done.
+   * Number of its computed steps.
    *
    * @generated from field: uint32 step = 7;
    */
   step: number;
 
   /**
-   * Steps that it has.
+   * Number of all its steps.
    *
    * @generated from field: uint32 steps = 8;
    */
   steps: number;
 
   /**
-   * The devices of the server, in the order of the configuration. In the telemetry of a job only the one that had the job.
+   * The devices of the server, in the order of the configuration. In the telemetry of a job, only the device that ran it.
    *
    * @generated from field: repeated sakuga.system.v1.DeviceActivity devices = 9;
    */
@@ -94,7 +94,7 @@ export const ActivitySchema: GenMessage<Activity> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_activity, 0);
 
 /**
- * What one device is doing at one moment.
+ * The job and the memory of one device at one moment.
  *
  * @generated from message sakuga.system.v1.DeviceActivity
  */
@@ -114,7 +114,7 @@ export type DeviceActivity = Message<"sakuga.system.v1.DeviceActivity"> & {
   state: DeviceState;
 
   /**
-   * Its memory as the engine manages it. Empty: the engine does not know.
+   * Its memory by purpose, as the engine manages it. Empty: the engine does not report it.
    *
    * @generated from field: repeated sakuga.system.v1.MemoryPool pools = 3;
    */
@@ -128,28 +128,28 @@ export type DeviceActivity = Message<"sakuga.system.v1.DeviceActivity"> & {
   processes: ProcessMemory[];
 
   /**
-   * The job that has it. Empty: none, or one of another owner.
+   * The job that runs on it. Empty: none, or one of another owner.
    *
    * @generated from field: string job_id = 5;
    */
   jobId: string;
 
   /**
-   * The part of the pipeline that it is in, as `Activity.stage` has it. Empty: none.
+   * The job's part of the pipeline, as in `Activity.stage`. Empty: none.
    *
    * @generated from field: string stage = 6;
    */
   stage: string;
 
   /**
-   * Steps of it that are done.
+   * Number of the job's computed steps.
    *
    * @generated from field: uint32 step = 7;
    */
   step: number;
 
   /**
-   * Steps that it has.
+   * Number of all steps of the job.
    *
    * @generated from field: uint32 steps = 8;
    */
@@ -234,7 +234,7 @@ export const ProcessMemorySchema: GenMessage<ProcessMemory> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_activity, 3);
 
 /**
- * A part of the way from the program's start to its readiness.
+ * A phase between the program's start and its readiness.
  *
  * @generated from message sakuga.system.v1.LoadingPhase
  */
@@ -296,7 +296,7 @@ export type ComputePath = Message<"sakuga.system.v1.ComputePath"> & {
   implementation: string;
 
   /**
-   * Why it is not the fast one. Empty: it is, or there is no other.
+   * Why the fast implementation is not used. Empty: it is used, or there is only one.
    *
    * @generated from field: string reason = 3;
    */

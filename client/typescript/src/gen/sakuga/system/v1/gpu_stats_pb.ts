@@ -28,7 +28,7 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   time?: Timestamp | undefined;
 
   /**
-   * Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's.
+   * Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host.
    *
    * @generated from field: sakuga.system.v1.StatsSource source = 2;
    */

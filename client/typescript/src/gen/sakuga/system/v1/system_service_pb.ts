@@ -217,7 +217,7 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
  */
 export type Model = Message<"sakuga.system.v1.Model"> & {
   /**
-   * What GenerateRequest.model names.
+   * The name that `GenerateRequest.model` chooses it by.
    *
    * @generated from field: string name = 1;
    */
@@ -245,7 +245,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   hasPreviewDecoder: boolean;
 
   /**
-   * What a user must know, such as that the weights are random. Empty: nothing.
+   * A notice for users, such as that the weights are random. May be empty.
    *
    * @generated from field: string notice = 5;
    */
@@ -267,7 +267,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   defaultSystemPrompt: string;
 
   /**
-   * How it draws unless a request says otherwise.
+   * The sampling options of a request that gives none.
    *
    * @generated from field: sakuga.system.v1.SamplingDefaults default_sampling = 8;
    */
@@ -281,8 +281,8 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   textEncoders: TextEncoder[];
 
   /**
-   * The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
-   * begin from and a second pass add `vae_encode`.
+   * The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An initial
+   * image and a second pass add `vae_encode`.
    *
    * @generated from field: repeated string stages = 10;
    */
@@ -331,7 +331,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   promptText: PromptText;
 
   /**
-   * Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
+   * Whether requests may have an initial image or a second pass: the checkpoint has the VAE's encoder.
    *
    * @generated from field: bool encodes_images = 17;
    */
@@ -345,7 +345,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   schedules: string[];
 
   /**
-   * What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+   * The tags and sizes that the model was trained with, from `vocabulary.json` in its folder. Absent: the folder has no such file.
    *
    * @generated from field: sakuga.system.v1.ModelVocabulary vocabulary = 19;
    */
@@ -367,7 +367,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   stepCacheBlocks: number;
 
   /**
-   * Whether its folder has a profile of the levels of quality, which `sakuga bench quality` measures. Without one they promise
+   * Whether its folder has a quality profile, which `sakuga bench quality` measures. Without one, the quality levels guarantee
    * nothing.
    *
    * @generated from field: bool has_quality_profile = 22;
@@ -375,7 +375,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   hasQualityProfile: boolean;
 
   /**
-   * What was found in the folder of control networks, by name.
+   * The contents of the folder of control networks, by name.
    *
    * @generated from field: repeated sakuga.system.v1.ControlNetwork control_networks = 23;
    */
@@ -396,7 +396,7 @@ export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
  */
 export type ControlNetwork = Message<"sakuga.system.v1.ControlNetwork"> & {
   /**
-   * What `Control.network` names: the name of its file without the extension, or of its folder.
+   * The name that `Control.network` chooses it by: that of its file without the extension, or of its folder.
    *
    * @generated from field: string name = 1;
    */
@@ -432,7 +432,7 @@ export const ControlNetworkSchema: GenMessage<ControlNetwork> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 6);
 
 /**
- * What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+ * The tags and sizes that a model was trained with. It ignores other tags, and pictures of other sizes are poor.
  *
  * @generated from message sakuga.system.v1.ModelVocabulary
  */
@@ -551,7 +551,7 @@ export const TextEncoderSchema: GenMessage<TextEncoder> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 10);
 
 /**
- * What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
+ * A model's defaults for the fields of `sakuga.generation.v1.Sampling`.
  *
  * @generated from message sakuga.system.v1.SamplingDefaults
  */
@@ -641,7 +641,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
   intervalMs: number;
 
   /**
-   * Also the server's other devices and then those of the machine that it does not use, each with its own message.
+   * Also sends the server's other devices, then the devices of the machine that it does not use, one message for each.
    *
    * @generated from field: bool all_devices = 2;
    */
@@ -755,20 +755,20 @@ export const ListDevicesResponseSchema: GenMessage<ListDevicesResponse> = /*@__P
   messageDesc(file_sakuga_system_v1_system_service, 17);
 
 /**
- * A device of the server. One engine draws on it, one job at a time.
+ * A device of the server. Its engine runs one job at a time.
  *
  * @generated from message sakuga.system.v1.Device
  */
 export type Device = Message<"sakuga.system.v1.Device"> & {
   /**
-   * Names it in calls, such as `cuda:0`.
+   * Its name in calls, such as `cuda:0`.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * The name with the make, such as `cuda:0 NVIDIA H100 80GB HBM3`.
+   * The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`.
    *
    * @generated from field: string full_name = 2;
    */
@@ -796,14 +796,14 @@ export type Device = Message<"sakuga.system.v1.Device"> & {
   models: string[];
 
   /**
-   * The job that has it. Empty: none, or one of another owner.
+   * The job that runs on it. Empty: none, or one of another owner.
    *
    * @generated from field: string job_id = 6;
    */
   jobId: string;
 
   /**
-   * Jobs that it has taken since the start of the server.
+   * Number of jobs that it has started since the start of the server.
    *
    * @generated from field: uint64 jobs = 7;
    */
@@ -1012,7 +1012,7 @@ export const SystemService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Samples of the first device, or of all, each with its own message, until the caller hangs up. A slow reader gets the newest.
+   * Samples of the first device, or of all, one message for each, until the caller cancels. A slow reader gets the newest only.
    *
    * @generated from rpc sakuga.system.v1.SystemService.WatchGpuStats
    */
@@ -1022,7 +1022,7 @@ export const SystemService: GenService<{
     output: typeof WatchGpuStatsResponseSchema;
   },
   /**
-   * What the server does and who holds its devices' memory, until the caller hangs up. A slow reader gets the newest.
+   * The running jobs and the memory of the devices, until the caller cancels. A slow reader gets the newest only.
    *
    * @generated from rpc sakuga.system.v1.SystemService.WatchActivity
    */
@@ -1042,8 +1042,8 @@ export const SystemService: GenService<{
     output: typeof ListDevicesResponseSchema;
   },
   /**
-   * Gives a device no more jobs, and returns when its running job has ended. Its models stay in its memory. Jobs that wait are for
-   * the other devices; without one they keep waiting, and new ones are refused.
+   * Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
+   * on the other devices. If there is none, they keep waiting and new jobs are refused.
    *
    * @generated from rpc sakuga.system.v1.SystemService.DrainDevice
    */
@@ -1063,7 +1063,7 @@ export const SystemService: GenService<{
     output: typeof DisableDeviceResponseSchema;
   },
   /**
-   * Gives a device jobs again, and returns when the models that were on it before DisableDevice are loaded.
+   * Assigns jobs to a device again, and returns when the models that were on it before DisableDevice are loaded.
    *
    * @generated from rpc sakuga.system.v1.SystemService.EnableDevice
    */
