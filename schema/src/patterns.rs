@@ -147,19 +147,6 @@ fn is_suspicious(text: &str) -> bool {
     })
 }
 
-/// Which characters of ASCII a text has.
-struct Marks(u128);
-
-impl Marks {
-    fn of(text: &str) -> Self {
-        Self(text.bytes().filter(u8::is_ascii).fold(0, |marks, byte| marks | 1 << byte))
-    }
-
-    fn has(&self, mark: u8) -> bool {
-        self.0 & 1 << mark != 0
-    }
-}
-
 fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
     let before = found.len();
     let mut add = |span: Range<usize>, pattern: Pattern, plain: Option<String>| {
@@ -173,34 +160,18 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
         add(0..piece.len(), Pattern::Placeholder, None);
         return;
     }
-    // Most searches look for marks that few pieces have.
-    let marks = Marks::of(piece);
-    if marks.has(b'<') {
-        adapters(piece, &mut add);
-    }
-    if marks.has(b'/') {
-        comments(piece, &mut add);
-    }
-    if marks.has(b'(') {
-        functions(piece, &mut add);
-        regions(piece, &mut add);
-    }
-    if marks.has(b'{') {
-        braces(piece, &mut add);
-    }
-    if marks.has(b'[') {
-        brackets(piece, &mut add);
-    }
-    if marks.has(b'_') {
-        wildcards(piece, &mut add);
-    }
-    markdown(piece, &marks, &mut add);
+    adapters(piece, &mut add);
+    comments(piece, &mut add);
+    functions(piece, &mut add);
+    regions(piece, &mut add);
+    braces(piece, &mut add);
+    brackets(piece, &mut add);
+    wildcards(piece, &mut add);
+    markdown(piece, &mut add);
     words(piece, is_tag, &mut add);
     weights(piece, is_tag, &mut add);
     excluded(piece, &mut add);
-    if !piece.is_ascii() {
-        wide(piece, is_tag, &mut add);
-    }
+    wide(piece, is_tag, &mut add);
     found[before..].sort_by_key(|found| found.span.start);
 }
 
@@ -390,12 +361,9 @@ fn wildcards(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Str
 }
 
 /// `**bold**`, `` `code` ``, `~~struck~~`, `# heading`, `*whole*`.
-fn markdown(piece: &str, seen: &Marks, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     let has_word = |text: &str| text.contains(char::is_alphanumeric);
     for marks in ["***", "**", "~~", "```", "`"] {
-        if !seen.has(marks.as_bytes()[0]) {
-            continue;
-        }
         let mut from = 0;
         while let Some(open) = piece[from..].find(marks).map(|offset| from + offset) {
             let inside = &piece[open + marks.len()..];
