@@ -124,8 +124,14 @@ impl StepCacheSupport {
 
     /// The profile's figures for these settings of a level; `None` if other settings were measured.
     pub fn promise(&self, quality: Quality, cache: Option<&StepCache>) -> Option<&QualityPromise> {
-        let level = self.profile.as_ref()?.level(quality)?;
-        (level.cache.as_ref() == cache).then_some(&level.promise)
+        self.measured(quality, cache)?.level(quality).map(|level| &level.promise)
+    }
+
+    /// The profile, if its level was measured with these settings.
+    pub fn measured(&self, quality: Quality, cache: Option<&StepCache>) -> Option<&std::sync::Arc<QualityProfile>> {
+        self.profile
+            .as_ref()
+            .filter(|profile| profile.level(quality).is_some_and(|level| level.cache.as_ref() == cache))
     }
 }
 

@@ -1,9 +1,9 @@
 //! [`Report`]: the answer of `Estimate`, for a request that is not submitted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use sakuga_model_core::TokenCount;
-use sakuga_proto::generation::v1::QualityPromise;
+use sakuga_model_core::{Quality, QualityProfile, TokenCount};
 use sakuga_schema::Diagnostic;
 
 use super::{Interval, PartTime};
@@ -43,8 +43,8 @@ pub(crate) struct Report {
     pub obstacles: Vec<Obstacle>,
     /// Findings about its prompts.
     pub diagnostics: Vec<Diagnostic>,
-    /// What was measured of its quality.
-    pub quality: Option<QualityPromise>,
+    /// Its quality level and the profile that measured it with the settings of the request; `None` without such a profile.
+    pub quality: Option<(Quality, Arc<QualityProfile>)>,
 }
 
 /// The time to load a model.

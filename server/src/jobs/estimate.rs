@@ -1,7 +1,9 @@
 //! Estimates a request without creating a job.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use sakuga_model_core::Sampling;
 use sakuga_proto::generation::v1::{self as generation};
 
 use super::caller::Caller;
@@ -14,7 +16,6 @@ use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, PartTim
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::scheduler::Forecasted;
-use crate::wire::step_cache;
 
 /// Assumed rate of loading weights in bytes per second, for a model that was never loaded.
 const LOAD_BYTES_PER_SECOND: f64 = 1e9;
@@ -67,6 +68,10 @@ impl Jobs {
             let changes = alternatives.that_end_within(given, latest_end(&forecast, &time));
             obstacles.push(Obstacle { kind: ObstacleKind::Deadline, description, changes });
         }
+        let Sampling { quality, step_cache, .. } = &request.spec.sampling;
+        let support = model.info.model.step_cache.as_ref();
+        let measured = support.and_then(|support| support.measured(*quality, step_cache.as_ref()));
+        let measured = measured.map(|profile| (*quality, Arc::clone(profile)));
         let is_guided = request.spec.sampling.guidance.is_ever_active();
         Ok(Report {
             model: model.name().to_owned(),
@@ -85,7 +90,7 @@ impl Jobs {
             eta: forecast.position.eta,
             obstacles,
             diagnostics,
-            quality: step_cache::promise(&model.info.model, &request.spec.sampling),
+            quality: measured,
         })
     }
 }

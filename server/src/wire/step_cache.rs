@@ -1,7 +1,9 @@
 //! Conversions of step cache settings and their measurements.
 
 use sakuga_model_core::limits::STEPS;
-use sakuga_model_core::{EvaluationReuse, ModelInfo, QualityPromise, ReuseRule, Sampling, StepCache, StepSet};
+use sakuga_model_core::{
+    EvaluationReuse, ModelInfo, Quality, QualityProfile, QualityPromise, ReuseRule, Sampling, StepCache, StepSet,
+};
 use sakuga_proto::generation::v1::{self as generation, step_cache};
 
 use crate::error::Violation;
@@ -60,11 +62,16 @@ pub(super) fn to_proto(cache: &StepCache) -> generation::StepCache {
 
 /// The profile's measurement of a request's quality level.
 pub(crate) fn promise(model: &ModelInfo, sampling: &Sampling) -> Option<generation::QualityPromise> {
-    let support = model.step_cache.as_ref()?;
-    let promise = support.promise(sampling.quality, sampling.step_cache.as_ref())?;
-    let QualityPromise { pictures, psnr_db, psnr_db_min, ms_ssim, flip, binding_percent, computed_share } = *promise;
+    let profile = model.step_cache.as_ref()?.measured(sampling.quality, sampling.step_cache.as_ref())?;
+    level_promise(profile, sampling.quality)
+}
+
+/// A profile's measurement of a level; `None` for levels without one.
+pub(super) fn level_promise(profile: &QualityProfile, quality: Quality) -> Option<generation::QualityPromise> {
+    let QualityPromise { pictures, psnr_db, psnr_db_min, ms_ssim, flip, binding_percent, computed_share } =
+        profile.level(quality)?.promise;
     Some(generation::QualityPromise {
-        conditions: support.profile.as_ref().map(|profile| profile.conditions.clone()).unwrap_or_default(),
+        conditions: profile.conditions.clone(),
         pictures,
         psnr_db,
         min_psnr_db: psnr_db_min,

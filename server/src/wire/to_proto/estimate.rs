@@ -7,6 +7,7 @@ use sakuga_proto::generation::v1::{self as generation, EstimatedPartKind};
 
 use super::{diagnostics, duration, saturate, timestamp, token_count};
 use crate::estimate::{Change, Obstacle, ObstacleKind, Part, PartTime, Report};
+use crate::wire::step_cache;
 
 /// The message of an estimate. `start_time` is `now` plus the time until the start.
 pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate {
@@ -43,7 +44,7 @@ pub(crate) fn estimate(report: Report, now: SystemTime) -> generation::Estimate 
         fits: report.obstacles.is_empty(),
         obstacles: report.obstacles.into_iter().map(obstacle).collect(),
         diagnostics: diagnostics(&report.diagnostics),
-        quality: report.quality,
+        quality: report.quality.and_then(|(quality, profile)| step_cache::level_promise(&profile, quality)),
     }
 }
 
