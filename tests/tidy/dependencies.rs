@@ -86,7 +86,8 @@ fn wrong_levels(manifest: &str, ours: &BTreeSet<String>) -> Vec<String> {
     let lines = manifest.lines().skip_while(|line| *line != "[profile.dev.package]").skip(1);
     let listed: BTreeSet<String> = lines
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| Some(line.split_once(" = { opt-level = 1 }")?.0.to_owned()))
+        .filter_map(|line| line.split_once(" = { opt-level = ").filter(|(_, level)| ["0 }", "1 }"].contains(level)))
+        .map(|(name, _)| name.to_owned())
         .collect();
     let missing = ours.difference(&listed).map(|name| format!("{name}: list it in [profile.dev.package]"));
     let unknown = listed.difference(ours).map(|name| format!("[profile.dev.package]: there is no {name}"));
@@ -104,7 +105,7 @@ fn our_crates_are_compiled_with_less_optimisation() {
 #[test]
 fn a_crate_without_its_level_is_found() {
     let ours = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
-    let manifest = "[profile.dev.package]\na = { opt-level = 1 }\nc = { opt-level = 1 }\n\nb = { opt-level = 1 }\n";
+    let manifest = "[profile.dev.package]\na = { opt-level = 0 }\nb = { opt-level = 2 }\nc = { opt-level = 1 }\n\nb = { opt-level = 1 }\n";
     let expected = ["b: list it in [profile.dev.package]", "[profile.dev.package]: there is no c"];
     assert_eq!(wrong_levels(manifest, &ours), expected);
 }

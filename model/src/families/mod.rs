@@ -11,10 +11,11 @@
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
 //!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
-//!    [`load`] calls the new module. `source.rs` lists its files in `FOLDER`, which `files_of_folder` and `part_names` return.
-//!    `inspect/file.rs` and `inspect/folder.rs` match on `Family` too.
+//!    Add it to `Family::ALL`; [`load`], `inspect/file.rs` and `inspect/folder.rs` match on it. Add the names of its networks to
+//!    `NETWORKS` in `tests/tidy/sources.rs`, which the server may not use.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:
-//!    - `source.rs` finds the parts of a folder or file, `networks.rs` loads them. Every reader gets
+//!    - `source.rs` lists the files of a folder in `FOLDER`, which `files_of_folder` and `part_names` return, and finds the parts;
+//!      `networks.rs` loads them. Every reader gets
 //!      [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
 //!    - `info.rs` fills [`ModelInfo`]: encoders, stages, solvers, sizes and defaults. `index_keys.rs` reads the keys that every
 //!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
@@ -24,10 +25,12 @@
 //!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
 //! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//! 5. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and the server change only if the family reads
-//!    prompts in a new form or has options that no request has yet.
-//! 6. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
-//!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call.
+//! 5. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
+//!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`]
+//!    is one call. A family without refiner or control networks logs that it ignores these options, as `newbie::load` does.
+//! 6. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and
+//!    the code of the server change only if the family reads prompts in a new form or has options that no request has yet; help texts
+//!    of the server's options name families (`server/src/config/model.rs`).
 
 mod adapters;
 mod applied;

@@ -444,7 +444,7 @@ impl ::prost::Name for GenerateRequest {
         "/sakuga.generation.v1.GenerateRequest".into()
     }
 }
-/// The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+/// The pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
 /// schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
 /// as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
 /// faults and findings have `scene.` before their fields.
@@ -480,7 +480,7 @@ pub struct Scene {
     /// How the pictures of the first pass get this size. Needed if it is another one.
     #[prost(enumeration = "ResizeMode", tag = "13")]
     pub resize: i32,
-    /// Start of the noise of this pass. Absent: one more than the seed of the request.
+    /// Seed of the noise of this pass. Absent: one more than the seed of the request.
     #[prost(uint64, optional, tag = "14")]
     pub seed: ::core::option::Option<u64>,
     /// What of the first pass is kept, such as the characters. Absent: everything is drawn again.
@@ -532,7 +532,7 @@ impl ::prost::Name for Scene {
         "/sakuga.generation.v1.Scene".into()
     }
 }
-/// What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+/// What the pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
 /// to the size of the scene, bit for bit.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Protection {
@@ -1559,7 +1559,7 @@ pub struct ImageMetadata {
     /// The control networks of the request, in its order.
     #[prost(message, repeated, tag = "13")]
     pub controls: ::prost::alloc::vec::Vec<AppliedControl>,
-    /// With what the second pass of a scene was drawn. Absent: the request has no scene.
+    /// The model and settings of the pass of a scene. Absent: the request has no scene.
     #[prost(message, optional, tag = "14")]
     pub scene: ::core::option::Option<AppliedScene>,
 }
@@ -1573,7 +1573,7 @@ impl ::prost::Name for ImageMetadata {
         "/sakuga.generation.v1.ImageMetadata".into()
     }
 }
-/// With what the second pass of a scene was drawn.
+/// The model and settings of the pass of a scene.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct AppliedScene {
     /// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
@@ -2069,10 +2069,10 @@ pub struct Estimate {
     /// The parts of `time.expected`: the loads of models first, then the others in the order in which they first run.
     #[prost(message, repeated, tag = "5")]
     pub parts: ::prost::alloc::vec::Vec<EstimatedPart>,
-    /// Tokens of the prompt for each text encoder.
+    /// Tokens of the prompt for each text encoder; those of a scene are not counted.
     #[prost(message, repeated, tag = "6")]
     pub tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
-    /// Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
+    /// Tokens of the negative prompt, likewise. Empty: guidance is never active, so it is not read.
     #[prost(message, repeated, tag = "7")]
     pub negative_tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
     /// Number of computed steps, over all passes and batches.
@@ -2090,7 +2090,8 @@ pub struct Estimate {
     /// Device memory that it may use. Absent: not known.
     #[prost(uint64, optional, tag = "12")]
     pub memory_available_bytes: ::core::option::Option<u64>,
-    /// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+    /// Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
+    /// job was measured yet.
     #[prost(double, optional, tag = "13")]
     pub energy_joules: ::core::option::Option<f64>,
     /// Number of jobs that would run before it, running ones included. 0: a device is free for it.
@@ -2111,7 +2112,8 @@ pub struct Estimate {
     /// Findings about the prompt, as in `accepted`.
     #[prost(message, repeated, tag = "19")]
     pub diagnostics: ::prost::alloc::vec::Vec<super::super::prompt::v1::Diagnostic>,
-    /// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+    /// The measurement of the request's quality level on `model`; a scene has its own level, which is not included. Absent: the request
+    /// is exact, or its settings were not measured.
     #[prost(message, optional, tag = "20")]
     pub quality: ::core::option::Option<QualityPromise>,
 }

@@ -1636,7 +1636,7 @@ type ImageMetadata struct {
 	Refiner string `protobuf:"bytes,12,opt,name=refiner,proto3" json:"refiner,omitempty"`
 	// The control networks of the request, in its order.
 	Controls []*AppliedControl `protobuf:"bytes,13,rep,name=controls,proto3" json:"controls,omitempty"`
-	// With what the second pass of a scene was drawn. Absent: the request has no scene.
+	// The model and settings of the pass of a scene. Absent: the request has no scene.
 	Scene         *AppliedScene `protobuf:"bytes,14,opt,name=scene,proto3" json:"scene,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1763,7 +1763,7 @@ func (x *ImageMetadata) GetScene() *AppliedScene {
 	return nil
 }
 
-// With what the second pass of a scene was drawn.
+// The model and settings of the pass of a scene.
 type AppliedScene struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.

@@ -330,9 +330,9 @@ type Estimate struct {
 	Time *EstimatedTime `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
 	// The parts of `time.expected`: the loads of models first, then the others in the order in which they first run.
 	Parts []*EstimatedPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
-	// Tokens of the prompt for each text encoder.
+	// Tokens of the prompt for each text encoder; those of a scene are not counted.
 	Tokens []*v1.TokenCount `protobuf:"bytes,6,rep,name=tokens,proto3" json:"tokens,omitempty"`
-	// Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
+	// Tokens of the negative prompt, likewise. Empty: guidance is never active, so it is not read.
 	NegativeTokens []*v1.TokenCount `protobuf:"bytes,7,rep,name=negative_tokens,json=negativeTokens,proto3" json:"negative_tokens,omitempty"`
 	// Number of computed steps, over all passes and batches.
 	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
@@ -344,7 +344,8 @@ type Estimate struct {
 	MemoryNeededBytes uint64 `protobuf:"varint,11,opt,name=memory_needed_bytes,json=memoryNeededBytes,proto3" json:"memory_needed_bytes,omitempty"`
 	// Device memory that it may use. Absent: not known.
 	MemoryAvailableBytes *uint64 `protobuf:"varint,12,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3,oneof" json:"memory_available_bytes,omitempty"`
-	// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+	// Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
+	// job was measured yet.
 	EnergyJoules *float64 `protobuf:"fixed64,13,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
 	// Number of jobs that would run before it, running ones included. 0: a device is free for it.
 	QueuePosition uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
@@ -358,7 +359,8 @@ type Estimate struct {
 	Obstacles []*Obstacle `protobuf:"bytes,18,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
 	// Findings about the prompt, as in `accepted`.
 	Diagnostics []*v1.Diagnostic `protobuf:"bytes,19,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
-	// What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+	// The measurement of the request's quality level on `model`; a scene has its own level, which is not included. Absent: the request
+	// is exact, or its settings were not measured.
 	Quality       *QualityPromise `protobuf:"bytes,20,opt,name=quality,proto3" json:"quality,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -676,7 +676,7 @@ func (*GenerateRequest_NegativeText) isGenerateRequest_Negative() {}
 
 func (*GenerateRequest_NegativePrompt) isGenerateRequest_Negative() {}
 
-// The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+// The pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
 // schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
 // as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
 // faults and findings have `scene.` before their fields.
@@ -717,7 +717,7 @@ type Scene struct {
 	Height uint32 `protobuf:"varint,12,opt,name=height,proto3" json:"height,omitempty"`
 	// How the pictures of the first pass get this size. Needed if it is another one.
 	Resize ResizeMode `protobuf:"varint,13,opt,name=resize,proto3,enum=sakuga.generation.v1.ResizeMode" json:"resize,omitempty"`
-	// Start of the noise of this pass. Absent: one more than the seed of the request.
+	// Seed of the noise of this pass. Absent: one more than the seed of the request.
 	Seed *uint64 `protobuf:"varint,14,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
 	// What of the first pass is kept, such as the characters. Absent: everything is drawn again.
 	Protection *Protection `protobuf:"bytes,15,opt,name=protection,proto3" json:"protection,omitempty"`
@@ -936,7 +936,7 @@ func (*Scene_NegativeText) isScene_Negative() {}
 
 func (*Scene_NegativePrompt) isScene_Negative() {}
 
-// What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+// What the pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
 // to the size of the scene, bit for bit.
 type Protection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`

@@ -32,6 +32,8 @@ server restarts, the program reconnects for up to a minute, and the job continue
     sakuga generate prompt.xml --init girl.png --strength 1 --canvas 384x256 --out wide.png
     sakuga generate prompt.xml --hires 1.5 --hires-strength 0.5 --out large.png
 
+The record of a picture has the SHA-256 of these images, not the images: give them again with --from.
+
 FILE.toml draws a scene: one model draws the characters, and another one the scene over them. Files in it are relative to \
 it, and keys are the settings of --matrix:
 
@@ -49,8 +51,6 @@ it, and keys are the settings of --matrix:
 
 Both tables take negative or negative-file, adapters = [\"ink:0.8\"] and refiner = 0.8; [scene] also resize = \"crop\", and \
 size and seed of its own.
-
-The record of a picture has the SHA-256 of such files, not the files: give them again with --from.
 
 --events writes each event as a line of protobuf JSON (sakuga.generation.v1.GenerateEvent) when it arrives. The bytes of \
 previews and pictures are left out; `data` in the line holds their number and SHA-256.

@@ -862,7 +862,7 @@ class ImageMetadata(_message.Message):
 
     @_builtins.property
     def scene(self) -> Global___AppliedScene:
-        """With what the second pass of a scene was drawn. Absent: the request has no scene."""
+        """The model and settings of the pass of a scene. Absent: the request has no scene."""
 
     def __init__(
         self,
@@ -891,7 +891,7 @@ Global___ImageMetadata: _TypeAlias = ImageMetadata  # noqa: Y015
 
 @_typing.final
 class AppliedScene(_message.Message):
-    """With what the second pass of a scene was drawn."""
+    """The model and settings of the pass of a scene."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

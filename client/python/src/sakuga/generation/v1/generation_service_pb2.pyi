@@ -235,7 +235,9 @@ class Estimate(_message.Message):
     memory_available_bytes: _builtins.int
     """Device memory that it may use. Absent: not known."""
     energy_joules: _builtins.float
-    """Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet."""
+    """Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
+    job was measured yet.
+    """
     queue_position: _builtins.int
     """Number of jobs that would run before it, running ones included. 0: a device is free for it."""
     fits: _builtins.bool
@@ -250,11 +252,11 @@ class Estimate(_message.Message):
 
     @_builtins.property
     def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
-        """Tokens of the prompt for each text encoder."""
+        """Tokens of the prompt for each text encoder; those of a scene are not counted."""
 
     @_builtins.property
     def negative_tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
-        """Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read."""
+        """Tokens of the negative prompt, likewise. Empty: guidance is never active, so it is not read."""
 
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
@@ -274,7 +276,9 @@ class Estimate(_message.Message):
 
     @_builtins.property
     def quality(self) -> _event_pb2.QualityPromise:
-        """What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured."""
+        """The measurement of the request's quality level on `model`; a scene has its own level, which is not included. Absent: the request
+        is exact, or its settings were not measured.
+        """
 
     def __init__(
         self,

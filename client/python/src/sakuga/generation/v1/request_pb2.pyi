@@ -383,7 +383,7 @@ Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
 
 @_typing.final
 class Scene(_message.Message):
-    """The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+    """The pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
     schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
     as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
     faults and findings have `scene.` before their fields.
@@ -432,7 +432,7 @@ class Scene(_message.Message):
     resize: _image_input_pb2.ResizeMode.ValueType
     """How the pictures of the first pass get this size. Needed if it is another one."""
     seed: _builtins.int
-    """Start of the noise of this pass. Absent: one more than the seed of the request."""
+    """Seed of the noise of this pass. Absent: one more than the seed of the request."""
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
         """The typed form."""
@@ -511,7 +511,7 @@ Global___Scene: _TypeAlias = Scene  # noqa: Y015
 
 @_typing.final
 class Protection(_message.Message):
-    """What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+    """What the pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
     to the size of the scene, bit for bit.
     """
 

@@ -948,7 +948,7 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
   controls: AppliedControl[];
 
   /**
-   * With what the second pass of a scene was drawn. Absent: the request has no scene.
+   * The model and settings of the pass of a scene. Absent: the request has no scene.
    *
    * @generated from field: sakuga.generation.v1.AppliedScene scene = 14;
    */
@@ -963,7 +963,7 @@ export const ImageMetadataSchema: GenMessage<ImageMetadata> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 15);
 
 /**
- * With what the second pass of a scene was drawn.
+ * The model and settings of the pass of a scene.
  *
  * @generated from message sakuga.generation.v1.AppliedScene
  */

@@ -136,14 +136,14 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   parts: EstimatedPart[];
 
   /**
-   * Tokens of the prompt for each text encoder.
+   * Tokens of the prompt for each text encoder; those of a scene are not counted.
    *
    * @generated from field: repeated sakuga.prompt.v1.TokenCount tokens = 6;
    */
   tokens: TokenCount[];
 
   /**
-   * Tokens of the negative prompt for each text encoder. Empty: guidance is never active, so it is not read.
+   * Tokens of the negative prompt, likewise. Empty: guidance is never active, so it is not read.
    *
    * @generated from field: repeated sakuga.prompt.v1.TokenCount negative_tokens = 7;
    */
@@ -185,7 +185,8 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   memoryAvailableBytes?: bigint | undefined;
 
   /**
-   * Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+   * Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
+   * job was measured yet.
    *
    * @generated from field: optional double energy_joules = 13;
    */
@@ -234,7 +235,8 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   diagnostics: Diagnostic[];
 
   /**
-   * What was measured of the request's quality on the model. Absent: the request is exact, or its settings were not measured.
+   * The measurement of the request's quality level on `model`; a scene has its own level, which is not included. Absent: the request
+   * is exact, or its settings were not measured.
    *
    * @generated from field: sakuga.generation.v1.QualityPromise quality = 20;
    */

@@ -243,7 +243,7 @@ export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 0);
 
 /**
- * The second pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
+ * The pass of a scene: a model, usually another one, draws every picture of the request again, each from a part of its
  * schedule (SDEdit, Meng et al. 2022, arXiv:2108.01073). It begins from the 8-bit pixels that the first pass would have written
  * as PNG, one picture at a time, after the first pass of all pictures. Everything here is checked as in a request for its model;
  * faults and findings have `scene.` before their fields.
@@ -364,7 +364,7 @@ export type Scene = Message<"sakuga.generation.v1.Scene"> & {
   resize: ResizeMode;
 
   /**
-   * Start of the noise of this pass. Absent: one more than the seed of the request.
+   * Seed of the noise of this pass. Absent: one more than the seed of the request.
    *
    * @generated from field: optional uint64 seed = 14;
    */
@@ -400,7 +400,7 @@ export const SceneSchema: GenMessage<Scene> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 1);
 
 /**
- * What the second pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
+ * What the pass of a scene keeps: exactly one of `image` and `boxes`. Protected pixels are those of the first pass, brought
  * to the size of the scene, bit for bit.
  *
  * @generated from message sakuga.generation.v1.Protection
