@@ -163,8 +163,8 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             pass
         case request_pb2.Scene() as scene:
             request.scene.CopyFrom(scene)
-        case other:
-            raise RequestError(f"`scene` is what `sakuga.scene` makes, not {type(other).__name__}")
+        case no_scene:
+            raise RequestError(f"`scene` is what `sakuga.scene` makes, not {type(no_scene).__name__}")
     request.controls.extend(control_messages(options.get("controls")))
     if isinstance(refiner := given.get("refiner"), request_pb2.Refiner):
         request.refiner.CopyFrom(refiner)

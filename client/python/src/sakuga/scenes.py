@@ -48,7 +48,7 @@ class SceneOptions(TypedDict, total=False):
     protect: ImageLike | Sequence[tuple[int, int, int, int]]
     """What is kept bit for bit: rectangles of column, row, width and height, or an image that is white there."""
     feather: int
-    """Mix kept and drawn pixels over so many pixels around what is protected, 0 to 256."""
+    """Pixels around what is protected over which kept and drawn pixels are mixed, 0 to 256."""
 
 
 _OWN: Final = ("strength", "resize", "protect", "feather")
