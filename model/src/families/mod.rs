@@ -12,7 +12,7 @@
 //!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
 //!    Add it to `Family::ALL`; [`load`], `inspect/file.rs` and `inspect/folder.rs` match on it. Add the names of its networks to
-//!    `NETWORKS` in `tests/tidy/sources.rs`, which the server may not use.
+//!    `NETWORKS` of the test `sources` in `sakuga-tidy`: no file of the server may have them.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:
 //!    - `source.rs` lists the files of a folder in `FOLDER`, which `files_of_folder` and `part_names` return, and finds the parts;
 //!      `networks.rs` loads them. Every reader gets
@@ -30,7 +30,7 @@
 //!    is one call. A family without refiner or control networks logs that it ignores these options, as `newbie::load` does.
 //! 6. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and
 //!    the code of the server change only if the family reads prompts in a new form or has options that no request has yet; help texts
-//!    of the server's options name families (`server/src/config/model.rs`).
+//!    of the server's `--model` and `--adapters` name families.
 
 mod adapters;
 mod applied;
