@@ -30,7 +30,7 @@
 //!    is one call. A family without refiner or control networks logs that it ignores these options, as `newbie::load` does.
 //! 6. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and
 //!    the code of the server change only if the family reads prompts in a new form or has options that no request has yet; help texts
-//!    of the server's `--model` and `--adapters` name families.
+//!    of options of the server, such as `--model`, name families.
 
 mod adapters;
 mod applied;
