@@ -104,7 +104,7 @@ mod tests {
 
     /// The texts that state ranges to users, those of their fields that must, and whether every number of `Sampling`
     /// must.
-    const TEXTS: [(&str, &str, &[&str], bool); 4] = [
+    const TEXTS: [(&str, &str, &[&str], bool); 6] = [
         (
             "image_input.proto",
             include_str!("../../proto/sakuga/generation/v1/image_input.proto"),
@@ -114,6 +114,13 @@ mod tests {
         ("request.proto", include_str!("../../proto/sakuga/generation/v1/request.proto"), &["steps", "max_edge"], true),
         ("arguments.rs", include_str!("../../client/src/cli/generate/arguments.rs"), &["max_edge"], false),
         ("request.py", include_str!("../../client/python/src/sakuga/request.py"), &[], true),
+        (
+            "images.py",
+            include_str!("../../client/python/src/sakuga/images.py"),
+            &["strength", "feather", "padding"],
+            false,
+        ),
+        ("scenes.py", include_str!("../../client/python/src/sakuga/scenes.py"), &["strength", "feather"], false),
     ];
 
     /// Whether a line declares the field, as protobuf, Rust or Python write it.
@@ -177,6 +184,9 @@ mod tests {
         for constant in [steps, guidance] {
             assert!(client.contains(&constant), "{constant}");
         }
+        let second_pass = include_str!("../../client/src/import/second_pass.rs");
+        let factor = format!("const FACTOR_MAX: f64 = {:?};", f64::from(limits::FACTOR.max));
+        assert!(second_pass.contains(&factor), "{factor}");
         assert_eq!(sakuga_schema::Limits::DEFAULT.max_bytes, limits::PROMPT_BYTES.max);
     }
 

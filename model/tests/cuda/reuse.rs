@@ -64,13 +64,16 @@ fn a_cache_that_never_reuses_changes_little() {
     assert!(network.is_fast(), "the log says why the fast path is not taken");
     let (exact, none) = run(&network, &device, None, 2);
     assert!(none.is_empty());
-    // At the edges of the parts, norms read sums that were rounded to bf16 on the way; within the stack they do not.
+    let cpu = Device::flex();
+    let rounding = relative_error(&exact, &run(&load_preset(&deep(), &cpu, DType::F32), &cpu, None, 2).0);
+    // At the edges of the parts, norms read sums that were rounded to bf16 on the way; within the stack they do not. That changes
+    // less than bf16 does.
     for threshold in [0.0, f32::MIN_POSITIVE] {
         let (found, reused) = run(&network, &device, Some(cache(change(threshold, 0), 1)), 2);
         assert!(reused.iter().all(|image| image.conditional.is_empty() && image.unconditional.is_empty()));
         let error = relative_error(&found, &exact);
-        println!("threshold {threshold:e}: relative error {error:.2e}");
-        assert!(error < 2e-2, "threshold {threshold:e}: {error}");
+        println!("threshold {threshold:e}: relative error {error:.2e}, of bf16 {rounding:.2e}");
+        assert!(error < rounding, "threshold {threshold:e}: {error}, of bf16 {rounding}");
     }
     assert!(run(&network, &device, None, 2).0 == exact, "other bits after a cache was used");
 }

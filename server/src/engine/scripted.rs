@@ -55,7 +55,7 @@ pub struct Script {
     pub faults: Vec<ScriptedFault>,
     /// Whether it has a refiner.
     pub has_refiner: bool,
-    /// Whether its folder has a quality profile, that of [`profile::profile`].
+    /// Whether its folder has a quality profile, that of `scripted::profile`.
     pub has_quality_profile: bool,
     /// The tags and sizes that it claims to be trained with.
     pub vocabulary: Option<Arc<ModelVocabulary>>,

@@ -32,6 +32,17 @@ impl Interval {
         Self { expected, low: expected / factor, high: expected * factor }
     }
 
+    /// The interval of this time and another one after it. Its bounds are the sums of both bounds: the errors of two passes have
+    /// causes in common, so they are not taken for independent.
+    pub(crate) fn and_then(self, next: Self) -> Self {
+        Self { expected: self.expected + next.expected, low: self.low + next.low, high: self.high + next.high }
+    }
+
+    /// The interval of this time `count` times in a row.
+    pub(crate) fn times(self, count: f64) -> Self {
+        Self { expected: count * self.expected, low: count * self.low, high: count * self.high }
+    }
+
     /// Shifts the interval by a time that is known exactly.
     pub(crate) fn plus(self, seconds: f64) -> Self {
         Self { expected: self.expected + seconds, low: self.low + seconds, high: self.high + seconds }
@@ -86,6 +97,13 @@ impl Errors {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bounds_of_passes_add_up() {
+        let first = Interval { expected: 10.0, low: 8.0, high: 13.0 };
+        let scene = Interval { expected: 2.0, low: 1.5, high: 3.0 }.times(2.0);
+        assert_eq!(first.and_then(scene).plus(1.0), Interval { expected: 15.0, low: 12.0, high: 20.0 });
+    }
 
     #[test]
     fn the_interval_covers_eight_in_ten() {

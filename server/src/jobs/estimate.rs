@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::changes::Alternatives;
 use super::policy::JobPolicy;
 use super::prepare::{Prepared, prepare};
-use super::registry::Jobs;
+use super::registry::{Dependencies, Jobs};
 use crate::error::ServerError;
 use crate::estimate::{Estimator, Interval, Load, Obstacle, ObstacleKind, PartTime, Report};
 use crate::job::JobRequest;
@@ -51,8 +51,8 @@ impl Jobs {
                 (time, guess.parts)
             }
         };
-        let scene = self.scene(&forecast, &request);
-        let time = time.plus(loads_s + scene.iter().map(|part| part.seconds).sum::<f64>());
+        let (scene_time, scene) = self.scene(&forecast, &request).unzip();
+        let time = scene_time.map_or(time, |scene| time.and_then(scene)).plus(loads_s);
         let memory = self.memory(&request);
         let alternatives =
             Alternatives { jobs: self, request: &request, forecast: &forecast, tokens: [&prompt, &negative] };
@@ -78,7 +78,7 @@ impl Jobs {
             device: self.dependencies.scheduler.device_name(forecast.device).to_string(),
             learned_jobs: forecast.learned_jobs,
             time,
-            parts: parts.into_iter().chain(scene).collect(),
+            parts: parts.into_iter().chain(scene.into_iter().flatten()).collect(),
             loads,
             tokens: [prompt, if is_guided { negative } else { Vec::new() }],
             steps: request.steps(),
@@ -96,15 +96,17 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// The parts of the pass of a scene over all pictures, without the load of its model.
-    fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Vec<PartTime> {
-        let Some(scene) = &request.scene else { return Vec::new() };
-        let info = &self.dependencies.models.get(scene.model).info;
-        let parts = self.dependencies.scheduler.parts(forecast.device, scene.model, &scene.work);
-        let parts = parts.unwrap_or_else(|| Estimator::guess(&scene.work, info).0.parts);
+    /// The time of the pass of a scene over all pictures, without the load of its model, and its parts.
+    fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Option<(Interval, Vec<PartTime>)> {
+        let scene = request.scene.as_ref()?;
+        let Dependencies { models, scheduler, .. } = &self.dependencies;
+        let prediction = scheduler.scene_prediction(forecast.device, scene, forecast.scene.switches_adapters);
+        let guess = || Estimator::guess(&scene.work, &models.get(scene.model).info);
+        let (prediction, interval) = prediction.unwrap_or_else(guess);
         let draws = f64::from(request.scene_draws());
         let pass = request.passes();
-        parts.into_iter().map(|part| PartTime { pass, seconds: draws * part.seconds, ..part }).collect()
+        let parts = prediction.parts.into_iter().map(|part| PartTime { pass, seconds: draws * part.seconds, ..part });
+        Some((interval.times(draws), parts.collect()))
     }
 }
 

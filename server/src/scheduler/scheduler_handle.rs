@@ -17,10 +17,10 @@ use super::watchdog;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
 use crate::error::{ServerError, Violation};
-use crate::estimate::{JobMeasurements, JobWork, PartTime};
+use crate::estimate::{Interval, JobMeasurements, JobWork, Prediction};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
-use crate::job::{Job, JobHandle, JobRequest, LiveJobs};
+use crate::job::{Job, JobHandle, JobRequest, LiveJobs, ScenePass};
 use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::metrics::ModelMetrics;
@@ -261,10 +261,18 @@ impl Scheduler {
         state.estimator(device, model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
     }
 
-    /// The parts of work of a model on a device, whose adapters are in place; `None`: nothing of it was measured.
-    pub(crate) fn parts(&self, device: DeviceId, model: ModelId, work: &JobWork) -> Option<Vec<PartTime>> {
+    /// The expected times of the pass of a scene over one picture, with their interval; `None` if its model was never measured.
+    pub(crate) fn scene_prediction(
+        &self,
+        device: DeviceId,
+        scene: &ScenePass,
+        switches_adapters: bool,
+    ) -> Option<(Prediction, Interval)> {
         let state = self.shared.state();
-        state.estimator(device, model).predict(work, false).map(|prediction| prediction.parts)
+        let estimator = state.estimator(device, scene.model);
+        let prediction = estimator.predict(&scene.work, switches_adapters)?;
+        let interval = estimator.interval(&prediction);
+        Some((prediction, interval))
     }
 
     /// The kinds of devices, by their numbers.

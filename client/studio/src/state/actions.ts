@@ -88,7 +88,8 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
     adoptAdapters(request);
     adoptRefiner(request);
     await adoptControls(request);
-    setNotice({ text: t("prompt.replaced"), isProblem: false, undo });
+    const message = request.scene === undefined ? "prompt.replaced" : "prompt.replacedWithoutScene";
+    setNotice({ text: t(message), isProblem: false, undo });
     return true;
   } catch (error) {
     setNotice({ text: explainFailure(error), isProblem: true });

@@ -26,6 +26,7 @@ export const en = {
   "prompt.editor": "Text of the prompt",
   "prompt.new": "New",
   "prompt.replaced": "The prompt and its settings are in the editor.",
+  "prompt.replacedWithoutScene": "The prompt and its settings are in the editor, but not its scene: this page draws the first pass alone.",
   "prompt.emptied": "The prompt is empty.",
   "prompt.undo": "Undo",
   "prompt.open": "Open a file…",

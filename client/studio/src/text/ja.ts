@@ -28,6 +28,7 @@ export const ja: Texts = {
   "prompt.editor": "プロンプトのテキスト",
   "prompt.new": "新規",
   "prompt.replaced": "プロンプトと設定をエディターに読み込みました。",
+  "prompt.replacedWithoutScene": "プロンプトと設定をエディターに読み込みましたが、シーンは含まれません。このページでは最初のパスのみを描画します。",
   "prompt.emptied": "プロンプトを空にしました。",
   "prompt.undo": "元に戻す",
   "prompt.open": "ファイルを開く…",

@@ -28,6 +28,7 @@ export const zh: Texts = {
   "prompt.editor": "提示词文本",
   "prompt.new": "新建",
   "prompt.replaced": "提示词及其设置已载入编辑器。",
+  "prompt.replacedWithoutScene": "提示词及其设置已载入编辑器，但不包括场景：本页面只绘制第一遍。",
   "prompt.emptied": "提示词已清空。",
   "prompt.undo": "撤销",
   "prompt.open": "打开文件…",

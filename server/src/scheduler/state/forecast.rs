@@ -61,14 +61,18 @@ impl<'a> DeviceForecast<'a> {
         state.devices.get(self.id).models.load_time(request.model)
     }
 
-    /// Whether a job that comes next has other adapters than its model by then. A model that is loaded has none.
+    /// Whether a job that comes next has other adapters than its model by then.
     fn switches_adapters(&self, state: &State, request: &JobRequest) -> bool {
-        let model = request.model;
-        let adapters = match self.residents.contains(model) {
+        self.switches(state, request.model, &request.spec.adapters)
+    }
+
+    /// Whether a pass that comes next has other adapters than its model by then. A model that is just loaded has none.
+    fn switches(&self, state: &State, model: ModelId, adapters: &[AdapterChoice]) -> bool {
+        let applied = match self.residents.contains(model) {
             true => self.adapters[model.index()].unwrap_or_else(|| state.devices.get(self.id).adapters(model)),
             false => &[],
         };
-        adapters != request.spec.adapters.as_slice()
+        applied != adapters
     }
 
     /// What a job that comes next takes; `None` if nothing of its model was measured yet.
@@ -86,10 +90,11 @@ impl<'a> DeviceForecast<'a> {
             true => Some(Duration::ZERO),
             false => state.devices.get(self.id).models.load_time(scene.model),
         };
-        let prediction = state.estimator(self.id, scene.model).predict(&scene.work, false);
+        let switches_adapters = self.switches(state, scene.model, &scene.spec().adapters);
+        let prediction = state.estimator(self.id, scene.model).predict(&scene.work, switches_adapters);
         let seconds = prediction.map(|prediction| f64::from(request.scene_draws()) * prediction.device_seconds());
         let drawing = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        SceneForecast { load, drawing }
+        SceneForecast { load, switches_adapters, drawing }
     }
 
     /// When the device is free after a job that comes next.
@@ -167,13 +172,15 @@ pub(crate) struct QueuePosition {
 pub(crate) struct SceneForecast {
     /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
     pub load: Option<Duration>,
+    /// Whether its adapters are others than those that its model has by then.
+    pub switches_adapters: bool,
     /// How long it takes then; `None`: nothing of its model was measured.
     pub drawing: Option<Duration>,
 }
 
 impl SceneForecast {
     /// That of a job without a scene.
-    const NONE: Self = Self { load: Some(Duration::ZERO), drawing: Some(Duration::ZERO) };
+    const NONE: Self = Self { load: Some(Duration::ZERO), switches_adapters: false, drawing: Some(Duration::ZERO) };
 
     /// All of it; `None`: not everything of it was measured.
     pub(crate) fn time(&self) -> Option<Duration> {
