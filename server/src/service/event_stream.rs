@@ -102,12 +102,14 @@ impl EventStream {
 pub(super) struct EventBody<S> {
     messages: S,
     outgoing: OutgoingStream,
+    /// Whether the trailers were returned. HTTP/2 asks for nothing after them; gRPC-Web does.
+    is_ended: bool,
 }
 
 impl<S: StreamMessages + Unpin> EventBody<S> {
     /// The extension of a response that sends these messages.
     pub(super) fn answer(messages: S, outgoing: OutgoingStream) -> RawAnswer {
-        RawAnswer::new(Body::new(Self { messages, outgoing }))
+        RawAnswer::new(Body::new(Self { messages, outgoing, is_ended: false }))
     }
 }
 
@@ -117,6 +119,9 @@ impl<S: StreamMessages + Unpin> http_body::Body for EventBody<S> {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
+        if this.is_ended {
+            return Poll::Ready(None);
+        }
         loop {
             let room = ready!(this.outgoing.poll_room(context));
             let status = match ready!(this.messages.poll_message(context)) {
@@ -134,8 +139,44 @@ impl<S: StreamMessages + Unpin> http_body::Body for EventBody<S> {
                 Some(Err(status)) => status,
                 None => Status::ok(""),
             };
+            this.is_ended = true;
             let mut trailers = HeaderMap::new();
             return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::transport::outgoing::Outgoing;
+
+    /// One message, and then the end or an error.
+    struct One(Option<StreamMessage>, Option<Status>);
+
+    impl StreamMessages for One {
+        fn poll_message(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<StreamMessage, Status>>> {
+            Poll::Ready(self.0.take().map(Ok).or_else(|| self.1.take().map(Err)))
+        }
+    }
+
+    #[test]
+    fn nothing_follows_the_trailers() {
+        for (error, code) in [(None, "0"), (Some(Status::data_loss("gone")), "15")] {
+            let message = StreamMessage { frame: Bytes::from_static(b"event"), is_preview: false };
+            let outgoing = Outgoing::new(1 << 20).stream();
+            let mut body = EventBody { messages: One(Some(message), error), outgoing, is_ended: false };
+            let mut next = || body.frame().now_or_never().expect("ready");
+            assert_eq!(next().unwrap().unwrap().into_data().unwrap(), "event");
+            assert_eq!(next().unwrap().unwrap().into_trailers().unwrap()["grpc-status"], code);
+            assert!(next().is_none() && next().is_none());
         }
     }
 }

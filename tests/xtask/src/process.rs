@@ -129,7 +129,7 @@ fn run_read(
     command: &mut Command,
     limit: Duration,
     out: impl Fn(&str) + Send + 'static,
-    err: impl Fn(&str) + Send + 'static,
+    err: impl Fn(&str) + Send + Clone + 'static,
 ) -> anyhow::Result<(bool, String)> {
     let mut child = command
         .stdin(Stdio::null())
@@ -139,6 +139,7 @@ fn run_read(
         .process_group(0)
         .spawn()
         .with_context(|| format!("cannot start {}", display(command)))?;
+    let show_limit = err.clone();
     let out = child.stdout.take().map(|pipe| thread::spawn(move || copy_lines(pipe, out)));
     let err = child.stderr.take().map(|pipe| thread::spawn(move || copy_lines(pipe, err)));
     let ended = end_of(&mut child, limit);
@@ -152,7 +153,7 @@ fn run_read(
     }
     if status.is_none() {
         let line = format!("{AT_LIMIT}{} s: {}", limit.as_secs(), display(command));
-        eprintln!("{line}");
+        show_limit(&line);
         text.push_str(&line);
         text.push('\n');
     }
