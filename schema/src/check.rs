@@ -324,7 +324,7 @@ fn plain_text(
     let span = start..start + sentence.len();
     let mut decoded = sentence.to_owned();
     if let Some((text, entities)) = envelope::decode_entities(sentence) {
-        decoded = text.trim().to_owned();
+        decoded = text.replace("\r\n", "\n").replace('\r', "\n").trim().to_owned();
         for (entity, character) in entities {
             let span = start + entity.start..start + entity.end;
             findings.push(unescaped_markup::entity_in_plain_text(span, &sentence[entity], &character));

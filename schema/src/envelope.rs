@@ -10,9 +10,11 @@ mod foreign;
 mod html;
 mod invisible;
 mod json;
+mod line_ends;
 mod mapping;
 mod markup;
 mod plain;
+mod prefixes;
 mod segments;
 mod system_prompt;
 mod thoughts;
@@ -122,6 +124,16 @@ struct Opening<'t, 'f> {
     wrapper: Option<Wrapper>,
 }
 
+/// Whether what stands behind a `>` makes a face of it: `>o<`, `>.<`, `>w<`, `>(`.
+fn is_face(behind: &str) -> bool {
+    let end = behind.find(|character: char| character.is_whitespace() || matches!(character, ',' | '，'));
+    let word = &behind[..end.unwrap_or(behind.len())];
+    let mut characters = word.chars();
+    let is_mouth = characters.next().is_some();
+    let is_eye = characters.as_str() == "<";
+    (is_mouth && is_eye) || (word.len() <= 2 && word.starts_with(['(', '<', '3', 'D', 'P', 'O']))
+}
+
 /// Reading stops: it is unclear what the prompt is. The reason was reported.
 struct Stop;
 
@@ -135,7 +147,9 @@ impl<'t> Opening<'t, '_> {
         if self.left().starts_with(BYTE_ORDER_MARK) {
             self.window.start += BYTE_ORDER_MARK.len_utf8();
         }
+        self.read_line_ends();
         self.remove_invisible();
+        self.remove_prefixes();
         self.read_html();
         self.unwrap()?;
         // JSON in a string of JSON is decoded too, and escaped markup may be around it.
@@ -143,8 +157,11 @@ impl<'t> Opening<'t, '_> {
         for _ in 0..MOST_LEVELS {
             if json::is_likely(self.left()) {
                 self.open_json()?;
+                self.read_line_ends();
                 self.remove_invisible();
-            } else if !self.decode_escaped() {
+            } else if self.decode_escaped() {
+                self.read_line_ends();
+            } else {
                 break;
             }
             self.unwrap()?;
@@ -272,7 +289,13 @@ impl<'t> Opening<'t, '_> {
     fn remove_quote_marks(&mut self) {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
-        let is_quoted = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('>');
+        // `>_<` and `>:)` are faces.
+        let is_mark = |behind: &str| {
+            let begins_word = |first: char| first.is_alphanumeric() || matches!(first, '<' | '>' | '(' | '"' | '#');
+            let is_word = behind.starts_with(|first: char| begins_word(first) || !first.is_ascii());
+            behind.is_empty() || behind.starts_with([' ', '\t']) || (is_word && !is_face(behind))
+        };
+        let is_quoted = |line: &str| line.trim().is_empty() || line.trim_start().strip_prefix('>').is_some_and(is_mark);
         if !text.starts_with('>') || !text.contains('\n') || !text.lines().all(is_quoted) {
             return;
         }

@@ -108,6 +108,12 @@ pub(crate) fn negative_sentence(source: &str, nodes: &[Node<'_>], findings: &mut
     (!sentence.is_empty()).then(|| NegativePrompt { caption: Some(sentence), ..NegativePrompt::default() })
 }
 
+/// Whether an element of that name belongs to the negative grammar alone; `resolution` and `caption` belong to both.
+fn is_negative_part(name: &str) -> bool {
+    let is_elsewhere = |place: Place| place.decl().child(name).is_some();
+    is_elsewhere(Place::Negative) && !is_elsewhere(Place::General) && !is_elsewhere(Place::Top)
+}
+
 struct Lowering<'t, 'f> {
     source: &'t str,
     findings: &'f mut Findings,
@@ -223,7 +229,12 @@ impl<'t, 'f> Lowering<'t, 'f> {
             return;
         }
         self.attributes(&element, &[], element.name);
-        let tags = self.flatten(&element, element.name);
+        let name = element.name;
+        let has_negative = self.remove_negatives(&mut element, name, name);
+        let tags = self.flatten(&element, name);
+        if has_negative && tags.is_empty() {
+            return;
+        }
         self.findings.push(unknown_element::moved(&element, "", "general_tags", "other", tags.is_empty()));
         if let Some(decl) = Place::General.decl().child("other") {
             let (span, content) = (element.span(), element.content());
@@ -241,13 +252,14 @@ impl<'t, 'f> Lowering<'t, 'f> {
 
     /// Takes negative prompts out: an element that is one, or what an element of the negative grammar holds.
     fn without_negative(&mut self, element: Element<'t>, path: &str) -> Option<Element<'t>> {
-        let is_part = Place::Negative.decl().child(element.name).is_some_and(|decl| {
-            // `resolution` and `caption` belong to both grammars.
-            Place::General.decl().child(decl.name).is_none() && Place::Top.decl().child(decl.name).is_none()
-        });
+        let is_part = is_negative_part(element.name);
         if is_negative_name(element.name) {
             self.attributes(&element, &[], path);
-            self.findings.push(negative_split::element(&element).at(path));
+            let is_of_character = !path.is_empty() && path != Place::General.decl().name;
+            self.findings.push(match is_of_character {
+                true => negative_split::of_character(&element, path).at(path),
+                false => negative_split::element(&element).at(path),
+            });
             self.negative.extend(element.children);
             return None;
         }

@@ -3,7 +3,10 @@
 mod label;
 mod talk;
 
-pub(crate) use label::{Label, any_label, heading, inline_negative, is_negative_name, is_positive_name};
+pub(crate) use label::{
+    Label, announces_writing, any_label, heading, inline_negative, is_everyday, is_measure, is_negative_name,
+    is_positive_name,
+};
 pub(crate) use talk::{announces_another, is_announcement, is_greeting, is_sentence, is_talk, is_title};
 
 /// Whether a text begins with some words, whatever their case.

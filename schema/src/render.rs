@@ -40,8 +40,10 @@ impl Prompt {
     #[must_use]
     pub fn to_model_text(&self) -> String {
         match self {
-            Self { characters, general_tags: None, caption: Some(caption) } if characters.is_empty() => caption.clone(),
-            _ => prompt_blocks(self, Escaping::None),
+            Self { characters, general_tags: None, caption: Some(caption) } if characters.is_empty() => {
+                with_line_feeds(caption.clone())
+            }
+            _ => with_line_feeds(prompt_blocks(self, Escaping::None)),
         }
     }
 }
@@ -62,10 +64,16 @@ impl NegativePrompt {
     pub fn to_model_text(&self) -> String {
         let is_only_caption = self.tag_lists().iter().all(|(_, tags)| tags.is_empty());
         match &self.caption {
-            Some(caption) if is_only_caption => caption.clone(),
-            _ => negative_lines(self, Escaping::None),
+            Some(caption) if is_only_caption => with_line_feeds(caption.clone()),
+            _ => with_line_feeds(negative_lines(self, Escaping::None)),
         }
     }
+}
+
+/// The text with `\n` for `\r\n` and for a lone `\r`, which `&#13;` and typed prompts can hold: the encoders read one
+/// line end.
+fn with_line_feeds(text: String) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
 }
 
 /// How a text is written between tags.
@@ -233,6 +241,8 @@ mod tests {
         let prompt = Prompt { caption: Some("a < b".to_owned()), ..Prompt::default() };
         assert_eq!(prompt.to_model_text(), "a < b");
         assert_eq!(prompt.to_xml(), "<caption>a &lt; b</caption>\n");
+        let prompt = Prompt { caption: Some("a\r\nb\rc".to_owned()), ..Prompt::default() };
+        assert_eq!(prompt.to_model_text(), "a\nb\nc");
         let negative = NegativePrompt { caption: Some("a < b".to_owned()), ..NegativePrompt::default() };
         assert_eq!(negative.to_model_text(), "a < b");
         assert_eq!(negative.to_xml(), "<caption>a &lt; b</caption>\n");

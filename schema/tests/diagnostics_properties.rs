@@ -301,6 +301,19 @@ proptest! {
     }
 
     #[test]
+    fn a_negative_inside_is_never_drawn(prompt in prompts(), name in negative_names(), at in any::<prop::sample::Index>()) {
+        let mut text = prompt.to_xml();
+        let places = outside_of_tags(&text);
+        let at = places[at.index(places.len())];
+        text.insert_str(at, &format!("<{name}>zzqzz</{name}>"));
+        let checked = check(&text, &CheckOptions::default());
+        if checked.is_valid() {
+            let drawn = checked.prompt.map(|prompt| prompt.to_model_text()).unwrap_or_default();
+            prop_assert!(!drawn.contains("zzqzz"), "{text}\n{drawn}");
+        }
+    }
+
+    #[test]
     fn fixes_keep_the_meaning_of_mutated_prompts(text in mutated()) {
         fixes_keep_the_reading(&text);
     }
@@ -338,6 +351,35 @@ proptest! {
         prop_assert!(typed.is_valid(), "{xml}\n{:#?}", typed.diagnostics);
         prop_assert_eq!(typed.prompt.as_ref(), Some(&prompt));
     }
+}
+
+/// Elements that are a negative prompt.
+fn negative_names() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "negative",
+        "negative_prompt",
+        "neg",
+        "Negative-Tags",
+        "negetive_prompt",
+        "danbooru_tags",
+    ])
+}
+
+/// The offsets of a canonical text that are not inside a tag: every `<` of a text is escaped there.
+fn outside_of_tags(text: &str) -> Vec<usize> {
+    let mut is_inside = false;
+    let mut places = vec![0];
+    for (at, character) in text.char_indices() {
+        match character {
+            '<' => is_inside = true,
+            '>' => is_inside = false,
+            _ => {}
+        }
+        if !is_inside {
+            places.push(at + character.len_utf8());
+        }
+    }
+    places
 }
 
 /// Some of the decorations, each once.

@@ -2,6 +2,7 @@
 
 use super::{Opening, Stop, markup};
 use crate::names::{self, Place};
+use crate::phrases;
 use crate::rules::foreign_format::{self, Format};
 
 impl Opening<'_, '_> {
@@ -70,7 +71,11 @@ fn format(text: &str) -> Option<Format> {
         let bare = line.trim_start_matches(['-', '*', '#', '>', '•', ' ', '"', '`', '_']);
         if let Some((key, value)) = bare.split_once(['=', ':', '：']) {
             let key = key.trim_matches(['"', '\'', '*', '`', '_', ' ']);
-            let key = key.rsplit('.').next().unwrap_or(key);
+            // `character_1.gender`; a sentence has blanks.
+            let key = if key.contains(' ') { key } else { key.rsplit('.').next().unwrap_or(key) };
+            if phrases::is_measure(key, value.trim_start()) {
+                continue;
+            }
             let is_assignment = bare[..bare.len() - value.len()].ends_with('=');
             match (is_block(key), is_field(key), is_assignment) {
                 (true, _, true) => toml += ENOUGH,

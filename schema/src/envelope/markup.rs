@@ -1,10 +1,26 @@
 //! Where markup of the grammar stands, to tell a prompt in blocks from plain text.
 
+use std::ops::Range;
+
 use crate::names::{self, Kind};
 
 /// Where the first start tag of an element of the grammar, or of a negative prompt, begins.
 pub(super) fn first_tag(text: &str) -> Option<usize> {
     text.match_indices('<').map(|(at, _)| at).find(|at| is_tag_name(name_at(&text[at + 1..])))
+}
+
+/// The comments of a text, in its order. One that has no end is none, so that a label behind it is found.
+pub(super) fn comments(text: &str) -> Vec<Range<usize>> {
+    const OPEN: &str = "<!--";
+    const CLOSE: &str = "-->";
+    let mut comments = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text[at..].find(OPEN).map(|found| at + found) {
+        let Some(length) = text[start + OPEN.len()..].find(CLOSE) else { break };
+        at = start + OPEN.len() + length + CLOSE.len();
+        comments.push(start..at);
+    }
+    comments
 }
 
 /// How many elements of the grammar are open at an offset that only moves forward.
@@ -74,5 +90,10 @@ mod tests {
         assert_eq!(first_tag(">_< and <3"), None);
         assert_eq!(open_elements("<img><character_1><n/><gender>1girl</gender>"), 2);
         assert_eq!(open_elements("<caption>x</caption>"), 0);
+    }
+
+    #[test]
+    fn comments_have_ends() {
+        assert_eq!(comments("a<!-- b --><!--c-->d<!-- e"), [1..11, 11..19]);
     }
 }

@@ -124,11 +124,12 @@ impl Opening<'_, '_> {
         const MOST: usize = 16;
         let text = self.left();
         // Nearly every prompt ends here: a label has a colon or is set off, `：` and `【` begin with the last two bytes.
-        let may_hold_one = text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'#' | b'*' | b'[' | 0xEF | 0xE3));
+        let may_hold_one =
+            text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'#' | b'*' | b'[' | b'\t' | 0xEF | 0xE3));
         let has_words = || {
-            [" - ", " – ", " — ", "--n", "--uc ", "---", "//", "rompt\n", "rompt\r\n", "egative\n", "EGATIVE\n"]
+            [" - ", " – ", " — ", "--n", "--uc ", "---", "//", "rompt\n", "ROMPT\n", "egative\n", "EGATIVE\n"]
                 .iter()
-                .chain(&["arameters\n", "词\n", "詞\n", "ト\n"])
+                .chain(&["arameters\n", "词\n", "詞\n", "ト\n", " | ", ")\n", "rompt  ", "ROMPT  "])
                 .any(|mark| text.contains(mark))
         };
         if !may_hold_one && !has_words() {
@@ -136,6 +137,9 @@ impl Opening<'_, '_> {
         }
         let mut marks = Vec::new();
         let mut depth = markup::Depth::default();
+        let comments = markup::comments(text);
+        let is_in_comment = |at: usize| comments.iter().any(|comment| comment.contains(&at));
+        let mut is_written = false;
         let mut at = 0;
         for line in text.split_inclusive('\n') {
             let span = at..at + line.len();
@@ -146,13 +150,18 @@ impl Opening<'_, '_> {
             let found = found.or_else(|| mark(line, span.start));
             let settings = infotext_start(line).map(|at| Mark { label: None, span: span.start + at..span.start + at });
             for mark in found.into_iter().chain(no_parameter(line, span.start)).chain(settings) {
-                if depth.at(text, mark.span.start) == 0 {
+                // A sign in the picture may bear everyday words.
+                let is_writing = is_written && phrases::is_everyday(&text[mark.span.clone()]);
+                if depth.at(text, mark.span.start) == 0 && !is_writing && !is_in_comment(mark.span.start) {
                     let shift = self.window.start;
                     marks.push(Mark { span: mark.span.start + shift..mark.span.end + shift, ..mark });
                 }
             }
             if marks.len() >= MOST {
                 break;
+            }
+            if !line.trim().is_empty() {
+                is_written = phrases::announces_writing(line);
             }
         }
         marks.sort_by_key(|mark: &Mark| mark.span.start);

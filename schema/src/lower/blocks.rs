@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 
 use super::strays::{Origin, Stray};
-use super::{Lowering, tags};
+use super::{Lowering, is_negative_part, tags};
 use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
 use crate::outline::{Block, Field, Tag};
+use crate::phrases;
 use crate::rules::{
-    duplicate_element, empty_element, escaped_twice, invalid_value, renamed_element, stray_text, unknown_element,
-    wrong_place,
+    duplicate_element, empty_element, escaped_twice, invalid_value, negative_split, renamed_element, stray_text,
+    unknown_element, wrong_place,
 };
 use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
@@ -129,9 +130,15 @@ impl<'t> Lowering<'t, '_> {
             },
         };
         let Some(Meaning { target, certainty }) = names::meaning(place, element.name) else {
+            let (name, mut element) = (element.name, element);
+            let has_negative =
+                place != Place::Negative && self.remove_negatives(&mut element, name, &join(&block.path, name));
             self.attributes(&element, &[], &block.path);
             let mut tags = self.flatten(&element, &block.path);
-            self.findings.push(unknown_element::moved(&element, &block.path, &block.path, fallback, tags.is_empty()));
+            if !has_negative || !tags.is_empty() {
+                let is_empty = tags.is_empty();
+                self.findings.push(unknown_element::moved(&element, &block.path, &block.path, fallback, is_empty));
+            }
             homeless.append(&mut tags);
             return;
         };
@@ -212,6 +219,9 @@ impl<'t> Lowering<'t, '_> {
             return self.leaf(decl, element, "");
         }
         let mut element = element;
+        if self.remove_negatives(&mut element, decl.name, decl.name) && tags::text(&element).trim().is_empty() {
+            return None;
+        }
         for child in std::mem::take(&mut element.children) {
             match child {
                 Node::Element(inner) if names::meaning(Place::Top, inner.name).is_some() => {
@@ -241,6 +251,11 @@ impl<'t> Lowering<'t, '_> {
         }
         if element.has_elements() {
             let path = join(&block.path, decl.name);
+            let has_negative = place != Place::Negative && self.remove_negatives(&mut element, decl.name, &path);
+            // The fix of an empty element would remove the negative prompt with it.
+            if has_negative && tags::text(&element).trim().is_empty() {
+                return None;
+            }
             let mut homeless = Vec::new();
             for child in std::mem::take(&mut element.children) {
                 match child {
@@ -258,6 +273,27 @@ impl<'t> Lowering<'t, '_> {
             }
         }
         self.leaf(decl, element, &block.path)
+    }
+
+    /// Removes negative prompts from inside the text of an element, as an error: they are never drawn. An element that
+    /// the grammar knows is moved out of the text with what it holds. Returns whether there was one.
+    pub(super) fn remove_negatives(&mut self, element: &mut Element<'t>, field: &str, path: &str) -> bool {
+        let mut has_negative = false;
+        for child in std::mem::take(&mut element.children) {
+            match child {
+                Node::Element(inner) if phrases::is_negative_name(inner.name) || is_negative_part(inner.name) => {
+                    self.findings.push(negative_split::in_text(&inner, field).at(path));
+                    has_negative = true;
+                }
+                // As deep as the tree, whose depth is limited.
+                Node::Element(mut inner) => {
+                    has_negative |= self.remove_negatives(&mut inner, field, path);
+                    element.children.push(Node::Element(inner));
+                }
+                text => element.children.push(text),
+            }
+        }
+        has_negative
     }
 
     /// The text of an element, read as the grammar says. `None` if there is nothing in it, which is reported.

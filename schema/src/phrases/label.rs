@@ -1,8 +1,16 @@
 //! Labels: words before a colon that say what follows.
 
+mod derived;
+mod letters;
+mod words;
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
+
+use derived::{derived_negative, is_negative_words};
+use letters::{latin, lower};
+use words::{NEGATIVE, PROMPT};
 
 /// What a label announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,164 +19,6 @@ pub(crate) enum Label {
     /// The negative prompt.
     Negative,
 }
-
-/// Labels of a negative prompt, in lower case, the longer one of two with the same beginning first.
-const NEGATIVE: &[&str] = &[
-    "negative prompts",
-    "negative prompt",
-    "negative_prompt",
-    "negative tags",
-    "negative_tags",
-    "negatives",
-    "negative",
-    "neg prompt",
-    "neg. prompt",
-    "neg_prompt",
-    "neg",
-    "undesired content",
-    "undesired",
-    "unwanted",
-    "things to avoid",
-    "to avoid",
-    "avoid",
-    "exclude",
-    "do not include",
-    "don't include",
-    "do not draw",
-    "don't draw",
-    "do not want",
-    "don't want",
-    "i don't want",
-    "without",
-    "excluded",
-    "exclusions",
-    "anti prompt",
-    "antiprompt",
-    "uc",
-    "负面提示词",
-    "负面提示",
-    "负面词",
-    "负面",
-    "负向提示词",
-    "负向",
-    "反向提示词",
-    "反向提示",
-    "反向词",
-    "反向",
-    "負面提示詞",
-    "負面提示",
-    "負面",
-    "反向提示詞",
-    "反向提示",
-    "ネガティブプロンプト",
-    "ネガティブ",
-    "ネガ",
-    "除外",
-    "反面提示词",
-    "负面标签",
-    "負面標籤",
-    "不包含",
-    "排除",
-    "避けたいもの",
-    "避けたい要素",
-    "避ける",
-    "描かない",
-    "含めない",
-    "不要出现",
-    "不要出現",
-    "不要",
-    "避免",
-    "네거티브 프롬프트",
-    "네거티브",
-    "부정 프롬프트",
-    "부정적 프롬프트",
-    "부정",
-    "제외",
-    "prompt négatif",
-    "négatif",
-    "prompt negativo",
-    "negativo",
-    "negativer prompt",
-    "negativprompt",
-    "negativ-prompt",
-    "negativ",
-    "негативный промпт",
-    "негативный промт",
-    "негативный",
-    "негатив",
-    "negatywny prompt",
-    "negatif prompt",
-    "prompt negatif",
-    "negatif",
-    "negatieve prompt",
-    "prompt tiêu cực",
-    "prompt âm",
-    "prompt negatywny",
-    "negatywny",
-    "negativní prompt",
-    "negatív prompt",
-    "negatiivinen kehote",
-    "отрицательный промпт",
-    "исключить",
-    "αρνητικό prompt",
-    "سلبي",
-    "नकारात्मक प्रॉम्प्ट",
-    "à éviter",
-    "éviter",
-    "evitar",
-    "evitare",
-    "vermeiden",
-    "unerwünscht",
-    "à exclure",
-    "exclure",
-    "excluir",
-    "escludere",
-    "uncond",
-    "unconditional",
-];
-
-/// Labels of a prompt, in lower case.
-const PROMPT: &[&str] = &[
-    "positive prompts",
-    "positive prompt",
-    "positive_prompt",
-    "positive tags",
-    "positives",
-    "positive",
-    "final prompt",
-    "image prompt",
-    "imagine prompt",
-    "pos prompt",
-    "pos",
-    "parameters",
-    "assistant",
-    "final answer",
-    "answer",
-    "output",
-    "response",
-    "newbie prompt",
-    "xml prompt",
-    "prompt xml",
-    "prompt",
-    "正面提示词",
-    "正面提示",
-    "正面",
-    "正向提示词",
-    "正向",
-    "提示词",
-    "正面提示詞",
-    "提示詞",
-    "ポジティブプロンプト",
-    "ポジティブ",
-    "プロンプト",
-    "긍정 프롬프트",
-    "프롬프트",
-    "prompt positif",
-    "prompt positivo",
-    "positiver prompt",
-    "позитивный промпт",
-    "промпт",
-];
 
 /// Both lists by their first letter, each in its order: a text of 64 KiB may have 20 000 lines, and most begin with a letter
 /// of no label.
@@ -195,20 +45,30 @@ const LONGEST: usize = 80;
 /// The label that a line begins with, and its length with its colon. A line of nothing but the label needs no colon if
 /// marks set it off, as in `### Negative prompt`.
 pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
+    find_heading(line).filter(|(label, end)| *label != Label::Negative || !is_measure(&line[..*end], &line[*end..]))
+}
+
+fn find_heading(line: &str) -> Option<(Label, usize)> {
     let start = marks_end(line);
     let rest = &line[start..];
     // Nearly every line ends here. A dash or a bracket behind the label stands near it, however long the content is.
     let near = &line[..line.floor_char_boundary(LONGEST)];
-    let may_be_label =
-        line.len() <= LONGEST || line.contains([':', '：', '=']) || near.contains(['-', '–', '—', ']', '】']);
+    let may_be_label = line.len() <= LONGEST
+        || line.contains([':', '：', '='])
+        || near.contains(['-', '–', '—', ']', '】', '\t', '|']);
     if !may_be_label || !rest.starts_with(char::is_alphabetic) {
         return None;
     }
     // The words are in lower case.
-    let first = rest.chars().next()?.to_lowercase().next()?;
-    for &(label, words) in BY_LETTER.get(&first).map_or(&[][..], Vec::as_slice) {
+    let first = rest.chars().next()?;
+    let of_letter = |letter: char| BY_LETTER.get(&letter).map_or(&[][..], Vec::as_slice);
+    let look_alike = Some(latin(first)).filter(|letter| *letter != lower(first)).map_or(&[][..], of_letter);
+    for &(label, words) in of_letter(lower(first)).iter().chain(look_alike) {
         let Some(length) = prefix(rest, words) else { continue };
         let behind = without_remark(&rest[length..]);
+        if let Some(content) = cell(words, behind) {
+            return Some((label, line.len() - content.len()));
+        }
         // `=== Negative ===`, `--- negative ---`
         let rule = behind.trim();
         if rule.len() > 1 && rule.trim_matches(['=', '~', '-', '*', '#', '/', '_']).is_empty() {
@@ -236,12 +96,77 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         }
         // `negative space` is a tag.
     }
-    derived_negative(rest).map(|length| (Label::Negative, start + length))
+    derived_negative(rest, line[..start].contains('#')).map(|length| (Label::Negative, start + length))
+}
+
+/// The content of the next cell of a table without rules: `Negative prompt\tlowres`, `Negative prompt | lowres`.
+fn cell<'l>(words: &str, behind: &'l str) -> Option<&'l str> {
+    const LABELS: &[&str] = &["prompt", "提示", "プロンプト", "프롬프트", "промпт"];
+    let is_clear = words == "negative" || words == "positive" || LABELS.iter().any(|label| words.contains(label));
+    let is_prompt = words != "negative" && words != "positive";
+    let is_bar = behind.trim_start_matches(' ').starts_with("| ");
+    let is_cell = behind.starts_with('\t') || (is_prompt && (is_bar || behind.starts_with("  ")));
+    let content = behind.trim_start_matches(['\t', ' ', '|']);
+    (is_clear && is_cell && !content.is_empty() && !content.starts_with([':', '：', '='])).then_some(content)
+}
+
+/// Whether a label is that of a measured value, and no negative prompt: `Negative: -40 degrees`.
+pub(crate) fn is_measure(label: &str, content: &str) -> bool {
+    let Some(number) = content.strip_prefix(['-', '−']) else { return false };
+    let behind = number.trim_start_matches(|digit: char| digit.is_ascii_digit() || digit == '.');
+    // `-1::hat::` is a weight.
+    behind.len() < number.len() && !behind.starts_with("::") && !label.to_lowercase().contains("prompt")
+}
+
+/// Whether a label is made of everyday words, which a sign in the picture may bear: `Avoid: dogs`.
+pub(crate) fn is_everyday(label: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "avoid",
+        "to avoid",
+        "things to avoid",
+        "exclude",
+        "excluded",
+        "without",
+        "unwanted",
+        "do not include",
+        "don't include",
+        "do not draw",
+        "don't draw",
+        "do not want",
+        "don't want",
+        "i don't want",
+    ];
+    let label = label.trim_matches(|mark: char| MARKS.contains(&mark) || matches!(mark, ':' | '：' | '='));
+    WORDS.contains(&label.to_lowercase().replace('’', "'").as_str())
+}
+
+/// Whether a line announces words that are written in the picture: `The sign says:`.
+pub(crate) fn announces_writing(line: &str) -> bool {
+    const VERBS: &[&str] = &[
+        "says",
+        "say",
+        "saying",
+        "reads",
+        "read",
+        "reading",
+        "written",
+        "states",
+        "stating",
+        "labelled",
+        "labeled",
+        "titled",
+        "lettering",
+        "inscription",
+        "words",
+    ];
+    let Some(words) = line.trim().strip_suffix([':', '：']) else { return false };
+    let last = words.rsplit(|mark: char| !mark.is_alphabetic()).find(|word| !word.is_empty());
+    last.is_some_and(|last| VERBS.contains(&last.to_lowercase().as_str()))
 }
 
 /// The length of the marks in front of a label: `### `, `[`, `🚫 `, the number in `2. Negative: lowres`.
 fn marks_end(line: &str) -> usize {
-    const RULES: &[char] = &['=', '~', '/'];
+    const RULES: &[char] = &['=', '~', '/', '|'];
     let is_mark =
         |mark: char| MARKS.contains(&mark) || RULES.contains(&mark) || (!mark.is_ascii() && !mark.is_alphanumeric());
     let start = line.len() - line.trim_start_matches(is_mark).len();
@@ -254,109 +179,12 @@ fn marks_end(line: &str) -> usize {
     }
 }
 
-/// Recognises the label of a negative prompt that is in no list by its words, such as `Negativt prompt:`. Returns its length with
-/// the colon. Every word must belong to such a label, so `negative space:` is not one.
-fn derived_negative(text: &str) -> Option<usize> {
-    /// Beginnings of the word in the languages that share it.
-    const ROOTS: &[&str] = &["negat", "négat", "негатив", "отрицательн", "заперечн"];
-    /// The word in languages that write no spaces.
-    const PARTS: &[&str] = &[
-        "负面",
-        "負面",
-        "负向",
-        "負向",
-        "反向",
-        "反面",
-        "负prompt",
-        "负提示",
-        "ネガティブ",
-        "ネガティヴ",
-        "マイナス",
-        "네거티브",
-        "부정",
-    ];
-    /// What stands next to it.
-    const OTHERS: &[&str] = &[
-        "prompt",
-        "prompts",
-        "promptul",
-        "tag",
-        "tags",
-        "word",
-        "words",
-        "term",
-        "terms",
-        "keyword",
-        "keywords",
-        "embedding",
-        "embeddings",
-        "conditioning",
-        "list",
-        "text",
-        "input",
-        "kehote",
-        "istem",
-        "quality",
-        "промпт",
-        "промт",
-        "запрос",
-        "프롬프트",
-        "태그",
-        "the",
-        "my",
-        "le",
-        "el",
-        "o",
-        "il",
-    ];
-    /// What ends a compound in languages without spaces.
-    const ENDINGS: &[&str] = &[
-        "プロンプト",
-        "・プロンプト",
-        "タグ",
-        "ワード",
-        "キーワード",
-        "要素",
-        "指定",
-        "提示词",
-        "提示詞",
-        "提示",
-        "词",
-        "詞",
-        "关键词",
-        "標籤",
-        "标签",
-        "咒语",
-        "prompt",
-        "tag",
-        "tags",
-        "프롬프트",
-        "태그",
-        "적",
-    ];
-    let (label, length) = label_with_colon(text)?;
-    let is_candidate = !label.is_ascii() || label.as_bytes().windows(5).any(|part| part.eq_ignore_ascii_case(b"negat"));
-    if !is_candidate {
-        return None;
-    }
-    let label = label.to_lowercase();
-    let is_root = |word: &str| {
-        let is_compound = PARTS
-            .iter()
-            .any(|part| word.strip_prefix(part).is_some_and(|ending| ending.is_empty() || ENDINGS.contains(&ending)));
-        is_compound || ROOTS.iter().any(|root| word.starts_with(root) && !word.starts_with("negation"))
-    };
-    let words = || label.split([' ', '_', '-', '.', '\u{a0}', '\u{3000}']).filter(|word| !word.is_empty());
-    (words().any(is_root) && words().all(|word| is_root(word) || OTHERS.contains(&word))).then_some(length)
-}
-
 /// What ends a label, apart from `:`.
 const COLONS: &[&str] = &["：", "﹕", "∶", "=>", "->", "→", ">>", "="];
 
 /// A few words and a colon at the beginning of a text: the words, and the length with the colon and the blanks behind it.
-fn label_with_colon(text: &str) -> Option<(&str, usize)> {
+fn label_with_colon(text: &str, words_max: usize) -> Option<(&str, usize)> {
     const LONGEST: usize = 64;
-    const WORDS_MAX: usize = 4;
     let near = &text[..text.floor_char_boundary(LONGEST)];
     let near = near.lines().next().unwrap_or_default();
     let is_colon =
@@ -369,7 +197,7 @@ fn label_with_colon(text: &str) -> Option<(&str, usize)> {
         other => other.is_alphanumeric() || !other.is_ascii(),
     };
     let is_label = label.starts_with(char::is_alphabetic)
-        && label.split_whitespace().count() <= WORDS_MAX
+        && label.split_whitespace().count() <= words_max
         && label.chars().all(is_word);
     let behind = match near[at..].strip_prefix(':') {
         // `artist:name` and `re:zero` are tags.
@@ -384,16 +212,23 @@ fn label_with_colon(text: &str) -> Option<(&str, usize)> {
 
 /// The words of a label that a text begins with, whatever they are: `Lighting: soft`.
 pub(crate) fn any_label(text: &str) -> Option<&str> {
+    const WORDS_MAX: usize = 4;
     let text = text.trim_start();
-    label_with_colon(&text[marks_end(text)..]).map(|(label, _)| label)
+    label_with_colon(&text[marks_end(text)..], WORDS_MAX).map(|(label, _)| label)
 }
 
-/// The text after a remark in brackets: `Negative tags (danbooru): lowres`.
+/// The text after a remark in brackets: `Negative tags (danbooru): lowres`, `### Negative prompt (what to avoid)`.
 fn without_remark(behind: &str) -> &str {
     const LONGEST: usize = 40;
-    let inside = behind.strip_prefix(' ').and_then(|behind| behind.strip_prefix('('));
-    let rest = inside.and_then(|inside| inside.split_once(')')).filter(|(remark, _)| remark.len() <= LONGEST);
-    rest.map(|(_, rest)| rest).filter(|rest| rest.trim_start().starts_with([':', '：'])).unwrap_or(behind)
+    let inside = behind.trim_start_matches([' ', '*', '_']);
+    let remark = |(open, close)| inside.strip_prefix(open)?.split_once(close);
+    let rest = [('(', ')'), ('（', '）'), ('[', ']')].into_iter().find_map(remark);
+    let rest = rest.filter(|(remark, _)| remark.len() <= LONGEST).map(|(_, rest)| rest);
+    let ends = |rest: &str| {
+        let rest = rest.trim_start_matches(['*', '_', ' ', '\t']);
+        rest.is_empty() || rest.starts_with([':', '：'])
+    };
+    rest.filter(|rest| ends(rest)).unwrap_or(behind)
 }
 
 /// The content behind a label and a dash, as in `Negative - lowres`.
@@ -419,8 +254,8 @@ pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
     if !line.contains([':', '：']) {
         return None;
     }
-    line.char_indices().find_map(|(at, character)| {
-        if !matches!(character, 'n' | 'N' | '负' | '反' | 'ネ' | '부') {
+    let listed = line.char_indices().find_map(|(at, character)| {
+        if !matches!(character, 'n' | 'N' | 'Ｎ' | 'ｎ' | 'Ν' | '负' | '反' | 'ネ' | '부') {
             return None;
         }
         let is_start =
@@ -433,17 +268,19 @@ pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
         let length = words.into_iter().find_map(|words| prefix(&line[at..], words))?;
         let behind = line[at + length..].trim_start_matches(MARKS);
         let content = behind.strip_prefix([':', '：'])?.trim_start_matches(['*', '_', '`', ' ', '\t']);
-        Some(at..line.len() - content.len())
-    })
+        let end = line.len() - content.len();
+        (!is_measure(&line[at..end], content)).then_some(at..end)
+    });
+    listed.or_else(|| derived::inline(line))
 }
 
-/// The length of `words` at the beginning of a text, whatever its case.
+/// The length of `words` at the beginning of a text, whatever its case, its width and the alphabet of its letters.
 fn prefix(text: &str, words: &str) -> Option<usize> {
     let mut characters = text.char_indices();
     for expected in words.chars() {
         let (_, character) = characters.next()?;
         let is_same = character.to_ascii_lowercase() == expected
-            || (!character.is_ascii() && character.to_lowercase().eq([expected]))
+            || (!character.is_ascii() && (lower(character) == expected || latin(character) == expected))
             || (expected == '\'' && character == '’');
         if !is_same {
             return None;
@@ -495,7 +332,7 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
         };
         let is_name = |known: &&str| known.len() == name.len() && known.bytes().zip(name.bytes()).all(is_same);
         if !has_word {
-            return NAMES.iter().any(is_name);
+            return NAMES.iter().any(is_name) || is_negative_words(name);
         }
     }
     let plain: String = name
@@ -508,6 +345,7 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
         || is_word("negative")
         || plain.starts_with("negativ")
         || NEGATIVE.iter().any(|words| !words.is_ascii() && plain == words.replace(' ', "_"))
+        || is_negative_words(name)
 }
 
 /// Whether an element of that name holds a prompt in words: `positive`, `positive_prompt`.

@@ -295,15 +295,30 @@ pub(crate) fn is_title(text: &str) -> bool {
         label::heading(line).is_some_and(|(label, end)| label == label::Label::Prompt && end == line.len());
     let line = line.trim_end_matches(['*', '_', ' ']);
     let has_colon = line.ends_with([':', '：']);
-    is_labelled
-        || (has_colon
-            && (BEGINNINGS.iter().any(|words| starts_with(line, words)) || is_about_the_work(line))
-            && line.lines().count() <= 3)
+    is_labelled || (has_colon && line.lines().count() <= 3 && announces_the_prompt(line))
+}
+
+/// Whether a line that ends with a colon is about the prompt. `Here is a girl in a garden:` is a part of it.
+fn announces_the_prompt(line: &str) -> bool {
+    /// What can only be meant for the reader.
+    const PROMPTS: &[&str] =
+        &["prompt", "xml", "提示", "标签", "標籤", "プロンプト", "タグ", "프롬프트", "태그", "промпт", "промт"];
+    const FEW_WORDS: usize = 3;
+    const FEW_LETTERS: usize = 8;
+    let has_beginning = BEGINNINGS.iter().any(|words| starts_with(line, words));
+    let lower = line.to_lowercase();
+    let is_short = match line.is_ascii() {
+        true => line.split_whitespace().count() <= FEW_WORDS,
+        false => line.chars().count() <= FEW_LETTERS || line.split_whitespace().count() == FEW_WORDS,
+    };
+    (has_beginning && (is_short || is_about_the_prompt(line)))
+        || PROMPTS.iter().any(|word| lower.contains(word))
+        || (is_short && is_about_the_work(line))
 }
 
 /// Whether a text that ends with a colon announces the prompt, as language models do: `Sure, here is your prompt:`.
 pub(crate) fn is_announcement(text: &str) -> bool {
-    BEGINNINGS.iter().any(|words| starts_with(text.trim(), words)) && is_about_the_work(text)
+    BEGINNINGS.iter().any(|words| starts_with(text.trim(), words)) && is_about_the_prompt(text)
 }
 
 /// Whether a paragraph only agrees: `Sure!`, `Of course.`
@@ -391,6 +406,14 @@ pub(crate) fn announces_another(text: &str) -> bool {
                 || rest.starts_with([':', '：', '(', '（', '-', '–', '—'])
         })
     })
+}
+
+/// Whether a text speaks of the work in words that a picture is seldom described with: `help` and `change` are not among
+/// them.
+fn is_about_the_prompt(text: &str) -> bool {
+    const EVERYDAY: &[&str] = &["change", "help", "helps", "know", "enjoy", "copy"];
+    let lower = text.to_lowercase();
+    ABOUT_THE_WORK.iter().any(|word| !EVERYDAY.contains(word) && lower.contains(word))
 }
 
 fn is_about_the_work(text: &str) -> bool {

@@ -45,6 +45,15 @@ pub(crate) fn words(element: &Element<'_>) -> Finding {
         .fix("write `<caption>`", rename(element, "caption"))
 }
 
+/// Prefixes of a namespace before the names of elements; `prefix` is the first, with its colon.
+pub(crate) fn prefixes(prefix: &str, spans: &[Range<usize>]) -> Finding {
+    let first = spans.first().cloned().unwrap_or_default();
+    let message = format!("the prefix `{}` before the names of elements is left out", excerpt(prefix));
+    Finding::new(&RULE, first, message)
+        .into_warning()
+        .fix("remove it", spans.iter().cloned().map(remove).collect::<Vec<_>>())
+}
+
 /// The tags of an unknown element around the whole text.
 pub(crate) fn root(open: Range<usize>, close: Range<usize>) -> Finding {
     Finding::new(&RULE, open.clone(), "the tags around the text are removed")

@@ -30,6 +30,23 @@ pub(crate) fn element(element: &Element<'_>) -> Finding {
     Finding::new(&RULE, element.open.clone(), message).help(HELP)
 }
 
+/// An element inside a character that is a negative prompt: there is one negative prompt for the whole picture.
+pub(crate) fn of_character(element: &Element<'_>, path: &str) -> Finding {
+    let message = format!(
+        "`<{}>` inside `{}` is read as the negative prompt of the whole picture, all other characters included",
+        excerpt(element.name),
+        excerpt(path)
+    );
+    Finding::new(&RULE, element.open.clone(), message).help(HELP)
+}
+
+/// An element inside text that is a negative prompt.
+pub(crate) fn in_text(element: &Element<'_>, field: &str) -> Finding {
+    let message =
+        format!("`<{}>` is a negative prompt inside the text of `<{}>`", excerpt(element.name), excerpt(field));
+    Finding::new(&RULE, element.open.clone(), message).into_error().help(HELP)
+}
+
 /// An element of the negative grammar next to the blocks.
 pub(crate) fn part(element: &Element<'_>) -> Finding {
     let message = format!("`<{}>` belongs to a negative prompt and is read as one", excerpt(element.name));

@@ -107,7 +107,10 @@ fn check(passage: &Passage<'_>, source: &str, path: impl Fn() -> String, finding
     if passage.is_escaped && passage.text.contains("</") {
         escaped_twice::check_tags(passage.text, &passage.span, &path, findings);
     }
-    if let Some(label) = negative_label(passage.text) {
+    if let Some(tag) = negative_tag(passage.text) {
+        let span = passage.place(tag.clone());
+        findings.push(negative_split::label_in_text(span, &passage.text[tag]).at(path()));
+    } else if let Some(label) = negative_label(passage.text) {
         let span = passage.place(label.clone());
         findings.push(negative_split::label_in_text(span, &passage.text[label]).at(path()));
     }
@@ -125,22 +128,42 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
     }
 }
 
+/// The start tag of a negative prompt that is text, since its brackets are references: `&lt;negative&gt;`.
+fn negative_tag(text: &str) -> Option<Range<usize>> {
+    const CLEAR: usize = 6;
+    text.match_indices('<').find_map(|(at, _)| {
+        let inside = &text[at + 1..];
+        let name = &inside[..inside.find(|end: char| !end.is_alphanumeric() && !matches!(end, '_' | '-'))?];
+        // `<bad>` alone may be a face.
+        let is_clear = || name.len() >= CLEAR || inside.contains(&format!("</{name}>"));
+        let is_tag = inside[name.len()..].starts_with('>') && phrases::is_negative_name(name) && is_clear();
+        is_tag.then(|| at..at + 1 + name.len() + 1)
+    })
+}
+
 /// The label of a negative prompt inside a text that is drawn.
 fn negative_label(text: &str) -> Option<Range<usize>> {
     // `–`, `】` and `：` begin with the last three.
-    if !text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'-' | b']' | 0xE2 | 0xE3 | 0xEF)) {
+    if !text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'-' | b']' | b'|' | b'\t' | 0xE2 | 0xE3 | 0xEF)) {
         return None;
     }
     let mut start = 0;
+    let mut is_written = false;
     for line in text.split_inclusive('\n') {
         let at = start;
         start += line.len();
         let line = line.trim_end();
-        if let Some((Label::Negative, end)) = phrases::heading(line).filter(|(_, end)| *end < line.len()) {
+        let heading = phrases::heading(line).filter(|(_, end)| *end < line.len());
+        if let Some((Label::Negative, end)) = heading
+            && !(is_written && phrases::is_everyday(&line[..end]))
+        {
             return Some(at..at + end);
         }
         if let Some(label) = phrases::inline_negative(line) {
             return Some(at + label.start..at + label.end);
+        }
+        if !line.trim().is_empty() {
+            is_written = phrases::announces_writing(line);
         }
     }
     None

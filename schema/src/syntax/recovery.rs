@@ -8,6 +8,7 @@ use super::ends::EndTags;
 use super::walk::{Open, Walk};
 use crate::findings::excerpt;
 use crate::names::{self, Kind};
+use crate::phrases::is_negative_name;
 use crate::rules::{mismatched_tag, not_well_formed, too_deep};
 use crate::tree::{Element, EndTag, Node, TextBuilder};
 
@@ -127,7 +128,7 @@ impl<'t> Walk<'t, '_> {
             Some(open) => ends.next(open.element.name, tag.end).unwrap_or(self.source.len()),
             None => self.source.len(),
         };
-        ends.is_within(word, tag.end..until) || names::is_near_known(word)
+        ends.is_within(word, tag.end..until) || names::is_near_known(word) || is_negative(word)
     }
 
     pub(super) fn ends(&self) -> &EndTags<'t> {
@@ -239,6 +240,12 @@ impl<'t> Walk<'t, '_> {
             None => self.nodes.push(Node::Text(text)),
         }
     }
+}
+
+/// Whether a start tag without an end tag begins a negative prompt all the same; `<bad>` may be a face.
+fn is_negative(word: &str) -> bool {
+    const SHORTEST: usize = 6;
+    word.len() >= SHORTEST && is_negative_name(word)
 }
 
 /// Whether an end tag of the second name closes an element of the first: the same name, or the same character in
