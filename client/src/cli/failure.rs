@@ -121,7 +121,16 @@ impl Failure {
         for (description, url) in &error.help {
             self.facts.push(format!("{description}: {url}"));
         }
+        let needs_resize = error.violations.iter().any(|violation| violation.field == "scene.resize");
         self.help = match (error.retry_after, error.code) {
+            (None, _) if error.reason.as_deref() == Some("MODEL_NOT_FOUND") => Some(
+                "name a model of this server, as `sakuga models` lists them, not a file or a repository of a hub".to_owned(),
+            ),
+            (None, _) if needs_resize => Some(
+                "write --resize crop, pad or stretch where no --init is given; in the file of a scene, set `resize` or `size` in \
+                 [scene]"
+                    .to_owned(),
+            ),
             (Some(after), _) => Some(format!("try again in {}", units::duration(after))),
             (None, tonic::Code::Unauthenticated) => Some(
                 "pass the token that the operator of the server issued, with --token-file or SAKUGA_TOKEN".to_owned(),

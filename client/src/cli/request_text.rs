@@ -3,7 +3,7 @@
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
 use sakuga_client::proto::generation::v1::{
     Box as MaskBox, Canvas, Control, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, Scene, SecondPass,
-    Upscaler, image_source,
+    Upscaler, image_source, scene,
 };
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Gender, TagList};
@@ -65,9 +65,14 @@ pub(crate) fn second_pass(second: &SecondPass) -> String {
     format!("{factor} times as large by {upscaler}, strength {strength} of {} steps", second.steps)
 }
 
+/// The model of a scene.
+pub(crate) fn scene_model(scene: &Scene) -> String {
+    if scene.model.is_empty() { "the default model".to_owned() } else { one_line(&scene.model) }
+}
+
 /// `by sdxl, strength 0.4, 1024x1024, seed 8, one protected area`, with the sampling.
 pub(crate) fn scene(scene: &Scene) -> String {
-    let mut parts = vec![format!("by {}", one_line(&scene.model))];
+    let mut parts = vec![format!("by {}", scene_model(scene))];
     parts.extend(scene.strength.map(|strength| format!("strength {strength}")));
     if scene.width > 0 {
         parts.push(format!("{}x{}", scene.width, scene.height));
@@ -113,6 +118,16 @@ pub(crate) fn prompt(request: &GenerateRequest, characters: usize) -> String {
     let text = match &request.prompt {
         Some(Prompt::Xml(text)) => without_tags(text),
         Some(Prompt::Typed(prompt)) => typed(&prompt.into()),
+        None => String::new(),
+    };
+    shortened(&text, characters)
+}
+
+/// The prompt of a scene on one line of at most this many characters.
+pub(crate) fn scene_prompt(scene: &Scene, characters: usize) -> String {
+    let text = match &scene.prompt {
+        Some(scene::Prompt::Xml(text)) => without_tags(text),
+        Some(scene::Prompt::Typed(prompt)) => typed(&prompt.into()),
         None => String::new(),
     };
     shortened(&text, characters)

@@ -37,11 +37,20 @@ pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
                 request_text::size(request),
                 request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
                 request_text::shortened(&outcome(job), OUTCOME_IN_LIST),
-                labelled(job, request_text::prompt(request, PROMPT_IN_LIST)),
+                labelled(job, prompt_in_list(request)),
             ]
         })
         .collect();
     output::columns(&rows, &[])
+}
+
+/// The prompt, and the model of the scene that is drawn over its picture: `two girls (scene by sdxl)`.
+fn prompt_in_list(request: &GenerateRequest) -> String {
+    let prompt = request_text::prompt(request, PROMPT_IN_LIST);
+    match &request.scene {
+        Some(scene) => format!("{prompt} (scene by {})", request_text::scene_model(scene)),
+        None => prompt,
+    }
 }
 
 /// The prompt, with the labels of its job before it: `[favourite] a fox`.
@@ -121,9 +130,18 @@ pub(crate) fn describe(job: &Job) -> String {
         let size = request_text::size(request);
         let sampling = request.sampling.as_ref().map(ToString::to_string).unwrap_or_default();
         let images = pictures(request);
-        for (name, fact) in
-            [("prompt", prompt), ("size", size), ("pictures", images), ("seed", seed), ("sampling", sampling)]
-        {
+        let scene = request.scene.as_ref();
+        let scene_prompt = scene.map(|scene| request_text::scene_prompt(scene, PROMPT_WHOLE)).unwrap_or_default();
+        for (name, fact) in [
+            ("model", one_line(&request.model)),
+            ("prompt", prompt),
+            ("size", size),
+            ("pictures", images),
+            ("seed", seed),
+            ("sampling", sampling),
+            ("scene", scene.map(request_text::scene).unwrap_or_default()),
+            ("", scene_prompt),
+        ] {
             if !fact.is_empty() {
                 facts.push((name, fact));
             }
@@ -180,6 +198,29 @@ mod tests {
         let place = |line: &str, word: &str| line.find(word).unwrap_or_else(|| panic!("{word} is not in {line}"));
         assert_eq!(place(lines[0], "fox"), place(lines[1], "cat"), "{list}");
         assert!(lines.iter().all(|line| line.len() < 100), "{list}");
+    }
+
+    #[test]
+    fn a_scene_has_its_model_prompt_seed_and_strength() {
+        use sakuga_client::proto::generation::v1::{Scene, scene};
+        let scene = Scene {
+            prompt: Some(scene::Prompt::Xml("<caption>a forest</caption>".into())),
+            model: "sdxl".into(),
+            strength: Some(0.4),
+            seed: Some(8),
+            width: 96,
+            height: 64,
+            ..Scene::default()
+        };
+        let request = GenerateRequest { model: "newbie".into(), scene: Some(scene), ..GenerateRequest::default() };
+        let mut job = Job { job_id: "j".into(), request: Some(request), ..Job::default() };
+        let described = describe(&job);
+        for line in ["model     newbie\n", "scene     by sdxl, strength 0.4, 96x64, seed 8\n          a forest\n"] {
+            assert!(described.contains(line), "{line} is not in {described}");
+        }
+        assert!(list(std::slice::from_ref(&job), &["j".into()]).ends_with("(scene by sdxl)\n"));
+        job.request = Some(GenerateRequest { scene: Some(Scene::default()), ..GenerateRequest::default() });
+        assert!(describe(&job).contains("scene     by the default model\n"));
     }
 
     #[test]
