@@ -170,18 +170,41 @@ pub(crate) fn check_writable(path: &Path) -> Result<(), Failure> {
     replace::check_writable(path).map_err(|error| Failure::unwritable(path, error))
 }
 
-/// Fails, before a job, if `path` has the extension of a picture format other than PNG, or cannot be written.
+/// Fails, before a job, if `path` has another extension than `png`, or cannot be written.
 pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
-    const OTHERS: [&str; 12] =
-        ["avif", "bmp", "gif", "heic", "jpe", "jpeg", "jpg", "jxl", "qoi", "tif", "tiff", "webp"];
-    check_is_file(path, "--out")?;
-    let extension = extension(path);
-    if OTHERS.contains(&extension.as_str()) {
-        let png = shown(&path.with_extension("png"));
-        return Err(Failure::new(Exit::Unreadable, format_args!("{}: pictures are written as PNG only", shown(path)))
+    check_pictures(path, &[path.to_owned()])
+}
+
+/// Fails, before a job, if `out` has another extension than `png`, or if one of the files that are named after it cannot be
+/// written.
+pub(crate) fn check_pictures(out: &Path, files: &[PathBuf]) -> Result<(), Failure> {
+    check_is_file(out, "--out")?;
+    if !["", "png"].contains(&extension(out).as_str()) {
+        let png = shown(&as_png(out));
+        return Err(Failure::new(Exit::Unreadable, format_args!("{}: pictures are written as PNG only", shown(out)))
             .with_help(format!("write --out {png}; converting the file loses the request that it carries")));
     }
-    check_writable(path)
+    check_all_writable(files)
+}
+
+/// The name of a PNG file in place of one with another extension: `a.jpg` and `a.png.gz` become `a.png`, `v1.5` `v1.5.png`.
+fn as_png(path: &Path) -> PathBuf {
+    let stem = path.with_extension("");
+    if extension(&stem) == "png" {
+        stem
+    } else if extension(path).chars().all(|character| character.is_ascii_digit()) {
+        path.with_added_extension("png")
+    } else {
+        path.with_extension("png")
+    }
+}
+
+/// Fails, before a long job, if one of its results cannot be written. All of them lie in one directory.
+pub(crate) fn check_all_writable(files: &[PathBuf]) -> Result<(), Failure> {
+    if let Some(first) = files.first() {
+        check_writable(first)?;
+    }
+    files.iter().try_for_each(|file| replace::check(file).map_err(|error| Failure::unwritable(file, error)))
 }
 
 /// Fails if a smaller version of a picture cannot be written to `path`, or if its extension is not that of a JPEG.
@@ -271,10 +294,17 @@ mod tests {
     #[test]
     fn other_formats_are_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
-        for name in ["a.jpg", "a.JPEG", "a.webp"] {
+        for (name, png) in [
+            ("a.jpg", "/a.png;"),
+            ("a.JPEG", "/a.png;"),
+            ("a.webp", "/a.png;"),
+            ("a.txt", "/a.png;"),
+            ("a.png.gz", "/a.png;"),
+            ("v1.5", "/v1.5.png;"),
+        ] {
             let failure = check_picture(&directory.path().join(name)).unwrap_err();
             assert_eq!(failure.exit(), Exit::Unreadable);
-            assert!(failure.help().is_some_and(|help| help.contains("a.png")), "{failure:?}");
+            assert!(failure.help().is_some_and(|help| help.contains(png)), "{name}: {failure:?}");
         }
         for name in ["a.png", "a.PNG", "a"] {
             check_picture(&directory.path().join(name)).unwrap();

@@ -90,7 +90,12 @@ pub(crate) fn parent_of(path: &Path) -> PathBuf {
     }
 }
 
-fn check(path: &Path) -> io::Result<()> {
+/// Fails if `path` names anything but a regular file or a free name.
+///
+/// # Errors
+///
+/// Those of [`write()`].
+pub(crate) fn check(path: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(metadata) => refuse_special(&metadata),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

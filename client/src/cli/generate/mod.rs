@@ -12,6 +12,7 @@ mod many;
 mod origin;
 mod preview;
 mod resize;
+mod results;
 mod sampling;
 mod scene_file;
 mod session;
@@ -21,7 +22,7 @@ mod summary;
 mod texts;
 mod variations;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sakuga_client::Resume;
@@ -73,8 +74,7 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
         Ok(composed) => composed,
         Err(refusal) => return Ok((Exit::Invalid, refusal_json(&refusal))),
     };
-    output::check_picture(&arguments.out)?;
-    check_results(arguments)?;
+    check_results(arguments, &results::files(&arguments.out, &composed.request))?;
     let events = arguments.events.as_deref().map(EventLog::create).transpose()?;
     let mut session = Session::new(arguments, &composed, inline, events.clone(), terminal)?;
     let runtime = server::runtime()?;
@@ -109,18 +109,21 @@ fn texts(arguments: &GenerateArguments) -> Result<Texts, Failure> {
     Expander::new(arguments.expand.wildcards.as_deref(), seed)?.expand(&texts, 0)
 }
 
-/// Fails if the picture or the events would replace what was read, or each other.
-fn check_results(arguments: &GenerateArguments) -> Result<(), Failure> {
+/// Fails if a picture or the events cannot be written, or would replace what was read, or each other.
+fn check_results(arguments: &GenerateArguments, pictures: &[PathBuf]) -> Result<(), Failure> {
     let texts = [("the prompt", arguments.file.as_deref()), ("--negative", arguments.negative.as_deref())];
     let texts = texts.into_iter().filter_map(|(name, path)| Some((name, path?)));
     let texts: Vec<(&str, &Path)> = texts.chain(arguments.images.files()).collect();
-    output::check_apart(&[("--out", &arguments.out)], &texts)?;
+    for picture in pictures {
+        output::check_apart(&[("--out", picture)], &texts)?;
+    }
+    output::check_pictures(&arguments.out, pictures)?;
     let Some(events) = arguments.events.as_deref() else { return Ok(()) };
     output::check_is_file(events, "--events")?;
     // A picture may be drawn again over itself; events may not be written over it.
-    let pictures = [("--out", Some(arguments.out.as_path())), ("--from", arguments.from.as_deref())];
-    let pictures = pictures.into_iter().filter_map(|(name, path)| Some((name, path?)));
-    output::check_apart(&[("--events", events)], &texts.into_iter().chain(pictures).collect::<Vec<_>>())
+    let pictures = pictures.iter().map(|picture| ("--out", picture.as_path()));
+    let origin = arguments.from.as_deref().map(|path| ("--from", path));
+    output::check_apart(&[("--events", events)], &texts.into_iter().chain(pictures).chain(origin).collect::<Vec<_>>())
 }
 
 async fn draw(

@@ -64,8 +64,10 @@ pub(crate) fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit,
             None if known.is_empty() => vec![0],
             None => known.keys().copied().collect(),
         };
-        for image_index in wanted {
-            let path = if is_several { numbered(&out, image_index) } else { out.clone() };
+        let path_of = |image_index: u32| if is_several { numbered(&out, image_index) } else { out.clone() };
+        let paths: Vec<PathBuf> = wanted.iter().map(|image_index| path_of(*image_index)).collect();
+        output::check_all_writable(&paths)?;
+        for (image_index, path) in wanted.into_iter().zip(paths) {
             let call = GetArtifactRequest { job_id: job_id.clone(), image_index, max_edge, ..Default::default() };
             fetch(&client, call, known.get(&image_index).copied(), &path).await?;
             output::print(format_args!("{}\n", output::shown(&path)))?;

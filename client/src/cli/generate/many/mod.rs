@@ -58,6 +58,9 @@ pub(crate) fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<
     };
     let folder = &arguments.out;
     create_folder(folder)?;
+    if matches!(source, Source::Matrix(_)) {
+        output::check_writable(&folder.join(SHEET))?;
+    }
     let mut state = State::open(folder)?;
     let seed = state.seed(expansion::given_seed(arguments), expansion::random_seed)?;
     let jobs = plan::plan(arguments, &source, seed, terminal)?.into_iter().map(Job::new).collect();
@@ -148,7 +151,10 @@ impl Jobs<'_> {
         for index in 0..self.jobs.len() {
             match self.jobs[index].key().map(|key| self.state.written(&key).map(<[Written]>::to_vec)) {
                 Some(Some(files)) => self.jobs[index].outcome = Outcome::Kept(files),
-                Some(None) => waiting.push(index),
+                Some(None) => match self.check_files(index) {
+                    Ok(()) => waiting.push(index),
+                    Err(failure) => self.failed(index, failure),
+                },
                 None => {
                     self.is_stopped |= self.arguments.many.fail_fast;
                     self.say_failure(index);
@@ -164,6 +170,13 @@ impl Jobs<'_> {
         // If it ended early or with an error, some jobs still run.
         running.cancel(&client).await;
         ended
+    }
+
+    /// Fails if a picture of a job cannot be written.
+    fn check_files(&self, index: usize) -> Result<(), Failure> {
+        let Job { name, request, .. } = &self.jobs[index];
+        let files = request.iter().flat_map(|request| plan::files(name, request));
+        output::check_all_writable(&files.map(|file| self.arguments.out.join(file)).collect::<Vec<_>>())
     }
 
     async fn draw_some(

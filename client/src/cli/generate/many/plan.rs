@@ -1,7 +1,7 @@
 //! [`plan`]: the requests of a command that draws several jobs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
@@ -10,6 +10,7 @@ use sakuga_client::proto::text::one_line;
 use super::super::arguments::GenerateArguments;
 use super::super::compose::{self, Base};
 use super::super::expansion::Expander;
+use super::super::results;
 use super::super::texts::Texts;
 use super::matrix::Matrix;
 use super::rows::Row;
@@ -31,6 +32,11 @@ pub(crate) struct Planned {
 pub(crate) fn file(name: &str, pictures: usize, image_index: u32) -> PathBuf {
     let file = PathBuf::from(format!("{name}.png"));
     if pictures > 1 { numbered(&file, image_index) } else { file }
+}
+
+/// The files of all pictures of a job.
+pub(crate) fn files(name: &str, request: &GenerateRequest) -> Vec<PathBuf> {
+    results::files(Path::new(&format!("{name}.png")), request)
 }
 
 /// What the jobs are made from.
@@ -152,7 +158,8 @@ impl Composer<'_> {
                 if !matrix.has_seed() {
                     request.seed = Some(request.seed.unwrap_or(seed));
                 }
-                matrix.put_settings(&cell, &mut request).map(|()| request)
+                matrix.put_settings(&cell, &mut request)?;
+                Ok(request)
             });
             items.push(Planned { name: matrix.name(index, &cell), request });
         }
@@ -165,12 +172,7 @@ fn check_apart(items: &[Planned]) -> Result<(), Failure> {
     let mut writers: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for item in items {
         let Ok(request) = &item.request else { continue };
-        let indices = match request.image_indices.is_empty() {
-            true => (0..request.images.max(1)).collect(),
-            false => request.image_indices.clone(),
-        };
-        for image_index in &indices {
-            let file = file(&item.name, indices.len(), *image_index);
+        for file in files(&item.name, request) {
             if let Some(other) = writers.insert(file.clone(), &item.name) {
                 let file = one_line(&file.display().to_string());
                 let text = format!("{} and {} would both write {file}", one_line(other), one_line(&item.name));
