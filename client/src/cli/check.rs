@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use sakuga_schema::{CheckOptions, Diagnostic, Limits, Strictness, Vocabulary};
+use sakuga_client::proto::text::{is_invisible, one_line};
+use sakuga_schema::{CheckOptions, Diagnostic, Limits, Severity, Strictness, Vocabulary};
 
+use super::exit::Exit;
 use super::failure::Failure;
 use super::input::{self, Input};
 use super::render::Finding;
@@ -19,6 +21,9 @@ const MODEL_VOCABULARY: &str = "vocabulary.json";
 const MAX_MODEL_VOCABULARY_BYTES: u64 = 1 << 20;
 /// The most tags that it may hold, as for the server.
 const MAX_MODEL_TAGS: usize = 2048;
+
+/// The rule for a prompt with nothing to draw.
+const EMPTY_PROMPT: &str = "empty-prompt";
 
 /// How a prompt is read.
 #[derive(Debug, Args)]
@@ -60,10 +65,28 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the text of a prompt has a negative prompt, or a system prompt of one, inside.
+    pub(crate) fn has_negative(&self) -> bool {
+        self.negative.is_some() || self.negative_system_prompt.is_some()
+    }
+
     /// The findings for display.
     pub(crate) fn findings(&self) -> Vec<Finding> {
         self.diagnostics.iter().map(Finding::from).collect()
     }
+}
+
+/// Fails if a prompt has a negative prompt inside its text, and another one is given.
+///
+/// # Errors
+///
+/// [`Exit::Invalid`] with both names.
+pub(crate) fn one_negative(prompt: (&Input, &Outcome), negative: Option<&Input>) -> Result<(), Failure> {
+    let (input, outcome) = prompt;
+    let Some(negative) = negative.filter(|_| outcome.has_negative()) else { return Ok(()) };
+    let (prompt, negative) = (one_line(&input.name), one_line(&negative.name));
+    let message = format!("two negative prompts: one inside {prompt} and {negative}");
+    Err(Failure::new(Exit::Invalid, message).with_help("remove one of the two"))
 }
 
 /// A checker with the options of the user.
@@ -88,9 +111,21 @@ impl Checker {
         Ok(Self { model_tags: Some(read_model_tags(folder)?), ..self })
     }
 
-    /// Checks a prompt or a request, as `kind` says, and returns the findings.
+    /// Checks a prompt or a negative prompt, as `kind` says, and returns the findings.
+    ///
+    /// A prompt without any visible text is not valid: it is more often an empty file or the output of a failed command than the
+    /// wish for a picture without a prompt, which `<prompt></prompt>` expresses.
     pub(crate) fn check(&self, kind: Kind, input: &Input) -> Outcome {
-        self.check_bytes(kind, &input.bytes)
+        let mut outcome = self.check_bytes(kind, &input.bytes);
+        if kind == Kind::Prompt && is_blank(&input.bytes) {
+            for finding in outcome.diagnostics.iter_mut().filter(|finding| finding.code == EMPTY_PROMPT) {
+                finding.severity = Severity::Error;
+                "the prompt is empty; to draw without a prompt, write `<prompt></prompt>`"
+                    .clone_into(&mut finding.message);
+            }
+            outcome.is_valid = false;
+        }
+        outcome
     }
 
     /// Checks bytes; what is not UTF-8 is a finding.
@@ -136,6 +171,12 @@ impl Checker {
     }
 }
 
+/// Whether a text has nothing but white space and invisible characters.
+fn is_blank(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| text.chars().all(|character| character.is_whitespace() || is_invisible(character)))
+}
+
 fn read_vocabulary(path: &Path) -> Result<Vocabulary, Failure> {
     let csv = input::read_file(path, MAX_VOCABULARY_BYTES)?;
     Vocabulary::from_csv(csv.as_slice()).map_err(|error| Failure::unreadable(path, error))
@@ -156,4 +197,28 @@ fn read_model_tags(folder: &Path) -> Result<BTreeMap<String, Vec<String>>, Failu
         return Err(Failure::unreadable(&path, format_args!("it has more than {MAX_MODEL_TAGS} tags")));
     }
     Ok(file.tags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prompt_without_text_is_not_valid_and_one_that_says_so_is() {
+        let arguments = CheckArguments { strict: false, vocabulary: None };
+        let checker = Checker::new(&arguments).unwrap();
+        let check = |kind: Kind, text: &str| {
+            checker.check(kind, &Input { name: "a".into(), path: None, bytes: text.as_bytes().to_vec() })
+        };
+        for blank in ["", "\n", " \t\r\n", "\u{feff}", "\u{200b}\n", "\u{a0}"] {
+            let outcome = check(Kind::Prompt, blank);
+            let error = outcome.diagnostics.iter().find(|finding| finding.severity == Severity::Error);
+            assert!(!outcome.is_valid, "{blank:?}");
+            assert!(error.is_some_and(|error| error.message.contains("`<prompt></prompt>`")), "{blank:?}: {outcome:?}");
+            assert!(check(Kind::Negative, blank).is_valid, "{blank:?}: a negative prompt may be empty");
+        }
+        for wanted in ["<prompt></prompt>", "{}", "."] {
+            assert!(check(Kind::Prompt, wanted).is_valid, "{wanted}");
+        }
+    }
 }

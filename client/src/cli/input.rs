@@ -1,4 +1,4 @@
-//! Reading what a user names: a file, or `-` for stdin. Every read is bounded, and devices and sockets are refused.
+//! Reading what a user names: a file, or `-` for stdin. Every read is bounded. Devices, sockets and named pipes are refused.
 
 use std::fs::File;
 use std::io::{self, BufReader, ErrorKind, Read};
@@ -8,6 +8,7 @@ use sakuga_client::proto::text::one_line;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::scene_text;
 
 /// The largest prompt that is read. The prompt language allows far less and reports the size; this only bounds memory.
 const MAX_PROMPT_BYTES: u64 = 64 << 20;
@@ -25,25 +26,31 @@ pub(crate) struct Input {
     pub bytes: Vec<u8>,
 }
 
-/// Reads the text of a prompt. `command` is the subcommand, for the hint where text was given instead of a file.
+/// Reads the text of a prompt. `command` is the subcommand, for the hint where text was given instead of a file. The file of a
+/// scene is refused.
 pub(crate) fn read_prompt(path: &Path, command: &str) -> Result<Input, Failure> {
-    read(path, MAX_PROMPT_BYTES, |text| format!("to give text instead of a file: echo {text} | sakuga {command} -"))
+    let hint = |text: String| format!("to give text instead of a file: echo {text} | sakuga {command} -");
+    one_prompt(read(path, MAX_PROMPT_BYTES, hint)?)
 }
 
-/// Reads the text of a negative prompt that an option names.
+/// Reads the text of a negative prompt that an option names. The file of a scene is refused.
 pub(crate) fn read_negative(path: &Path) -> Result<Input, Failure> {
-    read(path, MAX_PROMPT_BYTES, |text| {
-        format!("to give text instead of a file: echo {text} | sakuga generate FILE --negative -")
-    })
+    let hint =
+        |text: String| format!("to give text instead of a file: echo {text} | sakuga generate FILE --negative -");
+    one_prompt(read(path, MAX_PROMPT_BYTES, hint)?)
+}
+
+/// Reads a file with the text of a prompt, up to this size. The file of a scene is refused.
+pub(crate) fn read_prompt_file(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
+    one_prompt(read(path, max_bytes, |_| String::new())?)
+}
+
+fn one_prompt(input: Input) -> Result<Input, Failure> {
+    scene_text::refuse(input.path.as_deref(), &input.bytes).map(|()| input)
 }
 
 pub(crate) fn read_picture(path: &Path) -> Result<Input, Failure> {
     read(path, MAX_PICTURE_BYTES, |_| String::new())
-}
-
-/// Reads a file or stdin, up to this size.
-pub(crate) fn read_bytes(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
-    read(path, max_bytes, |_| String::new())
 }
 
 /// Opens a file or stdin, which the caller reads up to a bound. Returns its name too.
@@ -104,7 +111,7 @@ fn bounded(from: impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a regular file or a pipe. Opening does not wait: a FIFO without a writer is empty.
+/// Opens a regular file, or the pipe that a shell passes for `<(command)`. Opening does not wait.
 fn open(path: &Path) -> io::Result<File> {
     let refused = |what: &str| io::Error::new(ErrorKind::InvalidInput, format!("it is {what}; name a file"));
     let mut options = File::options();
@@ -123,13 +130,25 @@ fn open(path: &Path) -> io::Result<File> {
     {
         use std::os::unix::fs::FileTypeExt as _;
         if kind.is_fifo() {
-            // A shell passes `<(command)` as a pipe whose writer is there; wait for what it writes.
+            // Without a writer it reads as empty, and waiting for one could take forever.
+            if has_name(path) {
+                let text = "it is a named pipe; name a file, or write `<(cat PIPE)` in its place";
+                return Err(io::Error::new(ErrorKind::InvalidInput, text));
+            }
+            // The writer of `<(command)` is there: wait for what it writes.
             let flags = rustix::fs::fcntl_getfl(&file)?;
             rustix::fs::fcntl_setfl(&file, flags - rustix::fs::OFlags::NONBLOCK)?;
             return Ok(file);
         }
     }
     if kind.is_file() { Ok(file) } else { Err(refused("a device or a socket")) }
+}
+
+/// Whether the pipe at `path` has a name in a file system. A pipe of a shell is only an open file: `/dev/fd/63`, whose link leads
+/// to no name.
+#[cfg(unix)]
+fn has_name(path: &Path) -> bool {
+    !path.starts_with("/dev/fd") && path.canonicalize().is_ok()
 }
 
 #[cfg(test)]
@@ -149,14 +168,29 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn devices_are_refused_and_a_pipe_without_a_writer_is_empty() {
+    fn devices_and_named_pipes_are_refused_and_the_pipe_of_a_shell_is_read() {
         for device in ["/dev/zero", "/dev/null"] {
             assert!(read_file(Path::new(device), 5).unwrap_err().message().contains("a device"));
         }
         let directory = tempfile::tempdir().unwrap();
         let fifo = directory.path().join("fifo");
         fifo_at(&fifo);
-        assert_eq!(read_file(&fifo, 5).unwrap(), b"");
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        for named in [&fifo, &link] {
+            assert!(read_file(named, 5).unwrap_err().message().contains("a named pipe"));
+        }
+        let (reader, mut writer) = io::pipe().unwrap();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            io::Write::write_all(&mut writer, b"late").unwrap();
+        });
+        let file = std::os::fd::AsRawFd::as_raw_fd(&reader);
+        for place in [format!("/dev/fd/{file}"), format!("/proc/self/fd/{file}")] {
+            assert!(!has_name(Path::new(&place)), "{place}");
+        }
+        assert_eq!(read_file(Path::new(&format!("/proc/self/fd/{file}")), 5).unwrap(), b"late");
+        thread.join().unwrap();
     }
 
     #[test]

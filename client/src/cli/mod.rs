@@ -35,6 +35,7 @@ mod render;
 mod replace;
 mod request_file;
 mod request_text;
+mod scene_text;
 mod schema;
 mod server;
 mod show;

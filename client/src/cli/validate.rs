@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sakuga_client::proto::text::one_line;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::check::{CheckArguments, Checker, Kind, Outcome};
+use super::check::{self, CheckArguments, Checker, Kind, Outcome};
 use super::exit::{self, Exit};
 use super::failure::Failure;
+use super::generate::SceneFile;
 use super::input::{self, Input};
 use super::output;
 use super::render;
 use super::request_file;
+use super::scene_text;
 use super::terminal::{Stream, Terminal};
 
 const AFTER_HELP: &str = "\
@@ -31,6 +33,11 @@ input, in order. `canonical` is the canonical XML of what could be read, and emp
 Texts that were split off are added where there are any: \"negative\", the canonical XML of a negative prompt inside the \
 prompt's text; \"system_prompt\" and \"negative_system_prompt\", those in front of the two. `sakuga generate` uses them.
 
+For FILE.toml, a scene as `sakuga generate` draws it, the object is {\"valid\": bool, \"texts\": [TEXT...]}: each prompt and \
+negative prompt of its two tables is such an object as above, with its \"name\".
+
+A prompt without any text is not valid; `<prompt></prompt>` draws a picture without a prompt.
+
 An input that cannot be read at all gives one diagnostic with the code `unreadable-input`, and exit code 2.";
 
 /// Check a prompt without a server
@@ -41,7 +48,7 @@ An input that cannot be read at all gives one diagnostic with the code `unreadab
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
 pub(crate) struct ValidateArguments {
-    /// The prompt; `-` for stdin
+    /// The prompt; `-` for stdin, and FILE.toml for a scene of two models
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -63,20 +70,25 @@ pub(crate) struct ValidateArguments {
 
 /// Runs the command.
 pub(crate) fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let prepared = Checker::new(&arguments.check)
-        .and_then(|checker| match &arguments.model {
-            Some(folder) => checker.for_model(folder),
-            None => Ok(checker),
-        })
-        .and_then(|checker| Ok((checker, input::read_prompt(&arguments.file, "validate")?)));
-    let (checker, input) = match prepared {
-        Ok(prepared) => prepared,
-        Err(failure) if arguments.json => {
-            output::print_json(&unreadable(&failure))?;
-            return Ok(failure.exit());
-        }
-        Err(failure) => return Err(failure),
+    let ended = match scene_text::is_named(&arguments.file) {
+        true => check_scene(arguments, terminal),
+        false => check_prompt(arguments, terminal),
     };
+    match ended {
+        Err(failure) if arguments.json && failure.exit() != Exit::Unwritable => {
+            output::print_json(&unreadable(&failure))?;
+            Ok(failure.exit())
+        }
+        ended => ended,
+    }
+}
+
+fn check_prompt(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let mut checker = Checker::new(&arguments.check)?;
+    if let Some(folder) = &arguments.model {
+        checker = checker.for_model(folder)?;
+    }
+    let input = input::read_prompt(&arguments.file, "validate")?;
     let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
     let outcome = checker.check(kind, &input);
     if arguments.json {
@@ -90,7 +102,43 @@ pub(crate) fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<
     Ok(if outcome.is_valid { Exit::Ok } else { Exit::Invalid })
 }
 
-fn to_json(outcome: &Outcome) -> serde_json::Value {
+/// Checks the prompts of both tables, as `generate` does.
+fn check_scene(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    for (option, is_given) in [("--negative", arguments.negative), ("--model", arguments.model.is_some())] {
+        if is_given {
+            let text =
+                format!("{option} is for a file with one prompt, and {} is a scene", output::shown(&arguments.file));
+            return Err(Failure::new(Exit::Unreadable, text).with_help(format!("leave {option} out")));
+        }
+    }
+    let checker = Checker::new(&arguments.check)?;
+    let scene = SceneFile::read(&arguments.file)?;
+    let mut checked = Vec::new();
+    for (prompt, negative) in scene.texts() {
+        let outcome = checker.check(Kind::Prompt, prompt);
+        check::one_negative((prompt, &outcome), negative)?;
+        checked.push((prompt, outcome));
+        checked.extend(negative.map(|input| (input, checker.check(Kind::Negative, input))));
+    }
+    let is_valid = checked.iter().all(|(_, outcome)| outcome.is_valid);
+    if arguments.json {
+        let texts: Vec<Value> = checked
+            .iter()
+            .map(|(input, outcome)| {
+                let mut text = to_json(outcome);
+                text["name"] = json!(input.name);
+                text
+            })
+            .collect();
+        output::print_json(&json!({ "valid": is_valid, "texts": texts }))?;
+    } else {
+        let reports = checked.iter().map(|(input, outcome)| report(input, outcome, terminal));
+        output::print(reports.collect::<String>())?;
+    }
+    Ok(if is_valid { Exit::Ok } else { Exit::Invalid })
+}
+
+fn to_json(outcome: &Outcome) -> Value {
     let mut object = json!({
         "valid": outcome.is_valid,
         "diagnostics": outcome.diagnostics,
@@ -121,7 +169,7 @@ fn report(input: &Input, outcome: &Outcome, terminal: &Terminal) -> String {
     format!("{shown}{}: {verdict}; {}\n", one_line(&input.name), render::tally(&findings))
 }
 
-fn unreadable(failure: &Failure) -> serde_json::Value {
+fn unreadable(failure: &Failure) -> Value {
     json!({
         "valid": false,
         "diagnostics": [{

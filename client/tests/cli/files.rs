@@ -52,7 +52,7 @@ fn a_random_seed_can_be_written() {
 #[test]
 fn other_picture_formats_are_refused_before_the_server_is_asked() {
     let directory = directory();
-    for name in ["a.jpg", "a.JPEG", "a.webp"] {
+    for name in ["a.jpg", "a.JPEG", "a.webp", "a.txt", "a.png.gz"] {
         generate(directory.path(), &["--out", name]).expect(2).says("PNG only").says("--out a.png");
         let fetch = ["jobs", "fetch", "x", "--out", name, "--server", NOBODY];
         run(directory.path(), &fetch, b"").expect(2).says("PNG only");
@@ -108,11 +108,81 @@ fn links_pipes_and_devices_are_neither_replaced_nor_read_without_end() {
     ] {
         run(directory.path(), &arguments, b"").expect(2).says("a device");
     }
-    // Nobody writes into the pipe, and nothing waits for it.
-    generate(directory.path(), &["--out", "a.png", "--token-file", "fifo.png"]).expect(2).says("one word");
-    run(directory.path(), &["validate", "fifo.png"], b"").expect(0).says("the prompt is empty");
+    // Nobody writes into the pipe, and nothing waits for it or reads it as empty.
+    for arguments in [
+        vec!["generate", "a.xml", "--out", "a.png", "--token-file", "fifo.png", "--server", NOBODY],
+        vec!["generate", "a.xml", "--out", "a.png", "--negative", "fifo.png"],
+        vec!["generate", "fifo.png", "--out", "a.png"],
+        vec!["validate", "fifo.png"],
+        vec!["fmt", "fifo.png"],
+    ] {
+        run(directory.path(), &arguments, b"").expect(2).says("it is a named pipe").says("<(cat PIPE)");
+    }
+    // A shell passes the output of a command as a pipe without a name, whose writer may be late.
+    let script = format!("exec '{}' validate <(sleep 0.3; cat a.xml)", env!("CARGO_BIN_EXE_sakuga"));
+    let shell = std::process::Command::new("bash").args(["-c", &script]).current_dir(directory.path()).output();
+    let shell = shell.unwrap();
+    assert!(shell.status.success(), "{}", String::from_utf8_lossy(&shell.stderr));
     std::fs::File::create(path("large")).unwrap().set_len(100 << 10).unwrap();
     generate(directory.path(), &["--out", "a.png", "--token-file", "large"]).expect(2).says("more than 64.0 KiB");
+}
+
+#[test]
+fn a_prompt_without_text_is_not_drawn_and_one_that_says_so_is() {
+    let directory = directory();
+    let path = directory.path();
+    let draw = |text: &[u8]| run(path, &["generate", "-", "--out", "a.png", "--server", NOBODY], text);
+    for blank in [&b""[..], b" \n\t\n", b"\xef\xbb\xbf\n"] {
+        draw(blank).expect(1).says("`<prompt></prompt>`").says("nothing was sent");
+        run(path, &["validate", "-"], blank).expect(1).says("error[empty-prompt]");
+        assert_eq!(run(path, &["validate", "-", "--json"], blank).expect(1).json()["valid"], false);
+    }
+    draw(b"<prompt></prompt>").expect(4).says("the picture will be unconditioned");
+    run(path, &["validate", "-"], b"<prompt></prompt>").expect(0);
+    std::fs::write(path.join("empty.txt"), "\n").unwrap();
+    generate(path, &["--out", "a.png", "--negative", "empty.txt"]).expect(4);
+}
+
+#[test]
+fn the_file_of_a_scene_is_not_one_prompt() {
+    let directory = directory();
+    let scene = b"[first]\nprompt = \"1girl\"\n[scene]\nprompt = \"forest\"\n";
+    std::fs::write(directory.path().join("scene.toml"), scene).unwrap();
+    std::fs::write(directory.path().join("scene.txt"), scene).unwrap();
+    for arguments in [
+        vec!["fmt", "scene.toml", "--write"],
+        vec!["fmt", "scene.txt"],
+        vec!["validate", "scene.txt"],
+        vec!["generate", "scene.txt", "--out", "a.png"],
+        vec!["generate", "a.xml", "--negative", "scene.toml", "--out", "a.png"],
+    ] {
+        run(directory.path(), &arguments, b"").expect(1).says("this is a scene").says("sakuga generate");
+    }
+    run(directory.path(), &["validate", "-"], scene).expect(1).says("stdin: this is a scene");
+    assert_eq!(std::fs::read(directory.path().join("scene.toml")).unwrap(), scene);
+}
+
+#[cfg(unix)]
+#[test]
+fn every_picture_of_a_batch_is_checked_before_the_server_is_asked() {
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::create_dir(path("m-1.png")).unwrap();
+    std::os::unix::fs::symlink(path("elsewhere.png"), path("n-0.png")).unwrap();
+    generate(directory.path(), &["--out", "m.png", "--images", "2"]).expect(6).says("cannot write m-1.png");
+    generate(directory.path(), &["--out", "n.png", "--images", "2"])
+        .expect(6)
+        .says("cannot write n-0.png")
+        .says("a link");
+    // Pictures that are not drawn do not matter.
+    generate(directory.path(), &["--out", "m.png", "--images", "4", "--image-index", "0,2"]).expect(4);
+    generate(directory.path(), &["--out", "m.png", "--images", "4", "--image-index", "1"]).expect(4);
+    std::fs::create_dir_all(path("matrix/000_steps-1.png")).unwrap();
+    let matrix = ["--out", "matrix", "--matrix", "steps=1", "--json"];
+    generate(directory.path(), &matrix).expect(6).says("cannot write matrix/000_steps-1.png");
+    std::fs::write(path("b-1.png"), "an image").unwrap();
+    let over_input = ["--out", "b.png", "--images", "2", "--init", "b-1.png"];
+    generate(directory.path(), &over_input).expect(2).says("--out and --init name the same file: b-1.png");
 }
 
 #[test]

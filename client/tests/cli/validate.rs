@@ -165,3 +165,38 @@ fn tags_that_the_model_was_not_trained_with_are_advice() {
     std::fs::remove_file(folder.path().join("vocabulary.json")).unwrap();
     validate(text, &["--model", path]).expect(2);
 }
+
+#[test]
+fn a_scene_is_checked_text_by_text() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(path.join("girl.xml"), GOOD).unwrap();
+    let write = |text: &str| std::fs::write(path.join("scene.toml"), text).unwrap();
+    let scene = "[first]\nprompt-file = \"girl.xml\"\n[scene]\nprompt = \"2girls, forest\"\nnegative = \"rain\"\n";
+    let validate = |arguments: &[&str]| run(path, &[&["validate", "scene.toml"], arguments].concat(), b"");
+
+    write(scene);
+    validate(&[])
+        .expect(0)
+        .says("girl.xml: valid, 1 character")
+        .says("advice[plain-text]")
+        .says("scene.toml [scene] prompt: valid")
+        .says("scene.toml [scene] negative: valid, a negative prompt");
+    let object = validate(&["--json"]).expect(0).json();
+    assert_eq!((&object["valid"], object["texts"].as_array().unwrap().len()), (&true.into(), 3));
+    assert_eq!(object["texts"][1]["name"], "scene.toml [scene] prompt");
+    assert_eq!(object["texts"][0]["canonical"], GOOD);
+
+    std::fs::write(path.join("girl.xml"), NO_GENDER).unwrap();
+    validate(&[]).expect(1).says("girl.xml: not valid").says("scene.toml [scene] prompt: valid");
+    assert_eq!(validate(&["--json"]).expect(1).json()["valid"], false);
+    write(&scene.replace("2girls, forest", " "));
+    validate(&[]).expect(1).says("scene.toml [scene] prompt: not valid");
+    write(&scene.replace("2girls, forest", "1girl\\nNegative prompt: lowres"));
+    validate(&[]).expect(1).says("two negative prompts");
+    write(&scene.replace("prompt =", "promt ="));
+    validate(&[]).expect(2).says("[scene] prompt: there is nothing to draw");
+    assert_eq!(validate(&["--json"]).expect(2).json()["diagnostics"][0]["code"], "unreadable-input");
+    write(scene);
+    validate(&["--negative"]).expect(2).says("is a scene");
+}

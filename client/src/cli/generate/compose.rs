@@ -12,13 +12,13 @@ use super::images::with_hashes;
 use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
 use super::texts::Texts;
-use crate::cli::check::{Checker, Kind, Outcome};
-use crate::cli::exit::Exit;
+use crate::cli::check::{self, Checker, Kind, Outcome};
 use crate::cli::failure::Failure;
 use crate::cli::input::Input;
-use crate::cli::output::say;
+use crate::cli::output::{self, say};
 use crate::cli::render::{self, Finding};
 use crate::cli::request_file;
+use crate::cli::scene_text;
 use crate::cli::terminal::{Stream, Terminal};
 use crate::cli::units;
 
@@ -92,7 +92,7 @@ pub(crate) fn compose(
     let mut take = |kind: Kind, is_of_scene: bool, input: Input| {
         let mut outcome = checker.check(kind, &input);
         if !(base.is_one_of_many && outcome.is_valid) {
-            report(&input, &outcome, arguments, terminal);
+            report(kind, &input, &outcome, arguments, terminal);
         }
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
         texts.push(CheckedText { kind, is_of_scene, input, findings: outcome.findings() });
@@ -101,7 +101,8 @@ pub(crate) fn compose(
         (text, outcome)
     };
     if let Some(scene) = given.scene {
-        take(Kind::Prompt, true, scene.scene_prompt.clone());
+        let (_, outcome) = take(Kind::Prompt, true, scene.scene_prompt.clone());
+        check::one_negative((&scene.scene_prompt, &outcome), scene.scene_negative.as_ref())?;
         if let Some(input) = scene.scene_negative.clone() {
             take(Kind::Negative, true, input);
         }
@@ -114,7 +115,8 @@ pub(crate) fn compose(
     }
     if let Some(input) = given.prompt {
         names[0] = Some(one_line(&input.name));
-        let (text, outcome) = take(Kind::Prompt, false, input);
+        let (text, outcome) = take(Kind::Prompt, false, input.clone());
+        check::one_negative((&input, &outcome), given.negative.as_ref())?;
         request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
@@ -122,7 +124,7 @@ pub(crate) fn compose(
         if outcome.system_prompt.is_some() {
             request.system_prompt = None;
         }
-        has_negative = outcome.negative.is_some() || outcome.negative_system_prompt.is_some();
+        has_negative = outcome.has_negative();
         if has_negative {
             (request.negative, request.negative_system_prompt) = (None, None);
         }
@@ -131,10 +133,6 @@ pub(crate) fn compose(
         names[1] = Some(one_line(&input.name));
         let (text, _) = take(Kind::Negative, false, input);
         (request.negative, request.negative_system_prompt) = (Some(Negative::NegativeText(text)), None);
-    }
-    if let (true, [Some(prompt), Some(negative)]) = (has_negative, &names) {
-        let message = format!("two negative prompts: one inside {prompt} and {negative}");
-        return Err(Failure::new(Exit::Invalid, message).with_help("remove one of the two"));
     }
     if refused {
         return Ok(Err(Refusal { diagnostics }));
@@ -215,7 +213,7 @@ fn without_effect(
     notes
 }
 
-fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
+fn report(kind: Kind, input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
     if arguments.json && !outcome.is_valid {
         return;
     }
@@ -238,7 +236,18 @@ fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, termi
         say(format_args!("{name}: not valid, nothing was sent; {}", render::tally(&findings)));
     } else if findings.len() > serious.len() {
         let pieces = units::count(findings.len() - serious.len(), "piece");
-        say(format_args!("{name}: {pieces} of advice, shown by `sakuga validate`"));
+        say(format_args!("{name}: {pieces} of advice, shown by `{}`", validate_command(kind, input, arguments)));
+    }
+}
+
+/// The command that shows every finding in a text.
+fn validate_command(kind: Kind, input: &Input, arguments: &GenerateArguments) -> String {
+    let option = if kind == Kind::Negative { "--negative " } else { "" };
+    match (&input.path, &arguments.file) {
+        (Some(path), _) => format!("sakuga validate {option}{}", output::shown(path)),
+        // A text within the file of a scene.
+        (None, Some(file)) if scene_text::is_named(file) => format!("sakuga validate {}", output::shown(file)),
+        (None, _) => format!("sakuga validate {option}-"),
     }
 }
 

@@ -41,6 +41,7 @@ use compose::{Base, Composed, Refusal};
 use expansion::Expander;
 use interruption::interruption;
 use preview::InlinePictures;
+pub(crate) use scene_file::SceneFile;
 use session::{Ending, Session};
 use texts::Texts;
 

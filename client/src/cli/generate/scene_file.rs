@@ -21,6 +21,7 @@ use sakuga_client::proto::generation::v1::scene::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{GenerateRequest, Scene};
 use sakuga_client::proto::prompt::v1::Strictness;
 use serde::Deserialize;
+use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::adapter;
@@ -29,9 +30,7 @@ use super::resize::Resize;
 use super::setting;
 use crate::cli::failure::Failure;
 use crate::cli::input::{self, Input};
-
-/// The largest file that is read.
-const MAX_BYTES: u64 = 1 << 20;
+use crate::cli::scene_text::MAX_BYTES;
 
 /// A request for a scene. Its texts are not in its messages until they are checked.
 #[derive(Clone)]
@@ -58,18 +57,14 @@ struct Tables {
 }
 
 impl SceneFile {
-    /// Whether a file is one, by its name.
-    pub(crate) fn is_named(path: &Path) -> bool {
-        path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
-    }
-
     /// Reads a file, and those that it names.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let bytes = input::read_file(path, MAX_BYTES)?;
         let text = std::str::from_utf8(&bytes).map_err(|error| Failure::unreadable(path, error))?;
-        let tables: Tables = toml::from_str(text).map_err(|error| {
-            Failure::unreadable(path, error.to_string().trim_end())
-                .with_help("a scene has the tables [first] and [scene]; `sakuga generate --help` shows one")
+        let tables: Tables = toml::from_str(text).map_err(|error| match too_large(text) {
+            Some(what) => Failure::unreadable(path, what).with_help(LARGE_SEED_HELP),
+            None => Failure::unreadable(path, error.to_string().trim_end())
+                .with_help("a scene has the tables [first] and [scene]; `sakuga generate --help` shows one"),
         })?;
         let mut reader = Reader { path, table: "first", given: tables.first };
         let [prompt, negative] = reader.texts()?;
@@ -82,6 +77,11 @@ impl SceneFile {
             scene_prompt.ok_or_else(|| reader.wrong("prompt", "there is nothing to draw; set it, or `prompt-file`"))?;
         let scene = reader.scene()?;
         Ok(Self { first, scene, prompt, negative, scene_prompt, scene_negative })
+    }
+
+    /// Prompt and negative prompt of the first pass, and of the scene.
+    pub(crate) fn texts(&self) -> [(&Input, Option<&Input>); 2] {
+        [(&self.prompt, self.negative.as_ref()), (&self.scene_prompt, self.scene_negative.as_ref())]
     }
 
     /// Puts the settings of the first pass, the scene and its checked texts into a request.
@@ -98,6 +98,30 @@ impl SceneFile {
             ..self.first
         };
     }
+}
+
+/// How a seed is written that is larger than a whole number of TOML.
+const LARGE_SEED_HELP: &str = "a seed is a whole number from 0 to 18446744073709551615; write one above 9223372036854775807 in \
+                               quotes, such as seed = \"18446744073709551615\"";
+
+/// The first whole number of a table that TOML has no place for, and where it is.
+fn too_large(text: &str) -> Option<String> {
+    let file = DeTable::parse(text).ok()?;
+    for (table, entries) in file.get_ref() {
+        for (key, value) in entries.get_ref().as_table().into_iter().flatten() {
+            if let Some(number) = value.get_ref().as_integer()
+                && i64::from_str_radix(number.as_str(), number.radix()).is_err()
+            {
+                let (table, key) = (table.get_ref(), key.get_ref());
+                return Some(format!(
+                    "[{table}] {key}: {number} is not one of the whole numbers of TOML, {} to {}",
+                    i64::MIN,
+                    i64::MAX
+                ));
+            }
+        }
+    }
+    None
 }
 
 /// Takes the values of one table.
@@ -277,6 +301,27 @@ mod tests {
         let protection = scene.protection.unwrap();
         assert_eq!((protection.feather, protection.image.is_some(), protection.boxes.len()), (8, true, 0));
         assert_eq!((scene.adapters[0].scale, scene.refiner.unwrap().switch_at), (Some(0.8), Some(0.75)));
+    }
+
+    #[test]
+    fn every_seed_can_be_written() {
+        let with = |seed: &str| read(&format!("[first]\nprompt = \"a\"\nseed = {seed}\n[scene]\nprompt = \"b\"\n"));
+        for (seed, expected) in [
+            ("0", Some(0)),
+            ("9223372036854775807", Some(i64::MAX.unsigned_abs())),
+            ("\"18446744073709551615\"", Some(u64::MAX)),
+            ("-1", None),
+        ] {
+            let file = with(seed).unwrap_or_else(|failure| panic!("{}", failure.message()));
+            assert_eq!(file.first.seed, expected, "{seed}");
+        }
+        for seed in ["9223372036854775808", "18446744073709551615", "99999999999999999999999999999999999999999"] {
+            let failure = with(seed).err().unwrap_or_else(|| panic!("{seed} is read"));
+            assert!(failure.message().contains(&format!("[first] seed: {seed} is not one of")), "{failure:?}");
+            assert!(failure.help().is_some_and(|help| help.contains("in quotes")), "{failure:?}");
+        }
+        let failure = with("\"18446744073709551616\"").err().expect("it is too large");
+        assert!(failure.message().contains("from 0 to 18446744073709551615"), "{failure:?}");
     }
 
     #[test]

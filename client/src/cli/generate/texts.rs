@@ -9,6 +9,7 @@ use super::scene_file::SceneFile;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input::{self, Input};
+use crate::cli::scene_text;
 
 /// The texts of a request before they are checked.
 #[derive(Clone, Default)]
@@ -25,7 +26,7 @@ pub(crate) struct Texts {
 impl Texts {
     /// Reads the files that the arguments name.
     pub(crate) fn read(arguments: &GenerateArguments) -> Result<Self, Failure> {
-        if let Some(path) = arguments.file.as_deref().filter(|path| SceneFile::is_named(path)) {
+        if let Some(path) = arguments.file.as_deref().filter(|path| scene_text::is_named(path)) {
             if arguments.from.is_some() {
                 let message = "--from has a request, and so has the file of a scene";
                 return Err(Failure::new(Exit::Unreadable, message).with_help("leave one of the two out"));

@@ -74,7 +74,7 @@ fn of_folder(folder: &Path) -> Result<Vec<Row>, Failure> {
 }
 
 fn read_prompt(path: &Path) -> Result<Input, String> {
-    input::read_bytes(path, MAX_PROMPT_BYTES).map_err(|failure| failure.message().to_owned())
+    input::read_prompt_file(path, MAX_PROMPT_BYTES).map_err(|failure| failure.message().to_owned())
 }
 
 /// What a column holds.
