@@ -50,7 +50,9 @@ it, and keys are the settings of --matrix:
     feather = 16
 
 Both tables take negative or negative-file, adapters = [\"ink:0.8\"] and refiner = 0.8; [scene] also resize = \"crop\", and \
-size and seed of its own.
+a size and a seed. A scene without a seed has one more than that of the first pass, and a scene without a size that of its \
+pictures; --seed and --size change both passes then, also with --from. Other arguments change the first pass, but for \
+--strength and --resize. `sakuga validate FILE.toml` checks the prompts.
 
 --events writes each event as a line of protobuf JSON (sakuga.generation.v1.GenerateEvent) when it arrives. The bytes of \
 previews and pictures are left out; `data` in the line holds their number and SHA-256.

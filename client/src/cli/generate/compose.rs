@@ -9,6 +9,7 @@ use sakuga_schema::{Diagnostic, Severity};
 use super::arguments::{GenerateArguments, Seed};
 use super::expansion;
 use super::images::with_hashes;
+use super::inherited;
 use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
 use super::texts::Texts;
@@ -139,6 +140,7 @@ pub(crate) fn compose(
     }
     apply_settings(&mut request, arguments);
     arguments.images.apply(&mut request)?;
+    inherited::follow_first_pass(&before, &mut request);
     if let Some(origin) = &mut origin {
         // Which pictures of a batch are drawn changes none of them, and records name files by their hashes.
         let request = with_hashes(request.clone());
@@ -150,6 +152,7 @@ pub(crate) fn compose(
     if let Some(path) = &arguments.from {
         notes.extend(arguments.images.notes(&before, &one_line(&path.display().to_string())));
     }
+    notes.extend(inherited::notes(&request, arguments));
     notes.extend(origin.as_ref().and_then(|origin| origin.batch_note(&request, &arguments.out)));
     if request.adapters == before.adapters {
         notes.extend(origin.iter().flat_map(|origin| &origin.adapters).map(adapter_note));

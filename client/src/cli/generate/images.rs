@@ -26,11 +26,13 @@ pub(crate) struct ImageArguments {
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
 
-    /// Share of the steps that are computed, up to 1: small values change the image little [default: 0.75]
+    /// Share of the steps that are computed, up to 1: small values change the image little [default: 0.75]. For a scene without
+    /// an image to begin from, the strength of the scene [default: 0.4]
     #[arg(long, value_name = "F")]
     pub strength: Option<f32>,
 
-    /// How an image of another size gets the size of the picture
+    /// How an image of another size gets the size of the picture. For a scene without an image to begin from, how the pictures of
+    /// the first pass get the size of the scene
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "canvas")]
     pub resize: Option<Resize>,
 
@@ -119,12 +121,12 @@ impl ImageArguments {
         if let Some(path) = &self.init {
             request.init.get_or_insert_default().image = Some(read_source(path, "--init")?);
         }
-        if let Some(strength) = self.strength {
-            request.init.get_or_insert_default().strength = Some(strength);
-        }
-        if let Some(resize) = self.resize {
-            let init = request.init.get_or_insert_default();
-            (init.resize, init.canvas) = (resize.to_wire().into(), None);
+        match &mut request.scene {
+            Some(scene) if request.init.is_none() => {
+                scene.strength = self.strength.or(scene.strength);
+                scene.resize = self.resize.map_or(scene.resize, |resize| resize.to_wire().into());
+            }
+            _ => self.apply_init(request),
         }
         if let Some(size) = self.canvas {
             (request.width, request.height) = (size.width_px, size.height_px);
@@ -152,6 +154,17 @@ impl ImageArguments {
         }
         self.apply_second_pass(request);
         Ok(())
+    }
+
+    /// How the image that pictures begin from is changed.
+    fn apply_init(&self, request: &mut GenerateRequest) {
+        if let Some(strength) = self.strength {
+            request.init.get_or_insert_default().strength = Some(strength);
+        }
+        if let Some(resize) = self.resize {
+            let init = request.init.get_or_insert_default();
+            (init.resize, init.canvas) = (resize.to_wire().into(), None);
+        }
     }
 
     fn apply_second_pass(&self, request: &mut GenerateRequest) {
@@ -339,6 +352,19 @@ mod tests {
         assert_eq!(init.canvas, Some(wire::Canvas { left: Some(5), top: Some(6) }));
         let mask = request.mask.unwrap();
         assert_eq!((mask.image, mask.boxes.len(), mask.boxes[1].width), (None, 2, 7));
+    }
+
+    #[test]
+    fn strength_and_resize_are_those_of_a_scene_without_an_image_to_begin_from() {
+        let scene = wire::Scene { strength: Some(0.4), ..wire::Scene::default() };
+        let before = GenerateRequest { scene: Some(scene.clone()), ..GenerateRequest::default() };
+        assert_eq!(applied("", before.clone()), before);
+        let changed = applied("--strength 0.6 --resize stretch", before.clone());
+        let expected =
+            wire::Scene { strength: Some(0.6), resize: wire::ResizeMode::Stretch.into(), ..wire::Scene::default() };
+        assert_eq!((changed.scene, changed.init), (Some(expected), None));
+        let begun = applied("--init asset:ab --strength 0.6 --resize stretch", before);
+        assert_eq!((begun.scene, begun.init.unwrap().strength), (Some(scene), Some(0.6)));
     }
 
     #[test]

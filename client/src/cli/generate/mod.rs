@@ -7,6 +7,7 @@ mod control;
 mod expansion;
 mod facts;
 mod images;
+mod inherited;
 mod interruption;
 mod many;
 mod origin;

@@ -10,6 +10,7 @@ use sakuga_client::proto::text::one_line;
 use super::super::arguments::GenerateArguments;
 use super::super::compose::{self, Base};
 use super::super::expansion::Expander;
+use super::super::inherited;
 use super::super::results;
 use super::super::texts::Texts;
 use super::matrix::Matrix;
@@ -133,6 +134,7 @@ impl Composer<'_> {
         for (setting, value) in &row.settings {
             setting.set(&mut request, value).map_err(|error| wrong(&error))?;
         }
+        inherited::follow_first_pass(&self.base.request, &mut request);
         Ok(request)
     }
 
@@ -159,6 +161,7 @@ impl Composer<'_> {
                     request.seed = Some(request.seed.unwrap_or(seed));
                 }
                 matrix.put_settings(&cell, &mut request)?;
+                inherited::follow_first_pass(&self.base.request, &mut request);
                 Ok(request)
             });
             items.push(Planned { name: matrix.name(index, &cell), request });
