@@ -15,6 +15,7 @@ use crate::outline::to_negative_prompt;
 use crate::phrases::is_negative_name;
 use crate::position::PositionMap;
 use crate::prompt::{NegativePrompt, Prompt};
+use crate::render::with_line_feeds;
 use crate::rules::{
     self, bad_encoding, empty_prompt, envelope_removed, escaped_twice, forbidden_markup, invalid_value, negative_split,
     over_long, plain_text, too_large, unescaped_markup, unknown_to_model,
@@ -324,7 +325,7 @@ fn plain_text(
     let span = start..start + sentence.len();
     let mut decoded = sentence.to_owned();
     if let Some((text, entities)) = envelope::decode_entities(sentence) {
-        decoded = text.replace("\r\n", "\n").replace('\r', "\n").trim().to_owned();
+        decoded = with_line_feeds(text).trim().to_owned();
         for (entity, character) in entities {
             let span = start + entity.start..start + entity.end;
             findings.push(unescaped_markup::entity_in_plain_text(span, &sentence[entity], &character));

@@ -72,7 +72,7 @@ impl NegativePrompt {
 
 /// The text with `\n` for `\r\n` and for a lone `\r`, which `&#13;` and typed prompts can hold: the encoders read one
 /// line end.
-fn with_line_feeds(text: String) -> String {
+pub(crate) fn with_line_feeds(text: String) -> String {
     if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
 }
 

@@ -1169,7 +1169,7 @@ pub mod system_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-        /// on the other devices. If there is none, they keep waiting and new jobs are refused.
+        /// on the other devices. Without another device they keep waiting, and new jobs are refused.
         pub async fn drain_device(
             &mut self,
             request: impl tonic::IntoRequest<super::DrainDeviceRequest>,
@@ -1326,7 +1326,7 @@ pub mod system_service_server {
             tonic::Status,
         >;
         /// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-        /// on the other devices. If there is none, they keep waiting and new jobs are refused.
+        /// on the other devices. Without another device they keep waiting, and new jobs are refused.
         async fn drain_device(
             &self,
             request: tonic::Request<crate::system::v1::DrainDeviceRequest>,

@@ -9,7 +9,7 @@ pub(super) fn first_tag(text: &str) -> Option<usize> {
     text.match_indices('<').map(|(at, _)| at).find(|at| is_tag_name(name_at(&text[at + 1..])))
 }
 
-/// The comments of a text, in its order. One that has no end is none, so that a label behind it is found.
+/// The comments of a text, in its order. One without an end does not count, so that a label behind it is found.
 pub(super) fn comments(text: &str) -> Vec<Range<usize>> {
     const OPEN: &str = "<!--";
     const CLOSE: &str = "-->";

@@ -46,7 +46,7 @@ pub(crate) struct JobRequest {
 
 impl JobRequest {
     /// The models that draw it, in the order of their passes.
-    pub(crate) fn models(&self) -> impl Iterator<Item = ModelId> {
+    pub(crate) fn models(&self) -> impl Iterator<Item = ModelId> + Clone {
         std::iter::once(self.model).chain(self.scene.as_ref().map(|scene| scene.model))
     }
 

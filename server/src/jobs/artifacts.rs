@@ -176,6 +176,6 @@ impl Jobs {
         if let Some(generate_event::Event::ImageChunk(chunk)) = &mut event.event {
             chunk.data = self.piece(id, piece.image_index, piece.offset..piece.offset + piece.len).await?;
         }
-        Ok(frame::of_event(&event))
+        Ok(frame::of_event(event))
     }
 }

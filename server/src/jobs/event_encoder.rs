@@ -33,7 +33,7 @@ impl EventEncoder for JobEventEncoder {
         }
         let message = to_proto::event(&self.context, event);
         let record = self.record.apply(&message).then(|| self.record.encode());
-        (frame::of_event(&message), record)
+        (frame::of_event(message), record)
     }
 
     fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {

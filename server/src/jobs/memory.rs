@@ -38,13 +38,9 @@ impl Jobs {
     /// that needs more.
     pub(super) fn memory(&self, request: &JobRequest) -> JobMemory {
         let first = self.memory_of(request.model, &request.spec);
-        let scene = request.scene.as_ref().map(|scene| self.memory_of(scene.model, scene.spec()));
-        scene.into_iter().fold(first, |first, scene| match (first.fits(), scene.fits()) {
-            (true, false) => scene,
-            (false, true) => first,
-            _ if scene.needed > first.needed => scene,
-            _ => first,
-        })
+        let Some(scene) = &request.scene else { return first };
+        let scene = self.memory_of(scene.model, scene.spec());
+        if (!scene.fits(), scene.needed) > (!first.fits(), first.needed) { scene } else { first }
     }
 
     /// Fails if a job does not fit into the memory of the device. If a smaller factor of its second pass is enough, the error names

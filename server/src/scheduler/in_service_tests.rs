@@ -117,7 +117,7 @@ fn jobs_wait_for_a_drained_device_that_may_load_their_model() {
 fn a_device_that_cannot_load_the_model_or_is_opened_again_is_not_where_a_job_starts() {
     let all = Devices::new();
     let ([first, second], [loaded, other]) = (all.devices, all.models);
-    let start = |model| all.shared.state().forecast_to(0).next_start(model);
+    let start = |model| all.shared.state().forecast_to(0).next_start(std::iter::once(model));
     all.shared.begin_reopening(first);
     assert_eq!([start(loaded), start(other)], [Some(Duration::ZERO); 2], "the second device is free");
     all.fail_model(second, other);

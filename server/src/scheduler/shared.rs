@@ -365,7 +365,7 @@ impl Shared {
         }
         state.devices.get_mut(lease.device).models.failed(model, error.to_string());
         self.models_changed(&state);
-        let unusable = unusable(&state, model, error);
+        let unusable = state.unusable(model, &error.to_string());
         let jobs = state.take_hopeless();
         state.announce_positions(0);
         let device = state.devices.get(lease.device).info.name.clone();
@@ -380,7 +380,7 @@ impl Shared {
 
     /// The error of jobs and calls for a model whose load failed.
     pub(super) fn unusable(&self, model: ModelId, error: &EngineError) -> ServerError {
-        unusable(&self.state.lock(), model, error)
+        self.state.lock().unusable(model, &error.to_string())
     }
 
     pub(super) fn model_name(&self, model: ModelId) -> Arc<str> {
@@ -426,8 +426,4 @@ impl Shared {
         let (scheduler, engine) = (self.clone(), self.clone());
         ActivityProbe::new(move || scheduler.snapshot(), move |device| engine.memory_pools(device))
     }
-}
-
-fn unusable(state: &State, model: ModelId, error: &EngineError) -> ServerError {
-    ServerError::ModelUnusable { model: state.model_name(model).to_string(), reason: error.to_string() }
 }

@@ -70,8 +70,12 @@ impl State {
 
     /// Why jobs of a model are refused, if they are: no device can load it.
     fn model_error(&self, model: ModelId) -> Option<ServerError> {
-        let reason = self.devices.model_failure(model)?.to_owned();
-        Some(ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason })
+        Some(self.unusable(model, self.devices.model_failure(model)?))
+    }
+
+    /// The error of jobs whose model cannot be loaded, for this reason.
+    pub(super) fn unusable(&self, model: ModelId, reason: &str) -> ServerError {
+        ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason: reason.to_owned() }
     }
 
     /// Removes the jobs that wait for a model which no device will load, each with its error.
@@ -82,8 +86,7 @@ impl State {
         let failed = |job: Job| {
             let models = job.request.models().find(|model| fails(&self.devices, *model));
             let model = models.unwrap_or(job.request.model);
-            let reason = self.devices.lasting_model_failure(model).unwrap_or_default().to_owned();
-            let error = ServerError::ModelUnusable { model: self.model_name(model).to_string(), reason };
+            let error = self.unusable(model, self.devices.lasting_model_failure(model).unwrap_or_default());
             (job, error)
         };
         jobs.into_iter().map(failed).collect()
@@ -161,7 +164,7 @@ impl State {
     /// is no such job.
     pub(super) fn eta(&self, place: usize) -> Option<Duration> {
         let job = self.queue.iter().nth(place)?;
-        self.forecast_to(place).next_start(job.request.model)
+        self.forecast_to(place).next_start(job.request.models())
     }
 
     /// The forecast after the jobs before `place`.
@@ -176,7 +179,7 @@ impl State {
         for (place, job) in self.queue.iter().enumerate().skip(from_place).take(ANNOUNCED_MAX) {
             job.events.publish(EventBody::Queued {
                 position: self.position(place),
-                eta: forecast.next_start(job.request.model),
+                eta: forecast.next_start(job.request.models()),
             });
             forecast = forecast.after(&job.request);
         }

@@ -3,6 +3,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use sakuga_proto::Encoded;
+use sakuga_proto::generation::v1::watch_job_response::Message as Watched;
 use sakuga_proto::generation::v1::{GenerateEvent, GenerateResponse, WatchJobResponse};
 
 use crate::event_frame::EventFrame;
@@ -11,8 +12,9 @@ use crate::event_frame::EventFrame;
 const PREFIX_BYTES: usize = 5;
 
 /// The frame of an event, within a `WatchJobResponse`.
-pub(crate) fn of_event(event: &GenerateEvent) -> EventFrame {
-    of_encoded(event.encode_to_vec().into())
+pub(crate) fn of_event(event: GenerateEvent) -> EventFrame {
+    let event_bytes = event.encoded_len();
+    EventFrame::new(message(&WatchJobResponse { message: Some(Watched::Event(event)) }), event_bytes)
 }
 
 /// The frame of an encoded `GenerateEvent`, within a `WatchJobResponse`.
@@ -39,8 +41,6 @@ pub(crate) fn message(message: &impl Message) -> Bytes {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_proto::generation::v1::watch_job_response::Message as Watched;
-
     use super::*;
 
     /// The message within a frame.
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn both_streams_send_the_event_and_those_that_watch_share_it() {
         let event = GenerateEvent { sequence: 300, job_id: "a".repeat(300), ..GenerateEvent::default() };
-        let frame = of_event(&event);
+        let frame = of_event(event.clone());
         assert_eq!(GenerateEvent::decode(frame.event()).as_ref(), Ok(&event));
         assert_eq!(frame.event_bytes(), event.encoded_len());
         let watched: WatchJobResponse = read(&frame.message());

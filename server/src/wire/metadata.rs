@@ -97,8 +97,7 @@ pub(crate) fn reuse_chunk(reused: &EvaluationReuse) -> Result<TextChunk, JsonErr
 fn description(metadata: &ImageMetadata, request: &Request) -> String {
     let spec = request.spec();
     let [width_px, height_px] = request.picture_size_px();
-    let adapters: String =
-        spec.adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect();
+    let adapters = adapter_titles(&spec.adapters);
     let scene = request.scene().zip(metadata.scene.as_ref());
     let scene = scene.map(|(request, applied)| scene_description(request, applied)).unwrap_or_default();
     format!(
@@ -119,13 +118,16 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
     )
 }
 
+fn adapter_titles(adapters: &[AdapterChoice]) -> String {
+    adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect()
+}
+
 /// What [`description`] says of the pass of a scene.
 fn scene_description(request: &Request, applied: &AppliedScene) -> String {
     let spec = request.spec();
     let [width_px, height_px] = request.size_px();
     let strength = request.images().first_pass.as_ref().map_or(1.0, |first| first.strength);
-    let adapters: String =
-        spec.adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect();
+    let adapters = adapter_titles(&spec.adapters);
     format!(
         "\n\n{}\n\nscene, {width_px}x{height_px}, strength {strength}, seed {}, {} {} steps, guidance {}, model {}{adapters}",
         spec.text,

@@ -47,7 +47,7 @@ type SystemServiceClient interface {
 	// The devices of the server, whether each takes jobs, and what it has done.
 	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
 	// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-	// on the other devices. If there is none, they keep waiting and new jobs are refused.
+	// on the other devices. Without another device they keep waiting, and new jobs are refused.
 	DrainDevice(ctx context.Context, in *DrainDeviceRequest, opts ...grpc.CallOption) (*DrainDeviceResponse, error)
 	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
 	DisableDevice(ctx context.Context, in *DisableDeviceRequest, opts ...grpc.CallOption) (*DisableDeviceResponse, error)
@@ -179,7 +179,7 @@ type SystemServiceServer interface {
 	// The devices of the server, whether each takes jobs, and what it has done.
 	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
 	// Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-	// on the other devices. If there is none, they keep waiting and new jobs are refused.
+	// on the other devices. Without another device they keep waiting, and new jobs are refused.
 	DrainDevice(context.Context, *DrainDeviceRequest) (*DrainDeviceResponse, error)
 	// Drains a device and frees the memory that its models take. A device that is lost is not opened again.
 	DisableDevice(context.Context, *DisableDeviceRequest) (*DisableDeviceResponse, error)

@@ -89,7 +89,7 @@ def _put_mask(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) ->
         case str() | bytes() | Mapping():
             raise RequestError("`mask_boxes` is a list of boxes, each column, row, width and height")
         case boxes:
-            _put_boxes(request, boxes)
+            put_boxes(request.mask.boxes, boxes, "mask_boxes")
     if given.get("feather") is not None:
         _set(request.mask, "feather", given["feather"], "feather")
     if given.get("masked_only"):
@@ -100,12 +100,13 @@ def _put_mask(request: request_pb2.GenerateRequest, given: Mapping[str, Any]) ->
         _set(request.mask.masked_only, "padding", given["padding"], "padding")
 
 
-def _put_boxes(request: request_pb2.GenerateRequest, boxes: Any) -> None:
+def put_boxes(field: Any, boxes: Any, option: str) -> None:
+    """Adds boxes, each of column, row, width and height in pixels, to a repeated field."""
     try:
         for left, top, width, height in boxes:
-            request.mask.boxes.add(left=left, top=top, width=width, height=height)
+            field.add(left=left, top=top, width=width, height=height)
     except (TypeError, ValueError, OverflowError) as error:
-        raise RequestError(f"a box of `mask_boxes` is column, row, width and height in pixels: {error}") from error
+        raise RequestError(f"a box of `{option}` is column, row, width and height in pixels: {error}") from error
 
 
 def put_file(source: image_input_pb2.ImageSource, given: object, option: str) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -36,30 +36,16 @@ _SECONDS_MAX: Final = 365 * 24 * 3600
 """The longest time limit, a year."""
 
 
-class Options(ImageOptions, total=False):
-    """How to draw."""
+class PassOptions(TypedDict, total=False):
+    """How one model draws: what the pictures of a request and the scene over them share."""
 
-    negative: str | os.PathLike[str] | prompt_pb2.NegativePrompt
-    """The negative prompt: a document or plain tags, the path of a file with either, or the typed form."""
     strict: bool
     """Accept only documents that the XSD accepts, instead of repairing what can be repaired without loss."""
-    seed: int
-    """Seed of the noise. Image i of any request with this seed starts from the same noise. By default a random one."""
-    width: int
-    """Width in pixels, a multiple of 16."""
-    height: int
-    """Height in pixels, a multiple of 16."""
-    images: int
-    """Number of pictures of the batch."""
-    image_indices: Sequence[int]
-    """Draw only these pictures of the batch, by index from 0, each the same bytes as in the whole batch. By default all."""
     model: str
     """The model, by its name in `Client.models`."""
     adapters: Sequence[AdapterLike]
     """Adapters that change the model for this request, at most 8, by their names in `Client.list_adapters` or as uploaded files:
     `"ink"`, `("ink", 0.8)`, or `(asset, 0.8, 0.0)` with a factor of its own for the text encoders."""
-    controls: Sequence[image_input_pb2.Control]
-    """Images that steer the pictures through control networks, at most 4, each made by `sakuga.control`."""
     refiner: float | request_pb2.Refiner
     """Let the model's refiner compute the end of the schedule, from this share of its times on, 0 to 1: 0.8 is usual. Or the message,
     with the refiner's aesthetic scores."""
@@ -68,8 +54,6 @@ class Options(ImageOptions, total=False):
     negative_system_prompt: str
     """System prompt of the text encoder before the negative prompt; empty for none. By default the one in front of the
     negative prompt's text, or else the prompt's."""
-    request_id: str
-    """Identifies the job for its caller, at most 64 characters."""
     steps: int
     """Number of steps from noise to picture."""
     solver: Literal["euler", "midpoint", "rk4", "dpm", "euler_ancestral", "ddim", "unipc"]
@@ -92,6 +76,27 @@ class Options(ImageOptions, total=False):
     """How exactly evaluations are computed: `high` and `fast` reuse some of them."""
     step_cache: request_pb2.StepCache
     """What evaluations reuse, instead of what `quality` stands for."""
+
+
+class Options(PassOptions, ImageOptions, total=False):
+    """How to draw."""
+
+    negative: str | os.PathLike[str] | prompt_pb2.NegativePrompt
+    """The negative prompt: a document or plain tags, the path of a file with either, or the typed form."""
+    seed: int
+    """Seed of the noise. Image i of any request with this seed starts from the same noise. By default a random one."""
+    width: int
+    """Width in pixels, a multiple of 16."""
+    height: int
+    """Height in pixels, a multiple of 16."""
+    images: int
+    """Number of pictures of the batch."""
+    image_indices: Sequence[int]
+    """Draw only these pictures of the batch, by index from 0, each the same bytes as in the whole batch. By default all."""
+    controls: Sequence[image_input_pb2.Control]
+    """Images that steer the pictures through control networks, at most 4, each made by `sakuga.control`."""
+    request_id: str
+    """Identifies the job for its caller, at most 64 characters."""
     preview: Literal["none", "linear", "decoder"]
     """Method of previews."""
     preview_format: Literal["jpeg", "png", "webp"]

@@ -1,46 +1,29 @@
 """Scenes: one model draws the characters, and another one draws the scene over them, in one job."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Literal, TypedDict, Unpack, cast
+from typing import Any, Final, Literal, Unpack, cast
 
 from google.protobuf.message import Message
 
 from sakuga.errors import RequestError
 from sakuga.files import ImageLike
 from sakuga.generation.v1 import image_input_pb2, request_pb2
-from sakuga.images import put_file
+from sakuga.images import put_boxes, put_file
 from sakuga.prompt.v1 import prompt_pb2
-from sakuga.request import AdapterLike, Options, PromptLike, build
+from sakuga.request import Options, PassOptions, PromptLike, build
 from sakuga.wording import number
 
 
-class SceneOptions(TypedDict, total=False):
+class SceneOptions(PassOptions, total=False):
     """How to draw the scene over the characters. Options that `generate` has too mean the same."""
 
-    model: str
     negative: PromptLike | prompt_pb2.NegativePrompt
-    strict: bool
     seed: int
     """Seed of the noise of the scene. By default one more than that of the request."""
     width: int
     """Width in pixels, a multiple of 16. By default that of the characters' picture."""
     height: int
     """Height in pixels, a multiple of 16. By default that of the characters' picture."""
-    adapters: Sequence[AdapterLike]
-    refiner: float | request_pb2.Refiner
-    system_prompt: str
-    negative_system_prompt: str
-    steps: int
-    solver: Literal["euler", "midpoint", "rk4", "dpm", "euler_ancestral", "ddim", "unipc"]
-    schedule: Literal["native", "karras", "exponential"]
-    guidance_scale: float
-    guidance_from: float
-    guidance_until: float
-    guidance_renorm: float
-    guidance_rescale: float
-    shift: float
-    quality: Literal["exact", "high", "fast"]
-    step_cache: request_pb2.StepCache
     strength: float
     """Share of the steps that are computed, 0 to 1: small values change the characters little. By default 0.4."""
     resize: Literal["crop", "pad", "stretch"]
@@ -52,11 +35,6 @@ class SceneOptions(TypedDict, total=False):
 
 
 _OWN: Final = ("strength", "resize", "protect", "feather")
-_SHARED: Final = frozenset(field.name for field in request_pb2.Scene.DESCRIPTOR.fields) - {
-    "strength",
-    "resize",
-    "protection",
-}
 
 
 def scene(prompt: PromptLike, **options: Unpack[SceneOptions]) -> request_pb2.Scene:
@@ -68,7 +46,7 @@ def scene(prompt: PromptLike, **options: Unpack[SceneOptions]) -> request_pb2.Sc
     request = build(prompt, shared)
     message = request_pb2.Scene()
     for field, value in request.ListFields():
-        if field.name not in _SHARED:
+        if field.name not in request_pb2.Scene.DESCRIPTOR.fields_by_name:
             continue
         match value:
             case Message():
@@ -97,10 +75,6 @@ def _protect(message: request_pb2.Scene, given: object) -> None:
         case None:
             pass
         case list() | tuple():
-            try:
-                for left, top, width, height in given:
-                    message.protection.boxes.add(left=left, top=top, width=width, height=height)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise RequestError(f"a box of `protect` is column, row, width and height in pixels: {error}") from error
+            put_boxes(message.protection.boxes, given, "protect")
         case image:
             put_file(message.protection.image, image, "protect")

@@ -31,7 +31,7 @@ pub(crate) struct PreviewFiles {
 }
 
 impl PreviewFiles {
-    /// Creates the directory if there is none. An error names the path and `--preview-dir`.
+    /// Creates the directory if it does not exist. An error names the path and `--preview-dir`.
     pub(crate) fn create(directory: &Path) -> Result<Self, Failure> {
         if std::fs::symlink_metadata(directory).is_ok() && !directory.is_dir() {
             return Err(Failure::unwritable(directory, "it is not a directory")

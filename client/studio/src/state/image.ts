@@ -155,7 +155,7 @@ export function clearImage(): void {
 /** Returns what puts back the image, the mask and the second pass of now. */
 export function keepImage(): () => void {
   const [shown, painted, second] = [image(), mask(), secondPass()];
-  const [share, mode, rest] = [strength(), resize(), earlier];
+  const [share, mode, rest] = [strength(), resize(), { ...earlier }];
   return () => {
     // Their addresses are released by now; the files are not.
     clearImage();

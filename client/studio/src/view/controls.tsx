@@ -1,5 +1,5 @@
 /** The images that steer the next pictures through control networks, each with its weight and its share of the steps. */
-import { For, Index, Show, createEffect, createSignal, createUniqueId, onCleanup } from "solid-js";
+import { For, Index, Show, createMemo, createUniqueId, onCleanup } from "solid-js";
 
 import { Preprocessor } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import { openControl } from "../state/actions";
@@ -46,16 +46,18 @@ export function Controls() {
 
 function Item(props: { shown: ShownControl; at: number }) {
   const id = createUniqueId();
-  const [address, setAddress] = createSignal<string>();
-  createEffect(() => {
-    const { file } = props.shown;
-    const made = file && URL.createObjectURL(new Blob([file]));
-    setAddress(made);
+  // Another weight makes another `shown`, with the same file.
+  const file = createMemo(() => props.shown.file);
+  const address = createMemo(() => {
+    const content = file();
+    if (content === undefined) {
+      return undefined;
+    }
+    const made = URL.createObjectURL(new Blob([content]));
     onCleanup(() => {
-      if (made !== undefined) {
-        URL.revokeObjectURL(made);
-      }
+      URL.revokeObjectURL(made);
     });
+    return made;
   });
   const control = () => props.shown.control;
   const number = (name: "scale" | "start" | "end", [fallback, max]: readonly [number, number]) => (

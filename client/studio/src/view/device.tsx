@@ -1,12 +1,12 @@
 /** Each device of the server: load and memory over the last minutes, its job, and whether it takes jobs. */
-import { Index, Show, createEffect, createUniqueId, onCleanup, onMount } from "solid-js";
+import { Index, Show, createEffect, createMemo, createUniqueId, onCleanup, onMount } from "solid-js";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 
 import { titleOf } from "../prompt/request";
 import { DeviceState } from "../sakuga/gen/sakuga/system/v1/activity_pb.js";
 import type { Device } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
-import { devices, hasSeveral, isHost, newest, samples } from "../state/device";
+import { devices, hasSeveral, isHost, newest, samples, type Sample } from "../state/device";
 import { jobs } from "../state/jobs";
 import { isDark } from "../state/theme";
 import { type Key, t } from "../text";
@@ -90,6 +90,8 @@ function hostNote() {
 
 function Chart(props: { device: string }) {
   let host!: HTMLDivElement;
+  // A sample of another device leaves this one's as they are.
+  const kept = createMemo(() => samples(props.device));
   onMount(() => {
     let chart: uPlot | undefined;
     const build = (): void => {
@@ -110,7 +112,7 @@ function Chart(props: { device: string }) {
             { stroke: colour("--red"), width: 1.5, points: { show: false } },
           ],
         },
-        data(props.device),
+        data(kept()),
         host,
       );
     };
@@ -120,7 +122,7 @@ function Chart(props: { device: string }) {
       queueMicrotask(build);
     });
     createEffect(() => {
-      const fresh = data(props.device);
+      const fresh = data(kept());
       chart?.setData(fresh);
     });
     const sizes = new ResizeObserver(() => chart?.setSize({ width: host.clientWidth, height: HEIGHT }));
@@ -133,7 +135,6 @@ function Chart(props: { device: string }) {
   return <div class="chart" ref={host} aria-hidden="true" />;
 }
 
-function data(device: string): uPlot.AlignedData {
-  const kept = samples(device);
+function data(kept: readonly Sample[]): uPlot.AlignedData {
   return [kept.map(({ time }) => time), kept.map(({ load }) => load), kept.map(({ memory }) => memory)];
 }

@@ -22,6 +22,7 @@ pub(in crate::scheduler) struct Forecast<'a> {
 }
 
 /// A device by then.
+#[derive(Clone)]
 struct DeviceForecast<'a> {
     id: DeviceId,
     residents: ResidentSet,
@@ -38,9 +39,9 @@ impl<'a> DeviceForecast<'a> {
         Self { id, residents, adapters: vec![None; state.models], free }
     }
 
-    /// Whether a model could be loaded on the device, or was not tried there.
-    fn can_load(&self, state: &State, model: ModelId) -> bool {
-        state.devices.get(self.id).models.failure(model).is_none()
+    /// Whether each of these models could be loaded on the device, or was not tried there.
+    fn can_load_all(&self, state: &State, mut models: impl Iterator<Item = ModelId>) -> bool {
+        models.all(|model| state.devices.get(self.id).models.failure(model).is_none())
     }
 
     /// Records that a model draws a pass with these adapters.
@@ -53,12 +54,12 @@ impl<'a> DeviceForecast<'a> {
         self.adapters[model.index()] = Some(adapters);
     }
 
-    /// How long the model of a job takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
-    fn load_time(&self, state: &State, request: &JobRequest) -> Option<Duration> {
-        if self.residents.contains(request.model) {
+    /// How long a model takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
+    fn load_time(&self, state: &State, model: ModelId) -> Option<Duration> {
+        if self.residents.contains(model) {
             return Some(Duration::ZERO);
         }
-        state.devices.get(self.id).models.load_time(request.model)
+        state.devices.get(self.id).models.load_time(model)
     }
 
     /// Whether a job that comes next has other adapters than its model by then.
@@ -84,13 +85,10 @@ impl<'a> DeviceForecast<'a> {
     /// What the pass of the scene of a job that comes next takes.
     fn scene(&self, state: &State, request: &JobRequest) -> SceneForecast {
         let Some(scene) = &request.scene else { return SceneForecast::NONE };
-        let mut residents = self.residents.clone();
-        residents.insert(request.model);
-        let load = match residents.contains(scene.model) {
-            true => Some(Duration::ZERO),
-            false => state.devices.get(self.id).models.load_time(scene.model),
-        };
-        let switches_adapters = self.switches(state, scene.model, &scene.spec().adapters);
+        let mut then = DeviceForecast::clone(self);
+        then.draws(request.model, &request.spec.adapters);
+        let load = then.load_time(state, scene.model);
+        let switches_adapters = then.switches(state, scene.model, &scene.spec().adapters);
         let prediction = state.estimator(self.id, scene.model).predict(&scene.work, switches_adapters);
         let seconds = prediction.map(|prediction| f64::from(request.scene_draws()) * prediction.device_seconds());
         let drawing = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
@@ -100,7 +98,7 @@ impl<'a> DeviceForecast<'a> {
     /// When the device is free after a job that comes next.
     fn free_after(&self, state: &State, request: &JobRequest) -> Option<Duration> {
         let seconds = self.prediction(state, request)?.device_seconds();
-        let first = self.load_time(state, request)? + Duration::try_from_secs_f64(seconds).ok()?;
+        let first = self.load_time(state, request.model)? + Duration::try_from_secs_f64(seconds).ok()?;
         Some(self.free? + first + self.scene(state, request).time()?)
     }
 }
@@ -121,16 +119,17 @@ impl<'a> Forecast<'a> {
         Self { state, devices: serving.map(|id| DeviceForecast::new(state, id, free(id))).collect() }
     }
 
-    /// When a job of this model that comes next will start. A device of which nothing is known can only make it earlier, and one that
-    /// could not load the model does not draw it.
-    pub(in crate::scheduler) fn next_start(&self, model: ModelId) -> Option<Duration> {
-        self.devices.iter().filter(|device| device.can_load(self.state, model)).filter_map(|device| device.free).min()
+    /// When a job of these models that comes next will start. A device of which nothing is known can only make it earlier, and one that
+    /// could not load one of the models does not draw it.
+    pub(in crate::scheduler) fn next_start(&self, models: impl Iterator<Item = ModelId> + Clone) -> Option<Duration> {
+        let usable = self.devices.iter().filter(|device| device.can_load_all(self.state, models.clone()));
+        usable.filter_map(|device| device.free).min()
     }
 
     /// The device that a job that comes next will get; `None`: the times of none are known.
     fn next_device(&self, request: &JobRequest) -> Option<usize> {
         let known = self.devices.iter().enumerate().filter_map(|(place, device)| Some((place, device, device.free?)));
-        let usable = known.filter(|(_, device, _)| request.models().all(|model| device.can_load(self.state, model)));
+        let usable = known.filter(|(_, device, _)| device.can_load_all(self.state, request.models()));
         let order = |&(_, device, free): &(usize, &DeviceForecast<'_>, Duration)| {
             let is_loaded = device.residents.contains(request.model);
             let has_adapters = is_loaded && !device.switches_adapters(self.state, request);
@@ -230,7 +229,7 @@ impl State {
     pub(in crate::scheduler) fn forecasted(&self, request: &JobRequest) -> Forecasted {
         let place = self.queue.place_of_next(&request.client, request.priority);
         let known = self.forecast_to(place);
-        let eta = known.next_start(request.model);
+        let eta = known.next_start(request.models());
         // What the job itself takes is known also if a job before it was not measured.
         let device = known.into_next(request).or_else(|| Forecast::of_free_devices(self).into_next(request));
         let device = device.unwrap_or_else(|| DeviceForecast::new(self, DeviceId::FIRST, None));
@@ -240,7 +239,7 @@ impl State {
             device: device.id,
             position: QueuePosition { position: self.position(place), eta },
             time: prediction.as_ref().map(|prediction| estimator.interval(prediction)),
-            load: device.load_time(self, request),
+            load: device.load_time(self, request.model),
             scene: device.scene(self, request),
             switches_adapters: device.switches_adapters(self, request),
             learned_jobs: estimator.jobs(),

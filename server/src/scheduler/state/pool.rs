@@ -107,15 +107,19 @@ impl DevicePool {
 
     /// Why no enabled device can load a model; `None` if at least one device has loaded it or has not tried.
     pub(in crate::scheduler) fn model_failure(&self, model: ModelId) -> Option<&str> {
-        let enabled = self.iter().filter(|device| device.service == Service::Enabled && !device.is_lost_for_good());
-        let failures: Option<Vec<&str>> = enabled.map(|device| device.models.failure(model)).collect();
-        failures?.first().copied()
+        self.failure_on_all(model, |device| device.service == Service::Enabled)
     }
 
     /// Why no device that is left can load a model; `None` if one can or has not tried. Devices that calls took out of service count,
     /// since they may be enabled again.
     pub(in crate::scheduler) fn lasting_model_failure(&self, model: ModelId) -> Option<&str> {
-        let left = self.iter().filter(|device| !device.is_lost_for_good());
+        self.failure_on_all(model, |_| true)
+    }
+
+    /// Why a model failed on the first of these devices; `None` if there is no such device that is left, or the model did not fail on
+    /// each of them.
+    fn failure_on_all(&self, model: ModelId, counts: impl Fn(&Device) -> bool) -> Option<&str> {
+        let left = self.iter().filter(|device| !device.is_lost_for_good() && counts(device));
         let failures: Option<Vec<&str>> = left.map(|device| device.models.failure(model)).collect();
         failures?.first().copied()
     }

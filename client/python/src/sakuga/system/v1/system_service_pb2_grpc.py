@@ -104,7 +104,7 @@ class SystemServiceServicer:
 
     def DrainDevice(self, request, context):
         """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-        on the other devices. If there is none, they keep waiting and new jobs are refused.
+        on the other devices. Without another device they keep waiting, and new jobs are refused.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -47,7 +47,7 @@ class SystemServiceStub:
     """The devices of the server, whether each takes jobs, and what it has done."""
     DrainDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]
     """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-    on the other devices. If there is none, they keep waiting and new jobs are refused.
+    on the other devices. Without another device they keep waiting, and new jobs are refused.
     """
     DisableDevice: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]
     """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
@@ -73,7 +73,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """The devices of the server, whether each takes jobs, and what it has done."""
     DrainDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DrainDeviceRequest, _system_service_pb2.DrainDeviceResponse]  # type: ignore[assignment]
     """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-    on the other devices. If there is none, they keep waiting and new jobs are refused.
+    on the other devices. Without another device they keep waiting, and new jobs are refused.
     """
     DisableDevice: _aio.UnaryUnaryMultiCallable[_system_service_pb2.DisableDeviceRequest, _system_service_pb2.DisableDeviceResponse]  # type: ignore[assignment]
     """Drains a device and frees the memory that its models take. A device that is lost is not opened again."""
@@ -132,7 +132,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.DrainDeviceResponse, _abc.Awaitable[_system_service_pb2.DrainDeviceResponse]]:
         """Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-        on the other devices. If there is none, they keep waiting and new jobs are refused.
+        on the other devices. Without another device they keep waiting, and new jobs are refused.
         """
 
     @_abc_1.abstractmethod

@@ -1043,7 +1043,7 @@ export const SystemService: GenService<{
   },
   /**
    * Assigns no more jobs to a device, and returns when its running job has ended. Its models stay in its memory. Waiting jobs run
-   * on the other devices. If there is none, they keep waiting and new jobs are refused.
+   * on the other devices. Without another device they keep waiting, and new jobs are refused.
    *
    * @generated from rpc sakuga.system.v1.SystemService.DrainDevice
    */
