@@ -62,7 +62,7 @@ fn load(folder: &Path, device: &Device) -> Result<Unet, Failure> {
     let config = UnetConfig::from_json(&serde_json::from_str(&std::fs::read_to_string(dir.join("config.json"))?)?)?;
     let weights = TensorReader::open("unet", &weight_files(&dir)?, device, device::dtype(Precision::Bf16))?;
     Unet::rename(&config, &weights);
-    let network = Unet::load(&config, &weights).accelerated();
+    let network = Unet::load(&config, &weights);
     let report = weights.finish()?;
     println!("U-Net of {} parameters, {:.2} GB", report.parameters, report.bytes as f64 / 1e9);
     Ok(network)
@@ -152,7 +152,7 @@ fn control_network(folder: &Path, geometry: &Geometry, device: &Device, size_px:
     }
     let config = ControlConfig::from_json(&geometry.unet)?;
     let weights = TensorReader::open("controlnet", &weight_files(&dir)?, device, device::dtype(Precision::Bf16))?;
-    let network = ControlNet::load(&config, &weights).accelerated();
+    let network = ControlNet::load(&config, &weights);
     let report = weights.finish()?;
     println!("control network of {} parameters, fast path: {}", report.parameters, network.is_fast());
     let (rows, edge, unet) = (2, size_px / 8, &config.unet);

@@ -3,6 +3,9 @@
 //! [`call`] is an operation of burn's own graph whose body gets the addresses of its operands: burn keeps the order,
 //! the lifetimes and the result. [`Pins`] resolves the addresses of weights once.
 //!
+//! burn stores a tensor in any order of its axes: the result of an element-wise operation is stored like its input. [`call`]
+//! copies operands whose last axis has gaps, so bodies read rows; [`call_as_stored`] is for bodies that read any strides.
+//!
 //! burn may move tensors to free pages of memory. An address is therefore held by a handle on the memory: for the time
 //! of a [`call`], or as long as a network's [`Pins`] live.
 
@@ -15,6 +18,7 @@ use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::nn::Linear;
 use burn::tensor::{DType, Shape, Tensor};
 use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::cuda::CudaRuntime;
@@ -35,7 +39,19 @@ pub(crate) struct Work {
     shape: Shape,
     dtype: DType,
     gpu: Arc<Gpu>,
+    /// How many of the operands `body` gets.
+    count: usize,
+    storage: Storage,
     body: Arc<Body>,
+}
+
+/// The order of an operand's elements in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Storage {
+    /// As burn stores it.
+    Any,
+    /// The elements along the last axis are next to each other.
+    Rows,
 }
 
 /// An operation of five operands; unused ones repeat the last.
@@ -62,7 +78,11 @@ impl DeviceWork for CubeBackend {
         e: FloatTensor<Self>,
         work: Work,
     ) -> FloatTensor<Self> {
-        let tensors = [a, b, c, d, e];
+        let tensors: Vec<_> = [a, b, c, d, e].into_iter().take(work.count).collect();
+        let tensors = match work.storage {
+            Storage::Any => tensors,
+            Storage::Rows => tensors.into_iter().map(in_rows).collect(),
+        };
         let first = &tensors[0];
         let out = empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), work.shape, work.dtype);
         // Resolving an address waits until all earlier work was launched, and the flush guarantees it, so the event
@@ -79,6 +99,14 @@ impl DeviceWork for CubeBackend {
             Err(error) => work.gpu.note(error),
         }
         out
+    }
+}
+
+/// A copy in order if the elements along the last axis are not next to each other.
+fn in_rows(tensor: CubeTensor) -> CubeTensor {
+    match (tensor.meta.shape().last(), tensor.meta.strides().last()) {
+        (Some(&extent), Some(&stride)) if extent > 1 && stride != 1 => into_contiguous(tensor),
+        _ => tensor,
     }
 }
 
@@ -108,7 +136,7 @@ pub(crate) fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
 }
 
 /// Runs `body` on up to five tensors; the result is of this shape and type. `body` gets the operands in the order given
-/// and the address of the result, and only queues work.
+/// and the address of the result, and only queues work. The last axis of an operand has stride 1; other axes may have gaps.
 ///
 /// # Panics
 ///
@@ -120,11 +148,35 @@ pub(crate) fn call<const D: usize>(
     dtype: DType,
     body: impl Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync + 'static,
 ) -> Tensor<D> {
+    queue(gpu, operands, Storage::Rows, (shape, dtype), Arc::new(body))
+}
+
+/// [`call`] for a `body` that reads operands of any strides.
+///
+/// # Panics
+///
+/// As [`call`].
+pub(crate) fn call_as_stored<const D: usize>(
+    gpu: &Arc<Gpu>,
+    operands: &[Handle],
+    shape: [usize; D],
+    dtype: DType,
+    body: impl Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync + 'static,
+) -> Tensor<D> {
+    queue(gpu, operands, Storage::Any, (shape, dtype), Arc::new(body))
+}
+
+fn queue<const D: usize>(
+    gpu: &Arc<Gpu>,
+    operands: &[Handle],
+    storage: Storage,
+    (shape, dtype): ([usize; D], DType),
+    body: Arc<Body>,
+) -> Tensor<D> {
     assert!((1..=5).contains(&operands.len()), "between one and five operands");
     let operand = |i: usize| operands[i.min(operands.len() - 1)].clone();
     let count = operands.len();
-    let body = move |session: &mut Session<'_>, all: &[Operand], out: u64| body(session, &all[..count], out);
-    let work = Work { shape: Shape::from(shape), dtype, gpu: Arc::clone(gpu), body: Arc::new(body) };
+    let work = Work { shape: Shape::from(shape), dtype, gpu: Arc::clone(gpu), count, storage, body };
     Tensor::from_dispatch(Dispatch::device_work(operand(0), operand(1), operand(2), operand(3), operand(4), work))
 }
 
@@ -156,7 +208,7 @@ impl Asked {
     fn new<const D: usize>(gpu: &Arc<Gpu>, tensor: &Tensor<D>) -> Self {
         let operand = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&operand);
-        let done = call(gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
+        let done = call_as_stored(gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
             *lock(&answer) = operands.first().cloned();
             Ok(())
         });

@@ -106,7 +106,7 @@ impl Fp8Linear {
         let device = weight.device();
         // Memory of exactly its size, as the loader takes for weights.
         let packed: Tensor<1> = device.memory_persistent_allocations(weight, |weight| {
-            bridge::call(gpu, &[bridge::handle(&weight)], [length], DType::BF16, round)
+            bridge::call_as_stored(gpu, &[bridge::handle(&weight)], [length], DType::BF16, round)
         });
         Ok(Self { gpu: Arc::clone(gpu), packed, d_input, d_output })
     }

@@ -139,7 +139,7 @@ fn rearranged(gpu: &Arc<Gpu>, weight: &Tensor<4>, order: [usize; 4], shape: [usi
     let bytes = shape.iter().product::<usize>() * BF16 as usize;
     // Memory of exactly its size, as the loader takes for weights.
     weight.device().memory_persistent_allocations(weight.clone(), |weight: Tensor<4>| {
-        bridge::call(gpu, &[bridge::handle(&weight)], shape, DType::BF16, move |session, operands, out| {
+        bridge::call_as_stored(gpu, &[bridge::handle(&weight)], shape, DType::BF16, move |session, operands, out| {
             let [weight] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
             session.zero(out, bytes)?;
             session.image_kernels.rearrange(session.stream, weight, order, out, shape[3])

@@ -22,7 +22,7 @@ fn load(dir: &Path, device: &Device, dtype: DType) -> ClipText {
     ClipText::rename(&weights);
     let network = ClipText::load(&config, &weights);
     weights.finish().unwrap_or_else(|error| panic!("{error}"));
-    network.accelerated()
+    network
 }
 
 /// Texts of `length` tokens, the third of which is a vector.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use sakuga_model::checkpoint::{TensorReader, weight_files};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::families::sdxl::synthetic::{self, Geometry};
@@ -34,7 +34,7 @@ fn load(dir: &Path, device: &Device, dtype: DType) -> Unet {
     Unet::rename(&config, &weights);
     let network = Unet::load(&config, &weights);
     weights.finish().unwrap_or_else(|error| panic!("{error}"));
-    network.accelerated()
+    network
 }
 
 /// Inputs of one evaluation.
@@ -116,6 +116,28 @@ fn predictions_are_those_of_burns_operations() {
     }
 }
 
+/// burn stores the sum of permuted tensors in their order; a fast path that takes it for rows reads other elements, and
+/// beyond the end.
+#[test]
+fn a_text_that_is_stored_by_columns_gives_the_same_bits() {
+    let Some(OpenDevice { device, .. }) = gpu() else { return };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    synthetic::write_part(dir.path(), "unet", &Geometry::small().unet, 1).expect("writable");
+    let network = load(dir.path(), &device, DType::BF16);
+    let context: Tensor<3> = noise::batch(1, 0, 2, [1, 77, 192], &device).reshape([2, 77, 192]);
+    let values: Vec<f32> = context.clone().permute([2, 1, 0]).try_into_vec_as().expect("the device works");
+    let by_columns = Tensor::<3>::from_data(TensorData::new(values, [192, 77, 2]), (&device, DType::F32));
+    let pooled = noise::batch(2, 0, 2, [1, 1, 128], &device).reshape([2, 128]);
+    let sample: Tensor<4> = noise::batch(3, 0, 2, [4, 16, 16], &device);
+    let predict = |context: Tensor<3>, sample: Tensor<4>| -> Vec<f32> {
+        let conditioning = Conditioning { context, pooled: pooled.clone(), sizes: vec![vec![64.0; 6]; 2] };
+        let conditioned = network.condition(conditioning, &[250.0]);
+        network.predict(sample, 250.0, &conditioned, None).try_into_vec_as().expect("the device works")
+    };
+    let expected = predict(context, sample.clone());
+    assert_eq!(predict(by_columns.permute([2, 1, 0]), sample), expected);
+}
+
 #[test]
 fn a_time_that_was_not_prepared_is_embedded_alone() {
     let Some(OpenDevice { device, .. }) = gpu() else { return };
@@ -148,7 +170,7 @@ fn residuals_of_a_control_network_are_those_of_burns_operations() {
         let weights = TensorReader::open("controlnet", &files, device, dtype).expect("readable");
         let network = ControlNet::load(&config, &weights);
         weights.finish().unwrap_or_else(|error| panic!("{error}"));
-        network.accelerated()
+        network
     };
     let residuals = |network: &ControlNet, device: &Device, [height, width]: [usize; 2]| -> Vec<Vec<f32>> {
         let numbers = |seed: u64, rows: usize, shape: [usize; 3]| noise::batch(seed, 0, rows, shape, device);

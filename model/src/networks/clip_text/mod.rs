@@ -106,7 +106,7 @@ impl ClipText {
             norm: LayerNorm::load(&weights.at("final_layer_norm"), width, config.layer_norm_eps),
             projection,
             config: config.clone(),
-            fast: Accelerated::none(),
+            fast: Accelerated::new(),
         }
     }
 
@@ -122,12 +122,6 @@ impl ClipText {
     /// Whether [`features`](Self::features) are computed by vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
-    }
-
-    /// With the fast path, where the device and the weights allow one. It is not the default, as that of the U-Net.
-    #[must_use]
-    pub fn accelerated(self) -> Self {
-        Self { fast: Accelerated::new(), ..self }
     }
 
     /// Drops the fast path, which holds the addresses of the weights before a change. The next text builds it again.

@@ -136,7 +136,7 @@ impl ControlNet {
                 .collect(),
             mid: zero("controlnet_mid_block".to_owned(), bottom),
             config: config.clone(),
-            fast: Accelerated::none(),
+            fast: Accelerated::new(),
         }
     }
 

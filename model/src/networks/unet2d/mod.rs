@@ -66,7 +66,7 @@ impl Unet {
     /// Reads the network, after [`rename`](Self::rename). Call [`TensorReader::finish`] before using the result.
     pub fn load(config: &UnetConfig, weights: &TensorReader) -> Self {
         let (down, up) = (Downward::load(config, weights), Upward::load(config, weights));
-        Self { down, up, config: config.clone(), fast: Accelerated::none() }
+        Self { down, up, config: config.clone(), fast: Accelerated::new() }
     }
 
     fn fast(&self) -> Option<&dyn Passes> {
@@ -82,13 +82,6 @@ impl Unet {
     /// that.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
-    }
-
-    /// With the fast path, where the device and the weights allow one. It is not the default: its predictions are those of
-    /// burn's operations, but latents of whole pictures were not finite in some runs.
-    #[must_use]
-    pub fn accelerated(self) -> Self {
-        Self { fast: Accelerated::new(), ..self }
     }
 
     /// Drops the fast path, which holds the addresses of the weights before a change. The next evaluation builds it again.

@@ -6,7 +6,6 @@ use burn::tensor::Tensor;
 
 use super::conditioning::{Conditioned, Conditioning};
 use super::control::{ControlNet, ControlPasses, Residuals};
-use crate::nn::accelerated::Accelerated;
 
 /// A conditioning and an image with what all evaluations of a batch share; see [`Conditioned`].
 #[derive(Debug)]
@@ -32,13 +31,6 @@ impl ControlNet {
     /// prepares that.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
-    }
-
-    /// With the fast path, where the device and the weights allow one; see [`Unet::accelerated`](super::Unet::accelerated).
-    #[must_use]
-    pub fn accelerated(mut self) -> Self {
-        self.fast = Accelerated::new();
-        self
     }
 
     /// A conditioning and an image in 0..1, `[1 or B, 3, 8H, 8W]`, for evaluations at these times.
