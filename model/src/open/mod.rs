@@ -102,9 +102,18 @@ fn log_reports(reports: &[LoadReport]) {
     }
 }
 
-/// The adapters that were merged. One that changes nothing is an error.
-fn adapters(reports: &[LoadReport]) -> Result<Vec<&LoraReport>, OpenError> {
-    let adapters: Vec<&LoraReport> = reports.iter().flat_map(|report| &report.lora).collect();
+/// The adapters that were merged, each with its modules of all parts. One that changes no part is an error.
+fn adapters(reports: &[LoadReport]) -> Result<Vec<LoraReport>, OpenError> {
+    let mut adapters: Vec<LoraReport> = Vec::new();
+    for report in reports {
+        // Each part reports all adapters, in the order of the options.
+        for (index, found) in report.lora.iter().enumerate() {
+            match adapters.get_mut(index) {
+                Some(adapter) => adapter.modules += found.modules,
+                None => adapters.push(found.clone()),
+            }
+        }
+    }
     for LoraReport { path, strength, format, modules, .. } in &adapters {
         if *modules == 0 {
             return Err(OpenError::Adapter { path: path.clone() });
@@ -115,7 +124,7 @@ fn adapters(reports: &[LoadReport]) -> Result<Vec<&LoraReport>, OpenError> {
 }
 
 /// Names the adapters in the model's notice, and makes them part of its fingerprint: with other weights it is another model.
-fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), OpenError> {
+fn add_adapters(model: &mut ModelInfo, adapters: &[LoraReport]) -> Result<(), OpenError> {
     for LoraReport { path, strength, format, modules, .. } in adapters {
         let file = if path.is_dir() { path.join("adapter_model.safetensors") } else { path.clone() };
         let content = std::fs::read(&file).map_err(|source| LoadError::read(&file, source))?;

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use super::ModelFiles;
 use crate::checkpoint::testing::{Stored, write_file};
+use crate::checkpoint::{SafetensorsFile, TensorEntry};
 use crate::families::newbie::synthetic::{self, AdapterLayout, AdapterPreset, Preset, write_adapter};
+use crate::families::sdxl;
 
 struct Fixture {
     folder: TempDir,
@@ -195,4 +197,38 @@ fn an_adapter_that_does_not_fit_is_described_with_what_did_not_match() {
     assert!(picture(&mut open, Vec::new()) == none);
     let error = open.adapters.as_ref().expect("adapters").inspect(Path::new("/nowhere")).expect_err("no file");
     assert!(matches!(error, EngineError::Model(_)));
+}
+
+/// Most adapters of Stable Diffusion XL change the U-Net alone.
+#[test]
+fn an_adapter_of_one_part_is_merged_at_the_start() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("model");
+    sdxl::synthetic::write(&model, 1).expect("a checkpoint");
+    for (part, prefix) in [("unet", "lora_unet"), ("text_encoder_2", "lora_te2_text_model")] {
+        let file = SafetensorsFile::open(&model.join(part).join("diffusion_pytorch_model.safetensors"))
+            .expect("it was written");
+        let matrix = |(name, entry): (&String, &TensorEntry)| match (name.strip_suffix(".weight"), &entry.shape[..]) {
+            (Some(module), &[output, input]) if module.contains("q_proj") || module.ends_with("to_q") => {
+                Some((module.replace('.', "_"), output, input))
+            }
+            _ => None,
+        };
+        let (module, output, input) = file.entries().iter().find_map(matrix).expect("a query's matrix");
+        let tensor = |end: &str, shape: [usize; 2]| {
+            Stored::f32(&format!("{prefix}_{module}.{end}.weight"), &shape, &vec![0.5; shape.iter().product()])
+        };
+        let tensors = [tensor("lora_down", [2, input]), tensor("lora_up", [output, 2])];
+        let path = write_file(folder.path(), &format!("{part}.safetensors"), &tensors);
+        let options = ModelOptions {
+            device: DeviceChoice::Cpu,
+            precision: Some(Precision::F32),
+            model: Some(model.clone()),
+            loras: vec![LoraChoice { path, strength: 1.0 }],
+            ..ModelOptions::default()
+        };
+        let opened = ModelFiles::new(options).open(OpenOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+        let notice = &opened.info.model.notice;
+        assert!(notice.ends_with(&format!("with LoRA {part}.safetensors at 1 (modules: 1)")), "{notice}");
+    }
 }
