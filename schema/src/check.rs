@@ -1,6 +1,7 @@
 //! The checks: text in, prompt and findings out. Nothing here fails or panics.
 
 mod encoding;
+mod system_prompt;
 mod typed;
 
 use std::ops::Range;
@@ -24,6 +25,8 @@ use crate::syntax;
 use crate::tree::{Element, Node, Tree};
 use crate::vocabulary::Vocabulary;
 use crate::xml::is_xml_char;
+
+pub use system_prompt::check_system_prompt;
 
 /// Checks the text of a prompt, in any envelope.
 pub fn check(text: &str, options: &CheckOptions<'_>) -> Checked {

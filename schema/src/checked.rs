@@ -75,6 +75,15 @@ impl CheckedNegative {
     }
 }
 
+/// The outcome of checking a system prompt that is given apart from the prompt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckedSystemPrompt {
+    /// The text to read. A lenient check leaves invisible characters out.
+    pub text: String,
+    /// Every finding, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 /// Whether any of the findings is an error.
 pub(crate) fn has_error(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)

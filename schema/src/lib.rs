@@ -53,8 +53,8 @@ mod tree;
 mod vocabulary;
 mod xml;
 
-pub use check::{check, check_bytes, check_negative, check_typed};
-pub use checked::{Checked, CheckedNegative, Envelope};
+pub use check::{check, check_bytes, check_negative, check_system_prompt, check_typed};
+pub use checked::{Checked, CheckedNegative, CheckedSystemPrompt, Envelope};
 pub use diagnostic::{Diagnostic, Edit, Fix, Severity};
 pub use fixes::{apply_fixes, settle};
 pub use limits::Limits;

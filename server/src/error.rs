@@ -17,8 +17,10 @@ pub(crate) enum ServerError {
     #[error("{}", summary(.0))]
     InvalidRequest(Vec<Violation>),
     /// There is no such model.
-    #[error("there is no model `{name}`; {}this server has {}", suggestion(.nearest.as_deref()), .known.join(", "))]
+    #[error("{field}: there is no model `{name}`; {}this server has {}", suggestion(.nearest.as_deref()), .known.join(", "))]
     UnknownModel {
+        /// The field of the request that names it.
+        field: &'static str,
         /// What was asked for.
         name: String,
         /// What there is.

@@ -3,7 +3,6 @@
 use super::Opening;
 use crate::invisible::changes;
 use crate::rules::invisible_character;
-use crate::source::Change;
 
 impl Opening<'_, '_> {
     /// Removes invisible characters and makes odd spaces plain ones; a strict check only reports them.
@@ -12,18 +11,10 @@ impl Opening<'_, '_> {
         if changes.is_empty() {
             return;
         }
-        self.report_invisible(&changes);
+        let found: Vec<_> = invisible_character::findings(&self.source.text, &changes).collect();
+        found.into_iter().for_each(|finding| self.report(finding));
         if !self.findings.is_strict() {
             self.replace(&changes);
-        }
-    }
-
-    fn report_invisible(&mut self, changes: &[Change]) {
-        for run in changes.chunk_by(|left, right| left.0.end == right.0.start) {
-            let span = run[0].0.start..run[run.len() - 1].0.end;
-            let character = self.source.text[span.start..].chars().next().unwrap_or_default();
-            let replacement: String = run.iter().map(|(_, replacement)| replacement.as_ref()).collect();
-            self.report(invisible_character::finding(span, character, run.len(), replacement));
         }
     }
 }

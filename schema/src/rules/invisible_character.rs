@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::findings::{Finding, replace};
 use crate::rule::rule;
+use crate::source::Change;
 
 rule! {
     /// Text copied from web pages and chats holds zero-width spaces, soft hyphens, marks of writing direction and
@@ -13,6 +14,16 @@ rule! {
     "invisible-character", Warning;
     bad: "<caption>A girl\u{200B} laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
+}
+
+/// A finding for each run of invisible characters in a text, from the changes that are made to read it.
+pub(crate) fn findings<'c>(text: &'c str, changes: &'c [Change]) -> impl Iterator<Item = Finding> + 'c {
+    changes.chunk_by(|left, right| left.0.end == right.0.start).map(|run| {
+        let span = run[0].0.start..run[run.len() - 1].0.end;
+        let character = text[span.start..].chars().next().unwrap_or_default();
+        let replacement: String = run.iter().map(|(_, replacement)| replacement.as_ref()).collect();
+        finding(span, character, run.len(), replacement)
+    })
 }
 
 /// A run of `count` invisible characters that begins with `character`; `replacement` is what it is read as.

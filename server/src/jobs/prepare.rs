@@ -54,7 +54,7 @@ pub(super) fn prepare(
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
     check_text(&message)?;
-    let model = dependencies.models.find(&message.model)?;
+    let model = dependencies.models.find("model", &message.model)?;
     let adapters = from_proto::adapters(std::mem::take(&mut message.adapters));
     let scene = message.scene.take();
     let mut unchecked = from_proto::unchecked(message);

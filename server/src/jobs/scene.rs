@@ -29,7 +29,7 @@ pub(super) fn check<'a>(
     given: generation::Scene,
     first: Option<&Request>,
 ) -> Result<CheckedScene<'a>, ServerError> {
-    let model = dependencies.models.find(&given.model)?;
+    let model = dependencies.models.find("scene.model", &given.model)?;
     let mut faults = Vec::new();
     let (mut message, first_pass) = scene::from_proto(given, first.map(Request::picture_size_px), &mut faults);
     let adapters = from_proto::adapters(std::mem::take(&mut message.adapters));

@@ -64,16 +64,16 @@ impl Catalog {
         &self.0[id.index()]
     }
 
-    /// The model that a request names; empty is the default.
+    /// The model that a request names in `field`; empty is the default.
     ///
     /// # Errors
     ///
     /// [`ServerError::UnknownModel`].
-    pub(crate) fn find(&self, name: &str) -> Result<&ServedModel, ServerError> {
+    pub(crate) fn find(&self, field: &'static str, name: &str) -> Result<&ServedModel, ServerError> {
         if name.is_empty() {
             return Ok(self.default_model());
         }
-        self.iter().find(|model| model.name() == name).ok_or_else(|| self.unknown(name))
+        self.iter().find(|model| model.name() == name).ok_or_else(|| self.unknown(field, name))
     }
 
     /// All of them, in order.
@@ -88,10 +88,10 @@ impl Catalog {
         others.min(left)
     }
 
-    fn unknown(&self, name: &str) -> ServerError {
+    fn unknown(&self, field: &'static str, name: &str) -> ServerError {
         let known: Vec<String> = self.iter().map(|model| model.name().to_owned()).collect();
         let nearest = nearest(name, &known).first().map(|known| (*known).clone());
-        ServerError::UnknownModel { name: name.to_owned(), known, nearest }
+        ServerError::UnknownModel { field, name: name.to_owned(), known, nearest }
     }
 }
 
@@ -117,16 +117,21 @@ mod tests {
     #[test]
     fn a_model_is_found_by_name_and_the_first_without_one() {
         let catalog = catalog(&[("anime", 1), ("photo", 2)]);
-        assert_eq!(catalog.find("").map(|model| model.name().to_owned()), Ok("anime".into()));
-        assert_eq!(catalog.find("photo").map(|model| model.id.index()), Ok(1));
+        assert_eq!(catalog.find("model", "").map(|model| model.name().to_owned()), Ok("anime".into()));
+        assert_eq!(catalog.find("model", "photo").map(|model| model.id.index()), Ok(1));
     }
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() {
         let catalog = catalog(&[("anime", 1), ("photo", 2)]);
-        let error = |name: &str| catalog.find(name).err().expect("not a model").to_string();
+        let error = |name: &str| catalog.find("scene.model", name).err().expect("not a model").to_string();
         let suggested = error("Photos");
-        assert!(suggested.contains("did you mean `photo`") && suggested.contains("anime, photo"), "{suggested}");
+        assert!(
+            suggested.starts_with("scene.model: ")
+                && suggested.contains("did you mean `photo`")
+                && suggested.contains("anime, photo"),
+            "{suggested}"
+        );
         let other = error("zzz");
         assert!(!other.contains("did you mean") && other.contains("anime, photo"), "{other}");
     }

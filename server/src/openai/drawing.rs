@@ -115,7 +115,7 @@ impl Drawing {
         }
         let user = parameters.text("user").filter(|user| !user.is_empty());
         let size = size(&mut parameters);
-        let model = models.find(&request.model)?;
+        let model = models.find("model", &request.model)?;
         if endpoint == Endpoint::Edits {
             edit(&mut parameters, &mut request, size, model, uploads);
         }

@@ -48,7 +48,7 @@ impl Finished {
 /// Tokens of the prompt, over all text encoders of the model.
 fn tokens(api: &Api, metadata: &ImageMetadata) -> u64 {
     let Some(request) = &metadata.request else { return 0 };
-    let Ok(model) = api.context.models.find(&request.model) else { return 0 };
+    let Ok(model) = api.context.models.find("model", &request.model) else { return 0 };
     let system_prompt = request.system_prompt.as_deref().unwrap_or_default();
     model.tokens.count(system_prompt, &metadata.model_text).iter().map(|count| u64::from(count.tokens)).sum()
 }

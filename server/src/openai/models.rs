@@ -21,7 +21,7 @@ impl Api {
 
     /// The description of the model of this name.
     pub(super) fn model(&self, name: &str) -> Result<Response<Body>, Status> {
-        let model = self.context.models.find(name).map_err(|error| refuse(&error))?;
+        let model = self.context.models.find("model", name).map_err(|error| refuse(&error))?;
         Ok(json_response(&self.description(model)))
     }
 

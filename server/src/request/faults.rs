@@ -126,13 +126,14 @@ impl Faults {
     }
 
     /// The system prompt in `field` of the request, or else `own`, the one in front of the text, or else `default`. Two that
-    /// differ are a fault.
+    /// differ are a fault. The characters of `given` are checked; those of `own` were checked with its text.
     pub(crate) fn system_prompt(
         &mut self,
         field: &'static str,
         given: Option<String>,
         own: Option<String>,
         default: &str,
+        options: &CheckOptions<'_>,
     ) -> String {
         if let (Some(given), Some(own)) = (&given, &own)
             && given.trim() != own.trim()
@@ -142,11 +143,16 @@ impl Faults {
             );
             self.add(field, Violation::CONFLICT, text);
         }
+        let is_given = given.is_some();
         let system_prompt = given.or(own).unwrap_or_else(|| default.to_owned());
         let bytes_max = limits::SYSTEM_PROMPT_BYTES.max;
         if system_prompt.len() > bytes_max {
             let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());
             self.add(field, Violation::BAD_TEXT, text);
+        } else if is_given {
+            let checked = sakuga_schema::check_system_prompt(&system_prompt, options);
+            self.findings(&format!("{field}/"), checked.diagnostics);
+            return checked.text;
         }
         system_prompt
     }

@@ -182,8 +182,13 @@ impl UncheckedRequest {
         let Negative { prompt: negative, system_prompt: negative_own } =
             faults.negative(self.negative.as_ref(), inner, &options);
         let default = prompt.as_ref().map_or("", |prompt| rules.default_system_prompt(prompt));
-        let system_prompt =
-            faults.system_prompt("system_prompt", self.system_prompt, own_system_prompt.map(before_text), default);
+        let system_prompt = faults.system_prompt(
+            "system_prompt",
+            self.system_prompt,
+            own_system_prompt.map(before_text),
+            default,
+            &options,
+        );
         let negative_text = negative.as_ref().map(|negative| rules.negative_text(negative)).unwrap_or_default();
         let negative_own = negative_own.map(|own| if negative_text.is_empty() { own } else { before_text(own) });
         let negative_system_prompt = faults.system_prompt(
@@ -191,6 +196,7 @@ impl UncheckedRequest {
             self.negative_system_prompt,
             negative_own,
             default_negative_system_prompt(&negative_text, &system_prompt),
+            &options,
         );
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);

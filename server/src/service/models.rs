@@ -49,7 +49,7 @@ impl Models {
             let text = "name the model; ListModels has the names";
             return Err(ServerError::invalid("name", Violation::REQUIRED, text));
         }
-        let model: &ServedModel = self.context.models.find(name)?;
+        let model: &ServedModel = self.context.models.find("name", name)?;
         self.context.scheduler.change_model(model.id, change)?.done().await?;
         Ok(self.statuses().swap_remove(model.id.index()))
     }

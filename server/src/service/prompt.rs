@@ -65,7 +65,7 @@ fn validate(
     alive: &CallAlive,
     request: ValidatePromptRequest,
 ) -> Result<ValidatePromptResponse, ServerError> {
-    let model = context.models.find(&request.model)?;
+    let model = context.models.find("model", &request.model)?;
     let rules = RequestRules::of(model);
     let mut faults = Vec::new();
     let options = rules.check_options(from_proto::strictness(request.strictness, &mut faults));

@@ -47,7 +47,8 @@ pub(crate) fn to_rpc(error: &ServerError) -> pb::Status {
             metadata.insert("violations".into(), found.len().to_string());
             violations = found;
         }
-        ServerError::UnknownModel { known, .. } => {
+        ServerError::UnknownModel { field, known, .. } => {
+            metadata.insert("field".into(), (*field).into());
             metadata.insert("models".into(), cut(&known.join(",")));
         }
         ServerError::UnknownDevice { known, .. } => {

@@ -7,7 +7,7 @@ use sakuga_proto::prompt::v1::{Character, NegativePrompt, Prompt, Strictness, Ta
 use tonic::{Code, Status};
 use tonic_types::{StatusExt as _, pb};
 
-use crate::support::{Server, XML, quick, request, scripted};
+use crate::support::{Server, XML, expect_event, name, quick, request, run, scripted};
 
 /// Field to (reason, description) of every violation.
 pub(crate) fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
@@ -147,6 +147,40 @@ async fn too_many_pixels_and_two_system_prompts_are_refused() {
     assert_eq!(found["system_prompt"].0, "conflict", "{found:?}");
     let found = violations(&refuse(&server, GenerateRequest { width: 4096, height: 4096, ..request(1) }).await);
     assert!(found["width"].1.contains("16777216 pixels"), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn system_prompts_have_the_characters_of_prompts() {
+    let server = Server::start(scripted(quick())).await;
+    let negative = || Some(generate_request::Negative::NegativeText("lowres".into()));
+    let with = |system_prompt: &str, own: &str| GenerateRequest {
+        system_prompt: Some(system_prompt.into()),
+        negative: negative(),
+        negative_system_prompt: Some(own.into()),
+        ..request(1)
+    };
+    for text in ["Draw \0 well. ", "Draw \u{1b}[31m well. "] {
+        let found = violations(&refuse(&server, with(text, text)).await);
+        for field in ["system_prompt", "negative_system_prompt"] {
+            let (reason, description) = found.get(field).unwrap_or_else(|| panic!("{field} is not in {found:?}"));
+            assert!(reason == "bad-encoding" && description.contains("column 6"), "{field}: {description}");
+        }
+        assert_eq!(found.len(), 2, "{found:?}");
+    }
+    let events = run(&server, with("Draw \u{202e}well. ", "Draw\u{200b} badly. ")).await;
+    let accepted = expect_event!(events[0], Accepted);
+    let found: Vec<_> = accepted
+        .diagnostics
+        .iter()
+        .filter(|finding| finding.code == "invisible-character")
+        .map(|finding| finding.path.as_str())
+        .collect();
+    assert_eq!(found, ["system_prompt", "negative_system_prompt"], "{accepted:?}");
+    let started = events.iter().find(|event| name(event) == "started").expect("it started");
+    let resolved = expect_event!(started, Started).resolved.clone().expect("the request");
+    assert_eq!(resolved.system_prompt.as_deref(), Some("Draw well. "));
+    assert_eq!(resolved.negative_system_prompt.as_deref(), Some("Draw badly. "));
     server.stop().await;
 }
 

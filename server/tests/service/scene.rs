@@ -10,6 +10,7 @@ use sakuga_proto::json;
 use sakuga_proto::model::v1::ModelState;
 use sakuga_server::engine::scripted::{Fault, Script};
 use tonic::Code;
+use tonic_types::StatusExt as _;
 
 use crate::bad_requests::violations;
 use crate::images::{inline, pixels, png};
@@ -218,6 +219,11 @@ async fn a_scene_is_checked_as_a_request_of_its_model() {
     }
     let unknown = refuse(edited(&good, |scene| scene.model = "c".into())).await;
     assert_eq!(unknown.code(), Code::NotFound);
+    assert!(unknown.message().starts_with("scene.model: there is no model `c`"), "{unknown:?}");
+    assert_eq!(unknown.get_details_error_info().expect("ErrorInfo").metadata["field"], "scene.model");
+    let unknown = refuse(GenerateRequest { model: "c".into(), ..good.clone() }).await;
+    assert!(unknown.message().starts_with("model: there is no model `c`"), "{unknown:?}");
+    assert_eq!(unknown.get_details_error_info().expect("ErrorInfo").metadata["field"], "model");
     // Findings that are no faults name the scene as well.
     let repaired = edited(&good, |scene| scene.prompt = Some(scene::Prompt::Xml("<caption>A forest".into())));
     let events = run(&server, repaired).await;
