@@ -1,8 +1,8 @@
 //! Reads the small files of a checkpoint whole, however large or strange what is in their place.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::Path;
+
+use sakuga_model_core::read_regular_file;
 
 use crate::error::LoadError;
 
@@ -15,21 +15,9 @@ pub(crate) const TOKENIZER_BYTES_MAX: u64 = 128 << 20;
 ///
 /// # Errors
 ///
-/// [`LoadError::Read`], also for a larger file and for a device, a pipe or a folder, which may have no end.
+/// [`LoadError::Read`], also for a larger file and for everything that is not a regular file.
 pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, LoadError> {
-    let read = || {
-        if !path.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > bytes_max {
-            let text = format!("it has more than the {bytes_max} bytes that such a file may have");
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
-        }
-        Ok(bytes)
-    };
-    read().map_err(|source| LoadError::read(path, source))
+    read_regular_file(path, bytes_max).map_err(|source| LoadError::read(path, source))
 }
 
 #[cfg(test)]

@@ -86,6 +86,7 @@ pub mod log;
 pub mod maintenance;
 mod metrics;
 mod models;
+mod named_file;
 mod openai;
 mod picture;
 mod preview;

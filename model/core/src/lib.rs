@@ -4,6 +4,8 @@
 //! [`EngineError`]. A [`ModelSource`] opens one as an [`OpenModel`], whose [`EngineInfo`] says what it is. Nothing here
 //! names a tensor, a runtime or a message of the wire, so the server needs no tensor library to be built and tested.
 //!
+//! Models and programs read the files that an operator names with [`open_regular_file`] and [`read_regular_file`].
+//!
 //! Bounds of a request that hold for every model are stated once, in [`limits`] and in [`Sampling::NUMBERS`].
 
 #![forbid(unsafe_code)]
@@ -30,6 +32,7 @@ mod profile;
 mod progress;
 mod quality;
 mod refiner;
+mod regular_file;
 mod resample;
 mod sampling;
 mod sampling_fault;
@@ -65,6 +68,7 @@ pub use profile::{Cost, Peaks, ProfileSpan, StageProfile, sum_spans};
 pub use progress::{Outcome, PreviewMethod, Progress, StepDone, StepReport, Timings};
 pub use quality::{Quality, QualityBounds, QualityLevel, QualityProfile, QualityPromise, StepCacheSupport};
 pub use refiner::Refiner;
+pub use regular_file::{open_regular_file, read_regular_file};
 pub use sampling::{Guidance, PartialSampling, Sampling, SamplingNumber};
 pub use sampling_fault::SamplingFault;
 pub use second_pass::{SecondPass, Upscaler};

@@ -1,4 +1,4 @@
-//! Files with weights that are not of the safetensors format: what they are, and how to convert them.
+//! Files in place of weights that are not of the safetensors format: what they are, and what to do.
 
 use std::path::Path;
 
@@ -21,6 +21,16 @@ pub(crate) fn other_format(begin: &[u8], path: &Path) -> Option<(&'static str, &
             "the server reads safetensors; get the original weights",
         ));
     }
+    if begin.starts_with(b"version https://") {
+        return Some((
+            "a Git LFS pointer, which only names the file",
+            "fetch the file itself with `git lfs pull`, or pull the model with `sakuga-server models pull`",
+        ));
+    }
+    let begins_with = |start: &[u8]| begin.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+    if begins_with(b"<!doctype html") || begins_with(b"<html") {
+        return Some(("an HTML page", "a page was saved in place of the file; download the file itself"));
+    }
     (is_pickle || has_end(&["pt", "pth", "ckpt", "bin"])).then_some(("a file of PyTorch (pickle)", CONVERT))
 }
 
@@ -40,6 +50,10 @@ mod tests {
             let (kind, advice) = other_format(begin, Path::new(path)).expect("a pickle");
             assert!(kind.contains("pickle") && advice.contains("weights_only=True"), "{path}: {kind}: {advice}");
         }
+        for begin in [&b"<!DOCTYPE html>\n"[..], b"<!doctype HTML>", b"<html>"] {
+            assert_eq!(kind(begin, "model.safetensors"), Some("an HTML page"));
+        }
+        assert!(kind(b"version https://", "model.safetensors").is_some_and(|kind| kind.contains("Git LFS")));
         assert!(kind(b"GGUF\x03\0\0\0", "x").is_some_and(|kind| kind.contains("GGUF")));
         assert_eq!(kind(b"\x80\x02\0\0\0\0\0\0{\"a\"", "model.safetensors"), None, "a header of 640 bytes");
     }

@@ -5,13 +5,13 @@
 //! reader so that a fault names its tensor and so that no offset, however large, can overflow.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
+use sakuga_model_core::open_regular_file;
 use serde_json::Value;
 
 use super::other_format::other_format;
@@ -84,9 +84,9 @@ impl SafetensorsFile {
     /// Maps a file and checks its header against its length. The file must not be changed while it is mapped.
     ///
     /// # Errors
-    /// The file cannot be read, is truncated, or has an invalid header.
+    /// The file cannot be read, is not a regular file, is truncated, or has an invalid header.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let file = File::open(path).map_err(|source| LoadError::read(path, source))?;
+        let file = open_regular_file(path).map_err(|source| LoadError::read(path, source))?;
         // SAFETY: the map is only read, and only within its length. Another process shrinking the file meanwhile would
         // fault the read; the documentation asks not to rewrite checkpoints in place while they are loaded.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| LoadError::read(path, source))?;
@@ -150,9 +150,7 @@ fn parse(file: &[u8]) -> Result<Parsed, String> {
         .ok_or_else(|| format!("it has {} bytes, not even the header's length", file.len()))?;
     let header_len = usize::try_from(u64::from_le_bytes(*prefix)).unwrap_or(usize::MAX);
     if header_len > MAX_HEADER_BYTES {
-        return Err(
-            "it does not begin with a plausible header length; is it another format, or a Git LFS pointer?".into()
-        );
+        return Err("it does not begin with a plausible header length; is it another format?".into());
     }
     let header = rest.get(..header_len).ok_or_else(|| {
         format!("it ends inside its header ({} of {header_len} bytes); download it again", rest.len())
@@ -248,6 +246,15 @@ mod tests {
         assert!(parse(&gap).err().unwrap().contains("gaps"));
         let tail = file(r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, &[0; 3]);
         assert!(parse(&tail).err().unwrap().contains("2 bytes"));
+    }
+
+    #[test]
+    fn refuses_what_is_not_a_regular_file() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [folder.path(), Path::new("/dev/zero")] {
+            let refused = SafetensorsFile::open(path).unwrap_err().to_string();
+            assert!(refused.contains("not a regular file"), "{refused}");
+        }
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! What tells two checkpoints of one geometry apart.
 
-use std::fs::File;
 use std::io::{self, Read, Write, copy};
 use std::path::Path;
 
+use sakuga_model_core::open_regular_file;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -39,7 +39,7 @@ pub(crate) fn of_files<P: AsRef<Path>>(paths: &[P]) -> Result<String, LoadError>
 
 fn hash_file(hash: &mut Sha256, path: &Path) -> Result<(), LoadError> {
     let fail = |source| LoadError::read(path, source);
-    let file = File::open(path).map_err(fail)?;
+    let file = open_regular_file(path).map_err(fail)?;
     let length = file.metadata().map_err(fail)?.len();
     hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
     hash.update(length.to_le_bytes());

@@ -10,11 +10,10 @@ mod folder;
 mod kinds;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use sakuga_model_core::{DeviceChoice, ModelOptions};
+use sakuga_model_core::{DeviceChoice, ModelOptions, open_regular_file};
 use serde::Serialize;
 
 use crate::checkpoint::adapters::one_line;
@@ -132,7 +131,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, LoadError> {
         return folder::inspect(path);
     }
     let mut begin = Vec::new();
-    File::open(path)
+    open_regular_file(path)
         .and_then(|file| file.take(16).read_to_end(&mut begin))
         .map_err(|error| LoadError::read(path, error))?;
     if let Some((kind, advice)) = other_format(&begin, path) {

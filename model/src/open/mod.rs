@@ -10,11 +10,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sakuga_model_core::{EngineError, ModelInfo};
+use sha2::{Digest as _, Sha256};
 
 use crate::checkpoint::embedded::{self, EmbeddedError};
 use crate::checkpoint::synthetic::SyntheticError;
 use crate::checkpoint::{LoadReport, LoraReport};
-use crate::digest::sha256_hex;
+use crate::digest::{hash_file, hex, sha256_hex};
 use crate::error::{DeviceError, LoadError};
 use crate::families::newbie::synthetic::{self, Preset};
 
@@ -127,8 +128,9 @@ fn adapters(reports: &[LoadReport]) -> Result<Vec<LoraReport>, OpenError> {
 fn add_adapters(model: &mut ModelInfo, adapters: &[LoraReport]) -> Result<(), OpenError> {
     for LoraReport { path, strength, format, modules, .. } in adapters {
         let file = if path.is_dir() { path.join("adapter_model.safetensors") } else { path.clone() };
-        let content = std::fs::read(&file).map_err(|source| LoadError::read(&file, source))?;
-        let identity = format!("{} {strength} {}", model.fingerprint, sha256_hex(&content));
+        let mut content = Sha256::new();
+        hash_file(&mut content, &file).map_err(|source| LoadError::read(&file, source))?;
+        let identity = format!("{} {strength} {}", model.fingerprint, hex(content));
         model.fingerprint = sha256_hex(identity.as_bytes());
         let separator = if model.notice.is_empty() { "" } else { "; " };
         let name = path.file_name().unwrap_or(path.as_os_str()).display();

@@ -139,8 +139,7 @@ impl KnownToken {
 }
 
 fn read(path: &Path) -> Result<Vec<TokenEntry>, CredentialError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CredentialError::new(path, format!("{error}; name a file of tokens that can be read")))?;
+    let text = CredentialError::read_text(path)?;
     token_file::parse(&text).map_err(|problems| CredentialError::new(path, problems.join("; ")))
 }
 

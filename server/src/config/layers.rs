@@ -14,8 +14,12 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::named_file;
+
 /// The flag that names the file.
 const FILE: &str = "config";
+/// Bytes of that file.
+const FILE_BYTES_MAX: u64 = 1 << 20;
 /// The flag that only checks.
 const CHECK: &str = "check-config";
 /// How similar a known key has to be to be suggested for an unknown one, from 0 to 1.
@@ -43,9 +47,9 @@ pub(crate) fn with_own_flags(command: Command) -> Command {
         .next_help_heading("Configuration")
         .arg(Arg::new(FILE).long(FILE).value_name("FILE").help("A TOML file with settings [env: SAKUGA_CONFIG]"))
         .arg(Arg::new(CHECK).long(CHECK).action(ArgAction::SetTrue).help(
-        "Check the configuration and the files and folders that it names, print it as a configuration file, and exit: \
-             0 if it is right, 64 if not",
-    ))
+            "Check the configuration and the files and folders that it names without loading a model, print it as a \
+             configuration file, and exit: 0 if it is right, 64 if not",
+        ))
 }
 
 /// The command without the parsers of settings, so that one value that is not valid does not hide the next.
@@ -186,8 +190,8 @@ fn from_environment(argument: &Arg, variable: &str, environment: &dyn Fn(&str) -
 /// The settings of a file. An unknown key is a problem: it may be a misspelt limit.
 fn read_file(command: &Command, path: &Path, problems: &mut Vec<String>) -> BTreeMap<String, Given> {
     let shown = path.display();
-    let table = std::fs::read_to_string(path)
-        .map_err(|error| format!("{shown}: {error}; name a file that can be read"))
+    let table = named_file::read_text(path, FILE_BYTES_MAX)
+        .map_err(|problem| format!("{shown}: {problem}"))
         .and_then(|text| text.parse::<toml::Table>().map_err(|error| format!("{shown}: {error}")));
     let table = match table {
         Ok(table) => table,

@@ -22,6 +22,8 @@ pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
 pub use crate::assets::AssetSettings;
 use crate::auth::token_command;
+#[cfg(feature = "burn")]
+use crate::engine::burn;
 use crate::engine::scripted::Script;
 pub use crate::limits::Limits;
 pub use crate::log::LogConfig;
@@ -174,7 +176,7 @@ impl Loaded {
         let only_checks = only_checks(&flags);
         if only_checks && problems.is_empty() {
             problems.extend(Credentials::problems(&config.transport));
-            problems.extend(config.folder_problems());
+            problems.extend(config.path_problems());
         }
         if !problems.is_empty() {
             return Err(ConfigError::Values(problems));
@@ -185,19 +187,27 @@ impl Loaded {
 }
 
 impl Config {
-    /// The folders that nothing can be written into.
-    fn folder_problems(&self) -> Vec<String> {
-        let mut folders = Vec::new();
+    /// What is wrong with the files and folders of jobs, models and adapters.
+    fn path_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if let DataPlace::Folder(folder) = &self.jobs.place {
-            folders.push(("data-dir", folder));
+            problems.extend(check::writing_problem("data-dir", folder));
+        }
+        if let Some(folder) = &self.models.adapters {
+            problems.extend(check::reading_problem("adapters", folder));
         }
         #[cfg(feature = "burn")]
-        if let Some(EngineChoice::Burn(options)) = self.models.models.first().map(|model| &model.engine)
-            && let Some(folder) = &options.cache_dir
-        {
-            folders.push(("cache-dir", folder));
+        for (place, model) in self.models.models.iter().enumerate() {
+            let EngineChoice::Burn(options) = &model.engine else { continue };
+            // All models have the same folders.
+            if place == 0 {
+                let (cache, controlnets) = (&options.cache_dir, &options.controlnets);
+                problems.extend(cache.iter().filter_map(|folder| check::writing_problem("cache-dir", folder)));
+                problems.extend(controlnets.iter().filter_map(|folder| check::reading_problem("controlnets", folder)));
+            }
+            problems.extend(burn::problems(options));
         }
-        folders.into_iter().filter_map(|(setting, folder)| check::folder_problem(setting, folder)).collect()
+        problems
     }
 
     /// The configuration of flags, environment and file; see [`Loaded::load`].

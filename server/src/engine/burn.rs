@@ -1,6 +1,7 @@
 //! Opens the model, and states its errors in terms of this program's options. No file outside of this module names the model
 //! crate.
 
+mod check;
 pub(crate) mod files;
 
 use std::io::ErrorKind;
@@ -10,6 +11,8 @@ use std::sync::Arc;
 use sakuga_model::error::{DeviceError, LoadError};
 use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
+
+pub(crate) use check::problems;
 
 /// The model of these options.
 pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {

@@ -97,13 +97,21 @@ impl Watched {
     }
 }
 
+/// A digest of the contents, and of the problem of each file that cannot be read.
 fn digest(paths: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for path in paths {
-        // A missing file counts as empty.
-        let content = std::fs::read(path).unwrap_or_default();
-        digest.update((content.len() as u64).to_le_bytes());
-        digest.update(content);
+        match CredentialError::read(path) {
+            Ok(content) => {
+                digest.update((content.len() as u64).to_le_bytes());
+                digest.update(content);
+            }
+            // No content has this length, so that a file that goes missing differs from an empty one.
+            Err(error) => {
+                digest.update(u64::MAX.to_le_bytes());
+                digest.update(error.problem);
+            }
+        }
     }
     digest.finalize().into()
 }

@@ -8,6 +8,7 @@ mod ending;
 mod example;
 mod floods;
 mod metrics;
+mod named_files;
 mod openai;
 mod owners;
 #[path = "../shared/process.rs"]

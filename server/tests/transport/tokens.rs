@@ -127,3 +127,25 @@ async fn the_file_is_read_again_and_a_bad_one_changes_nothing() {
     ask(channel, Some("b")).await.expect("bob is not");
     server.stop().await;
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_pipe_in_place_of_the_file_changes_nothing_and_stops_no_later_change() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, line("alice", "generate", "a", "")).expect("written");
+    let server = Server::start(with_tokens(&path)).await;
+    let channel = server.channel().await;
+    let fifo = folder.path().join("fifo");
+    crate::named_files::make_fifo(&fifo);
+    std::fs::rename(&fifo, &path).expect("exchanged");
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        ask(channel.clone(), Some("a")).await.expect("alice is known all the time");
+    }
+    std::fs::remove_file(&path).expect("removed");
+    eventually("no token is valid", || async { ask(channel.clone(), Some("a")).await.is_err() }).await;
+    exchange(&path, &line("bob", "generate", "b", ""));
+    eventually("bob is admitted", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
+    server.stop().await;
+}

@@ -1,15 +1,15 @@
 //! The files of an adapter: its weights and, of a PEFT folder, its configuration.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use sakuga_model_core::open_regular_file;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::checkpoint::SafetensorsFile;
-use crate::digest::hex;
+use crate::digest::{hash_file, hex};
 use crate::error::LoadError;
 
 /// The weights of an adapter, and the parsed `adapter_config.json` if there is one.
@@ -59,7 +59,9 @@ impl AdapterContent {
     /// As [`map`](Self::map), or their [`digest`](Self::digest) is not `sha256`.
     pub fn read(path: &Path, sha256: &str) -> Result<Self, LoadError> {
         let files = Files::of(path)?;
-        let bytes = std::fs::read(&files.weights).map_err(|source| LoadError::read(&files.weights, source))?;
+        let failed = |source| LoadError::read(&files.weights, source);
+        let mut bytes = Vec::new();
+        open_regular_file(&files.weights).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(failed)?;
         let mut hash = Sha256::new();
         hash.update(&bytes);
         let config = files.config()?;
@@ -81,15 +83,8 @@ impl AdapterContent {
     /// A file cannot be read.
     pub fn digest(path: &Path) -> Result<String, LoadError> {
         let files = Files::of(path)?;
-        let failed = |source| LoadError::read(&files.weights, source);
-        let mut file = File::open(&files.weights).map_err(failed)?;
-        let (mut hash, mut chunk) = (Sha256::new(), vec![0; 1 << 20]);
-        loop {
-            match file.read(&mut chunk).map_err(failed)? {
-                0 => break,
-                count => hash.update(&chunk[..count]),
-            }
-        }
+        let mut hash = Sha256::new();
+        hash_file(&mut hash, &files.weights).map_err(|source| LoadError::read(&files.weights, source))?;
         if let Some((_, bytes)) = files.config()? {
             hash.update(bytes);
         }

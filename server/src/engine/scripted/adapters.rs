@@ -2,11 +2,10 @@
 //!
 //! A tensor is a module. Those whose names begin with `text.` are of a text encoder, and those with `foreign.` of another model.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::path::Path;
 
-use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
+use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError, open_regular_file};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -49,7 +48,7 @@ impl AdapterInspector for Headers {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
+    open_regular_file(path)?.take(BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
