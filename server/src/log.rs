@@ -45,6 +45,16 @@ fn filter(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// Runs `check` and writes its warnings and errors to standard error, as text.
+pub(crate) fn with_warnings<T>(check: impl FnOnce() -> T) -> T {
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .finish();
+    tracing::subscriber::with_default(subscriber, check)
+}
+
 /// Writes events to standard error from now on. Does nothing if the process has a subscriber already.
 pub fn init(config: &LogConfig) {
     let filter = EnvFilter::new(&config.filter);

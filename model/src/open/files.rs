@@ -7,7 +7,7 @@ use sakuga_model_core::{EngineInfo, MemoryNeed, ModelDescription, ModelOptions, 
 
 use super::guarded::GuardedModel;
 use super::loading::Loading;
-use super::{OpenError, adapters, add_adapters, embedded_folder, log_reports, warm_up};
+use super::{OpenError, adapters, add_adapters, embedded_folder, embedded_name, log_reports, warm_up};
 use crate::checkpoint::{FileFacts, FileStamps, HostAllocator, HostCopy, LoadReport, WeightSource};
 use crate::device::{self, OpenDevice};
 use crate::families::{self, FamilyModel, LoadOptions};
@@ -40,6 +40,12 @@ impl ModelFiles {
     /// How it is opened.
     pub fn options(&self) -> &ModelOptions {
         &self.options
+    }
+
+    /// Whether there are files to read: the first start writes those of the embedded model into the cache.
+    pub fn are_written(&self) -> bool {
+        let is_unpacked = |cache: &PathBuf| cache.join(embedded_name()).is_dir();
+        self.options.model.is_some() || self.options.cache_dir.as_ref().is_some_and(is_unpacked)
     }
 
     /// Bytes of host memory that the copy of its weights takes now.

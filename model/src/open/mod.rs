@@ -74,19 +74,25 @@ pub enum CacheError {
     Synthetic(#[from] SyntheticError),
 }
 
-/// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.
+/// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights. It is
+/// written if it is not there.
 fn embedded_folder(cache_dir: Option<&Path>) -> Result<PathBuf, OpenError> {
     let cache = cache_dir.ok_or(OpenError::NoCache)?;
-    // The name depends on the contents, so that an upgrade never reads the folder of an older release.
-    let folder = |digest: &str| format!("embedded-{}-{}", env!("CARGO_PKG_VERSION"), &digest[..12]);
-    if embedded::is_present() {
-        let unpack = |draft: &Path| embedded::write(draft).map_err(CacheError::from);
-        return Ok(cache::complete_folder(cache, &folder(&embedded::digest()), unpack)?);
-    }
-    let preset = Preset::tiny();
-    let identity = format!("{} {RANDOM_SEED} {preset:?}", env!("CARGO_PKG_VERSION"));
-    let write = |draft: &Path| synthetic::write(draft, &preset, RANDOM_SEED).map_err(CacheError::from);
-    Ok(cache::complete_folder(cache, &folder(&sha256_hex(identity.as_bytes())), write)?)
+    let write = |draft: &Path| match embedded::is_present() {
+        true => embedded::write(draft).map_err(CacheError::from),
+        false => synthetic::write(draft, &Preset::tiny(), RANDOM_SEED).map_err(CacheError::from),
+    };
+    Ok(cache::complete_folder(cache, &embedded_name(), write)?)
+}
+
+/// The name of that folder. It depends on the contents, so that an upgrade never reads the folder of an older release.
+fn embedded_name() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let digest = match embedded::is_present() {
+        true => embedded::digest(),
+        false => sha256_hex(format!("{version} {RANDOM_SEED} {:?}", Preset::tiny()).as_bytes()),
+    };
+    format!("embedded-{version}-{}", &digest[..12])
 }
 
 fn log_reports(reports: &[LoadReport]) {

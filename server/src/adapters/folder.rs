@@ -19,6 +19,17 @@ const PEFT_FILES: [&str; 2] = ["adapter_model.safetensors", "adapter_config.json
 /// Adapters that are listed at most.
 const ADAPTERS_MAX: usize = 1024;
 
+/// Logs that a folder cannot be read, if so: its adapters are then not offered, and those of a folder that is made later are.
+pub(crate) fn warn_if_unreadable(folder: &Path) {
+    if let Err(error) = fs::read_dir(folder) {
+        warn_unreadable(folder, &error);
+    }
+}
+
+fn warn_unreadable(folder: &Path, error: &std::io::Error) {
+    tracing::warn!(folder = %folder.display(), %error, "the folder of adapters cannot be read");
+}
+
 /// A folder, and what is known of each adapter in it.
 pub(super) struct FolderWatch {
     folder: PathBuf,
@@ -59,7 +70,7 @@ impl FolderWatch {
             }
             Err(error) => {
                 if self.is_readable {
-                    tracing::warn!(folder = %self.folder.display(), %error, "the folder of adapters cannot be read");
+                    warn_unreadable(&self.folder, &error);
                 }
                 self.is_readable = false;
                 BTreeMap::new()

@@ -20,6 +20,7 @@ use sakuga_model_core::AdapterChoice;
 pub(crate) use choose::{AdapterSource, RequestedAdapter};
 use choose::{Offer, is_uploaded};
 use folder::FolderWatch;
+pub(crate) use folder::warn_if_unreadable;
 pub(crate) use inspect::Inspectors;
 pub(crate) use listing::{ListedAdapter, Listing, UnusableFile};
 use uploaded::UploadedAdapters;

@@ -1,9 +1,56 @@
-//! Folders that the configuration names: whether the server can write into them, or read them.
+//! `--check-config`: what a start would refuse about the files and folders that the configuration names.
 
+use std::collections::HashSet;
 use std::path::Path;
 
+use super::{Config, ConfiguredModel, DataPlace, EngineChoice};
+use crate::adapters;
+#[cfg(feature = "burn")]
+use crate::engine::burn;
+use crate::models::StartError;
+
+impl Config {
+    /// What a start would refuse about the files and folders of jobs and models. What it would only warn about is logged.
+    pub(super) fn path_problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if let DataPlace::Folder(folder) = &self.jobs.place {
+            problems.extend(writing_problem("data-dir", folder));
+        }
+        let mut names = HashSet::new();
+        for model in &self.models.models {
+            match name(model) {
+                Ok(Some(name)) if !names.insert(name.clone()) => problems.push(StartError::SameName(name).to_string()),
+                Ok(_) => {}
+                Err(found) => problems.extend(found),
+            }
+        }
+        if let Some(folder) = &self.models.adapters {
+            // Its files may come and go while the server runs.
+            adapters::warn_if_unreadable(folder);
+        }
+        problems
+    }
+}
+
+/// Checks the files of a model; returns its name, or `None` if the first start has yet to write them.
+fn name(model: &ConfiguredModel) -> Result<Option<String>, Vec<String>> {
+    let own = match &model.engine {
+        EngineChoice::Scripted(_) => None,
+        #[cfg(feature = "burn")]
+        EngineChoice::Burn(options) => {
+            let described = burn::check(options)?;
+            if described.is_none() {
+                let problem = options.cache_dir.as_deref().and_then(|cache| writing_problem("cache-dir", cache));
+                problem.map_or(Ok(()), |problem| Err(vec![problem]))?;
+            }
+            described.map(|described| described.info.model.name)
+        }
+    };
+    Ok(model.name.clone().or(own))
+}
+
 /// Why the server cannot write into a folder; `None` if it can. The folder may be missing.
-pub(super) fn writing_problem(setting: &str, folder: &Path) -> Option<String> {
+fn writing_problem(setting: &str, folder: &Path) -> Option<String> {
     let existing = folder.ancestors().find(|ancestor| ancestor.exists())?;
     let problem = |error: std::io::Error| {
         format!(
@@ -19,12 +66,6 @@ pub(super) fn writing_problem(setting: &str, folder: &Path) -> Option<String> {
         return Some(problem(error));
     }
     std::fs::remove_dir(&probe).err().map(problem)
-}
-
-/// Why the server cannot read a folder; `None` if it can.
-pub(super) fn reading_problem(setting: &str, folder: &Path) -> Option<String> {
-    let error = std::fs::read_dir(folder).err()?;
-    Some(format!("--{setting}: cannot read the folder {}: {error}; name a folder that can be read", folder.display()))
 }
 
 #[cfg(test)]
@@ -46,19 +87,6 @@ mod tests {
         if Path::new("/proc/self").exists() {
             let found = writing_problem("cache-dir", Path::new("/proc/sakuga")).expect("nothing can be made there");
             assert!(found.contains("--cache-dir") && found.contains("/proc"), "{found}");
-        }
-    }
-
-    #[test]
-    fn a_folder_to_read_must_be_there_and_be_one() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        assert_eq!(reading_problem("adapters", folder.path()), None);
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").expect("written");
-        for path in [file, folder.path().join("gone")] {
-            let found = reading_problem("adapters", &path).expect("no folder");
-            let shown = path.display().to_string();
-            assert!(found.contains("--adapters") && found.contains(&shown), "{found}");
         }
     }
 }

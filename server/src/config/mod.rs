@@ -22,10 +22,9 @@ pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
 pub use crate::assets::AssetSettings;
 use crate::auth::token_command;
-#[cfg(feature = "burn")]
-use crate::engine::burn;
 use crate::engine::scripted::Script;
 pub use crate::limits::Limits;
+use crate::log;
 pub use crate::log::LogConfig;
 use crate::maintenance;
 pub use crate::retention::Retention;
@@ -176,7 +175,8 @@ impl Loaded {
         let only_checks = only_checks(&flags);
         if only_checks && problems.is_empty() {
             problems.extend(Credentials::problems(&config.transport));
-            problems.extend(config.path_problems());
+            // What a start would only warn about is logged as it would log it.
+            problems.extend(log::with_warnings(|| config.path_problems()));
         }
         if !problems.is_empty() {
             return Err(ConfigError::Values(problems));
@@ -187,29 +187,6 @@ impl Loaded {
 }
 
 impl Config {
-    /// What is wrong with the files and folders of jobs, models and adapters.
-    fn path_problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if let DataPlace::Folder(folder) = &self.jobs.place {
-            problems.extend(check::writing_problem("data-dir", folder));
-        }
-        if let Some(folder) = &self.models.adapters {
-            problems.extend(check::reading_problem("adapters", folder));
-        }
-        #[cfg(feature = "burn")]
-        for (place, model) in self.models.models.iter().enumerate() {
-            let EngineChoice::Burn(options) = &model.engine else { continue };
-            // All models have the same folders.
-            if place == 0 {
-                let (cache, controlnets) = (&options.cache_dir, &options.controlnets);
-                problems.extend(cache.iter().filter_map(|folder| check::writing_problem("cache-dir", folder)));
-                problems.extend(controlnets.iter().filter_map(|folder| check::reading_problem("controlnets", folder)));
-            }
-            problems.extend(burn::problems(options));
-        }
-        problems
-    }
-
     /// The configuration of flags, environment and file; see [`Loaded::load`].
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use sakuga_model::error::{DeviceError, LoadError};
 use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
-pub(crate) use check::problems;
+pub(crate) use check::check;
 
 /// The model of these options.
 pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
@@ -67,6 +67,12 @@ fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
             if source.kind() == ErrorKind::NotFound && options.model.as_ref() == Some(&path) =>
         {
             EngineError::Model(no_model(&path))
+        }
+        OpenError::Load(LoadError::Read { path, source }) if options.controlnets.as_ref() == Some(&path) => {
+            EngineError::Model(format!(
+                "--controlnets: cannot read the folder {}: {source}; name a folder that can be read",
+                path.display()
+            ))
         }
         OpenError::Load(_) | OpenError::Adapter { .. } => EngineError::Model(error.to_string()),
     }

@@ -10,7 +10,7 @@ use super::MaintenanceError;
 use super::folder::DataFolder;
 use crate::assets::{AssetId, AssetRecord};
 use crate::jobs::{Record, check_picture};
-use crate::store::redb::{damage_note, has_right_checksums};
+use crate::store::redb::{damage_note, has_right_checksums, noted_damage};
 use crate::store::{JobStore as _, StoreError};
 
 /// Records that are read at once.
@@ -89,8 +89,8 @@ impl Checked {
 pub(crate) async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
     let mut checked = Checked::default();
     let database = folder.database();
-    if let Ok(noted) = std::fs::read_to_string(damage_note(&database)) {
-        checked.add(damage_note(&database), None, format!("the server noted damage: {}", noted.trim()), REPAIR);
+    if let Some(noted) = noted_damage(&database) {
+        checked.add(damage_note(&database), None, format!("the server noted damage: {noted}"), REPAIR);
     }
     if !database.exists() {
         checked.add(

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use parking_lot::Mutex;
 use redb::StorageBackend;
+use sakuga_model_core::open_regular_file;
 
 use super::StoreError;
 
@@ -35,9 +36,12 @@ impl Overlay {
     ///
     /// # Errors
     ///
-    /// [`StoreError::InUse`], or [`StoreError::Io`] if it cannot be read.
+    /// [`StoreError::InUse`], or [`StoreError::Io`] if it cannot be read or is not a regular file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let file = File::open(path).map_err(|error| StoreError::from_io(&error))?;
+        let file = open_regular_file(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => StoreError::Io(format!("{}: {error}", path.display())),
+            _ => StoreError::from_io(&error),
+        })?;
         if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
             return Err(StoreError::InUse);
         }
@@ -157,5 +161,16 @@ mod tests {
         assert_eq!(read(4093, 5).expect("there"), [1, 1, 0, 0, 0]);
         assert_eq!(std::fs::read(&path).expect("there"), vec![7; 10_000]);
         assert!(matches!(Overlay::open(&path), Err(StoreError::InUse)));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_pipe_in_place_of_the_database_is_refused_without_waiting() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("jobs.redb");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        let refused = Overlay::open(&path).expect_err("not a file").to_string();
+        assert!(refused.contains("jobs.redb: it is a pipe (FIFO), not a regular file"), "{refused}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sakuga_proto::text::count;
 
 use super::artifacts::ObjectArtifacts;
-use super::redb::{Backing, RedbStore, damage_note, has_right_checksums};
+use super::redb::{Backing, RedbStore, damage_note, has_right_checksums, noted_damage};
 use super::{ArtifactStore, DamagedValue, JobStore, StoreError, ValueOwner};
 use crate::job_id::JobId;
 use crate::user_folder::BaseFolder;
@@ -114,11 +114,11 @@ pub(crate) fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValu
         );
     }
     let note = damage_note(&path);
-    let noted = std::fs::read_to_string(&note).ok();
+    let noted = noted_damage(&path);
     // Damaged values make the checksum of their page wrong; without one it is something else.
     if !is_sound && (damaged.is_empty() || noted.is_some()) {
         let wrong = || format!("{}: the checksums of its pages are wrong", path.display());
-        return Err(StoreError::Corrupt(noted.map_or_else(wrong, |noted| noted.trim().to_owned())));
+        return Err(StoreError::Corrupt(noted.unwrap_or_else(wrong)));
     }
     if noted.is_some() {
         tracing::info!(file = %path.display(), "damage was noted, and the file is sound again");

@@ -16,6 +16,7 @@ use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
+use sakuga_model_core::read_regular_file;
 
 use super::bounded::Bounded;
 use super::guard::caught;
@@ -70,11 +71,20 @@ impl Backing {
     }
 }
 
+/// Bytes that are read of the file of noted damage.
+const NOTE_BYTES_MAX: u64 = 64 << 10;
+
 /// The file in which a store notes that its database was found to be damaged.
 pub fn damage_note(database: &Path) -> PathBuf {
     let mut name = database.file_name().unwrap_or_default().to_owned();
     name.push(".damage.txt");
     database.with_file_name(name)
+}
+
+/// What that file says, if it is there.
+pub fn noted_damage(database: &Path) -> Option<String> {
+    let noted = read_regular_file(&damage_note(database), NOTE_BYTES_MAX).ok()?;
+    Some(String::from_utf8_lossy(&noted).trim().to_owned())
 }
 
 /// Jobs, events and asset records in a database of redb.

@@ -113,7 +113,6 @@ fn the_example_is_a_configuration_also_with_all_that_is_commented_out() {
     std::fs::write(authority.path("clients-ca.pem"), authority.pem()).expect("written");
     std::fs::write(authority.path("clients-crl.pem"), authority.revoke(&[1], false)).expect("written");
     std::fs::write(authority.path("tokens"), "").expect("written");
-    std::fs::create_dir(authority.path("adapters")).expect("made");
     let folder = text(authority.folder.path());
     let here =
         example().replace("/etc/sakuga", folder).replace("/var/lib/sakuga", folder).replace("/var/cache", folder);

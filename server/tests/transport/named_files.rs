@@ -138,17 +138,11 @@ mod of_models {
                 option("controlnets", &gone),
             ],
             &[
-                &["--adapters", &shown, "name a folder"],
-                &["--controlnets", &shown, "name a folder"],
                 &["--model", "models pull hf:Some-Owner/some-model"],
                 &["--refiner", &shown, "name a file or folder"],
                 &["--lora", &shown, "name a file or folder"],
             ],
         );
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").expect("written");
-        check(&[option("adapters", &file), option("controlnets", &file)], &[&["--adapters"], &["--controlnets"]]);
-        check(&[option("adapters", folder.path()), option("controlnets", folder.path())], &[]);
     }
 
     #[test]
@@ -179,6 +173,15 @@ mod of_models {
         let weights = folder.path().join("vae/diffusion_pytorch_model.safetensors");
         assert!(weights.is_file());
         let (_, pointer, kind) = WRONG_FILES[0];
+        let missing = folder.path().join("gone");
+        let with_controls = [model[0].clone(), option("controlnets", &missing)];
+        check(&with_controls, &[&["--controlnets", &missing.display().to_string(), "name a folder"]]);
+        let twice = ["a", "a"].map(|name| {
+            let mut argument = OsString::from(format!("--model={name}="));
+            argument.push(folder.path());
+            argument
+        });
+        check(&twice, &[&["two models have the name `a`"]]);
         std::fs::write(&weights, pointer).expect("written");
         check(&model, &[&["--model", &weights.display().to_string(), kind]]);
         std::fs::remove_dir_all(folder.path().join("vae")).expect("removed");

@@ -54,6 +54,26 @@ fn a_folder_that_cannot_be_written_is_found_by_the_check() {
     assert!(complained.contains("--data-dir"), "{complained}");
 }
 
+/// A start offers no adapters then, until the folder is there.
+#[cfg(unix)]
+#[test]
+fn the_check_warns_of_what_a_start_warns_of() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let adapters = folder.path().join("gone");
+    let flags = ["--engine=scripted", "--data-dir=memory", "--listen=127.0.0.1:0", "--adapters", text(&adapters)];
+    let (code, printed, warned) = process::run(&[&["--check-config"], flags.as_slice()].concat());
+    assert_eq!(code, Some(0), "{warned}");
+    assert!(printed.contains("adapters = "), "{printed}");
+    let server = ServerProcess::spawn(process::command(&flags).stderr(Stdio::piped()));
+    let (code, logged) = server.terminate();
+    assert_eq!(code, Some(0), "{logged}");
+    for log in [warned, logged] {
+        let is_warning = |line: &&str| line.contains("WARN") && line.contains("the folder of adapters cannot be read");
+        let warnings: Vec<_> = log.lines().filter(is_warning).collect();
+        assert!(matches!(warnings[..], [warning] if warning.contains(text(&adapters))), "{log}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn connections_are_bounded_by_the_open_files() {

@@ -1,17 +1,21 @@
 //! Checks the files of a model as a start does. No weights are read, and no device is opened.
 
+use std::path::Path;
+
 use sakuga_model::checkpoint::adapters::AdapterContent;
 use sakuga_model::error::LoadError;
 use sakuga_model::families;
 use sakuga_model::open::{ModelFiles, OpenError};
-use sakuga_model_core::{DeviceChoice, ModelOptions};
+use sakuga_model_core::{DeviceChoice, ModelDescription, ModelOptions};
 
 use super::with_flags;
 
-/// The problems of the files that these options name, each with the flag that names the file.
+/// What the model of these options is; `None` if the first start has yet to write the files of the embedded model.
 ///
-/// The embedded model has no files before the first start, so it is not checked whether an adapter fits it.
-pub(crate) fn problems(options: &ModelOptions) -> Vec<String> {
+/// # Errors
+///
+/// The problems of the files that the options name, each with the flag that names the file.
+pub(crate) fn check(options: &ModelOptions) -> Result<Option<ModelDescription>, Vec<String>> {
     let model = options.model.iter().filter_map(|model| {
         let error = families::recognise(model).err()?;
         Some(format!("--model: {}", with_flags(OpenError::Load(error), options)))
@@ -24,23 +28,20 @@ pub(crate) fn problems(options: &ModelOptions) -> Vec<String> {
         let error = AdapterContent::map(&adapter.path).err()?;
         Some(format!("--lora: {}", with_remedy(&error)))
     });
-    let mut problems: Vec<String> = model.chain(refiner).chain(adapters).collect();
-    if problems.is_empty()
-        && let Some(model) = &options.model
-        && let Err(error) = describe(options)
-    {
-        problems.push(format!("--model {}: {error}", model.display()));
+    let problems: Vec<String> = model.chain(refiner).chain(adapters).collect();
+    if !problems.is_empty() {
+        return Err(problems);
     }
-    problems
-}
-
-/// Reads configurations, headers and tokenizers together: finds parts that are missing or do not fit each other.
-fn describe(options: &ModelOptions) -> Result<(), String> {
     // Whether the device can be used is found by the start: the check may run on another machine, or while a server has it.
     let on_cpu =
         ModelOptions { device: DeviceChoice::Cpu, precision: None, offload_text_encoder: false, ..options.clone() };
-    let described = ModelFiles::new(on_cpu).describe();
-    described.map(drop).map_err(|error| with_flags(error, options).to_string())
+    let files = ModelFiles::new(on_cpu);
+    if !files.are_written() {
+        return Ok(None);
+    }
+    // Reads configurations, headers and tokenizers together: finds parts that are missing or do not fit each other.
+    let model = options.model.as_deref().unwrap_or(Path::new("embedded")).display();
+    files.describe().map(Some).map_err(|error| vec![format!("--model {model}: {}", with_flags(error, options))])
 }
 
 fn with_remedy(error: &LoadError) -> String {
