@@ -2,11 +2,13 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::thread;
 
 use sakuga_server::auth::token_command;
 use sakuga_server::config::{Config, ConfigError, Loaded};
 use sakuga_server::maintenance::command as store_command;
 use sakuga_server::{App, log};
+use tokio::sync::oneshot;
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.
 const EX_USAGE: u8 = 64;
@@ -73,10 +75,12 @@ fn explain(error: &ConfigError) -> ExitCode {
 }
 
 fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
+    let started = end_on_signal()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let shutdown = shutdown_signal();
         let app = App::build(config).await?;
+        let shutdown = shutdown_signal();
+        drop(started);
         // The pipe may be closed; the log has the address too.
         let _ = writeln!(std::io::stdout(), "listening on {}", app.url());
         if let Some(url) = app.studio_url() {
@@ -88,6 +92,26 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     // Checks that still run on other threads must not delay the exit.
     runtime.shutdown_background();
     served
+}
+
+/// Ends the process at SIGTERM or Ctrl-C, on a thread of its own: a start blocks the others while it reads checkpoints, and
+/// has nothing to finish. Until the sender is dropped.
+fn end_on_signal() -> std::io::Result<oneshot::Sender<()>> {
+    let (starting, started) = oneshot::channel::<()>();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new().name("sakuga-start".into()).spawn(move || {
+        runtime.block_on(async {
+            let shutdown = shutdown_signal();
+            tokio::select! {
+                _ = started => {}
+                () = shutdown => {
+                    tracing::info!("ended by a signal before the server was ready");
+                    std::process::exit(0);
+                }
+            }
+        });
+    })?;
+    Ok(starting)
 }
 
 /// Ready on SIGTERM or Ctrl-C. The handlers are installed by the call, before the first poll: a program that has read the

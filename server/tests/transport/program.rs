@@ -74,6 +74,36 @@ fn the_check_warns_of_what_a_start_warns_of() {
     }
 }
 
+#[cfg(all(unix, feature = "burn"))]
+#[test]
+fn a_signal_during_the_start_ends_the_process_at_once() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let flags = [
+        "--data-dir=memory",
+        "--listen=127.0.0.1:0",
+        "--device=cpu",
+        // Pictures that take a minute on a CPU.
+        "--warm-up=1024x1024,1024x1008,1008x1024",
+        &format!("--cache-dir={}", text(folder.path())),
+    ];
+    let mut child = process::command(&flags).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut log = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.contains("model loaded") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).expect("UTF-8"), 0, "it ended before the model was loaded");
+    }
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let (mut rest, mut printed) = (String::new(), String::new());
+    log.read_to_string(&mut rest).expect("UTF-8");
+    child.stdout.take().expect("piped").read_to_string(&mut printed).expect("UTF-8");
+    assert_eq!(child.wait().expect("it ended").code(), Some(0), "{rest}");
+    assert!(printed.is_empty() && rest.contains("ended by a signal"), "{printed}{rest}");
+}
+
 #[cfg(unix)]
 #[test]
 fn connections_are_bounded_by_the_open_files() {
