@@ -2060,7 +2060,8 @@ pub struct Estimate {
     /// The device.
     #[prost(string, tag = "2")]
     pub device: ::prost::alloc::string::String,
-    /// Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
+    /// Number of measured jobs of the model behind the times; a pass of a scene counts as one. 0: `time` is a guess from the size of
+    /// the model.
     #[prost(uint32, tag = "3")]
     pub learned_jobs: u32,
     /// From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue.
@@ -2090,8 +2091,8 @@ pub struct Estimate {
     /// Device memory that it may use. Absent: not known.
     #[prost(uint64, optional, tag = "12")]
     pub memory_available_bytes: ::core::option::Option<u64>,
-    /// Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
-    /// job was measured yet.
+    /// Energy of the device for the job, in joules, the pass of a scene included. Absent: the device does not measure it, or no job of
+    /// a model was measured yet.
     #[prost(double, optional, tag = "13")]
     pub energy_joules: ::core::option::Option<f64>,
     /// Number of jobs that would run before it, running ones included. 0: a device is free for it.
@@ -2706,14 +2707,14 @@ pub struct JobFilter {
     /// Those accepted before this time.
     #[prost(message, optional, tag = "5")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
-    /// Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
-    /// part of a word and regardless of case. At most 256 bytes.
+    /// Words, separated by spaces or `_`. Each must occur in the prompt or the model's name of the request or its scene, in the
+    /// `request_id` or in a label, also as a part of a word and regardless of case. At most 256 bytes.
     #[prost(string, tag = "6")]
     pub text: ::prost::alloc::string::String,
     /// Those that have all of these labels. At most 16.
     #[prost(string, repeated, tag = "7")]
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Those of this model.
+    /// Those that this model draws, or whose scene it draws.
     #[prost(string, tag = "8")]
     pub model: ::prost::alloc::string::String,
 }

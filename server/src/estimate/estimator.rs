@@ -70,10 +70,15 @@ impl Prediction {
     pub(crate) fn expected(&self) -> [f64; 2] {
         [self.seconds() / self.level, self.seconds()]
     }
+
+    /// [`device_seconds`](Self::device_seconds) before and after the correction.
+    pub(crate) fn expected_on_device(&self) -> [f64; 2] {
+        [self.device_seconds() / self.level, self.device_seconds()]
+    }
 }
 
 impl Estimator {
-    /// Number of measured jobs.
+    /// Number of measured jobs. Of a job with a scene, each of the passes counts as one.
     pub(crate) fn jobs(&self) -> u32 {
         self.jobs
     }

@@ -51,8 +51,12 @@ impl Jobs {
                 (time, guess.parts)
             }
         };
-        let (scene_time, scene) = self.scene(&forecast, &request).unzip();
-        let time = scene_time.map_or(time, |scene| time.and_then(scene)).plus(loads_s);
+        let scene = self.scene(&forecast, &request);
+        let time = scene.as_ref().map_or(time, |scene| time.and_then(scene.time)).plus(loads_s);
+        let joules = match &scene {
+            Some(scene) => forecast.joules.zip(scene.joules).map(|(first, scene)| first + scene),
+            None => forecast.joules,
+        };
         let memory = self.memory(&request);
         let alternatives =
             Alternatives { jobs: self, request: &request, forecast: &forecast, tokens: [&prompt, &negative] };
@@ -78,14 +82,14 @@ impl Jobs {
             device: self.dependencies.scheduler.device_name(forecast.device).to_string(),
             learned_jobs: forecast.learned_jobs,
             time,
-            parts: parts.into_iter().chain(scene.into_iter().flatten()).collect(),
+            parts: parts.into_iter().chain(scene.into_iter().flat_map(|scene| scene.parts)).collect(),
             loads,
             tokens: [prompt, if is_guided { negative } else { Vec::new() }],
             steps: request.steps(),
             evaluations: request.evaluations(),
             memory_needed: memory.needed,
             memory_available: memory.available,
-            joules: forecast.joules,
+            joules,
             position: forecast.position.position,
             eta: forecast.position.eta,
             obstacles,
@@ -96,18 +100,29 @@ impl Jobs {
 }
 
 impl Jobs {
-    /// The time of the pass of a scene over all pictures, without the load of its model, and its parts.
-    fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Option<(Interval, Vec<PartTime>)> {
+    /// The pass of a scene over all pictures.
+    fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Option<SceneEstimate> {
         let scene = request.scene.as_ref()?;
         let Dependencies { models, scheduler, .. } = &self.dependencies;
         let prediction = scheduler.scene_prediction(forecast.device, scene, forecast.scene.switches_adapters);
-        let guess = || Estimator::guess(&scene.work, &models.get(scene.model).info);
-        let (prediction, interval) = prediction.unwrap_or_else(guess);
+        let (prediction, interval, joules) = prediction.unwrap_or_else(|| {
+            let (prediction, interval) = Estimator::guess(&scene.work, &models.get(scene.model).info);
+            (prediction, interval, None)
+        });
         let draws = f64::from(request.scene_draws());
         let pass = request.passes();
         let parts = prediction.parts.into_iter().map(|part| PartTime { pass, seconds: draws * part.seconds, ..part });
-        Some((interval.times(draws), parts.collect()))
+        let joules = joules.map(|joules| draws * joules);
+        Some(SceneEstimate { time: interval.times(draws), parts: parts.collect(), joules })
     }
+}
+
+/// The expected times and energy of the pass of a scene, without the load of its model.
+struct SceneEstimate {
+    time: Interval,
+    parts: Vec<PartTime>,
+    /// `None` if no energy of its model was measured.
+    joules: Option<f64>,
 }
 
 /// The load of a model, unless it is on the device when its pass begins.

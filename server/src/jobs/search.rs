@@ -1,6 +1,6 @@
 //! [`JobQuery`]: the filter of ListJobs.
 
-use sakuga_proto::generation::v1::{self as generation, generate_request};
+use sakuga_proto::generation::v1::{self as generation, generate_request, scene};
 use sakuga_proto::prompt::v1 as prompt;
 
 use super::labels;
@@ -52,7 +52,8 @@ impl JobQuery {
             && (filter.request_id.is_empty() || filter.request_id == job.request_id)
             && filter.created_from.is_none_or(|from| created >= (from.seconds, from.nanos))
             && filter.created_before.is_none_or(|before| created < (before.seconds, before.nanos))
-            && (filter.model.is_empty() || job.request.as_ref().is_some_and(|request| request.model == filter.model))
+            && (filter.model.is_empty()
+                || job.request.as_ref().is_some_and(|request| has_model(request, &filter.model)))
             && filter.labels.iter().all(|label| job.labels.contains(label))
             && (words.is_empty() || has_words(job, words))
     }
@@ -83,7 +84,12 @@ fn milliseconds(time: prost_types::Timestamp) -> Option<i64> {
     time.seconds.checked_mul(1000)?.checked_add((time.nanos / 1_000_000).into())
 }
 
-/// Whether each word occurs in the job's prompt, `request_id`, model name or labels.
+/// Whether the request or its scene is drawn by the model of this name.
+fn has_model(request: &generation::GenerateRequest, name: &str) -> bool {
+    request.model == name || request.scene.as_ref().is_some_and(|scene| scene.model == name)
+}
+
+/// Whether each word occurs in the job's `request_id`, its labels, or the prompts and model names of the request and its scene.
 fn has_words(job: &generation::Job, words: &[String]) -> bool {
     let mut texts = vec![job.request_id.to_lowercase()];
     texts.extend(job.labels.iter().map(|label| label.to_lowercase()));
@@ -93,6 +99,14 @@ fn has_words(job: &generation::Job, words: &[String]) -> bool {
             Some(generate_request::Prompt::Xml(text)) => texts.push(text.to_lowercase()),
             Some(generate_request::Prompt::Typed(prompt)) => typed_texts(prompt, &mut texts),
             None => {}
+        }
+        if let Some(scene) = &request.scene {
+            texts.push(scene.model.to_lowercase());
+            match &scene.prompt {
+                Some(scene::Prompt::Xml(text)) => texts.push(text.to_lowercase()),
+                Some(scene::Prompt::Typed(prompt)) => typed_texts(prompt, &mut texts),
+                None => {}
+            }
         }
     }
     words.iter().all(|word| texts.iter().any(|text| text.contains(word.as_str())))
@@ -142,7 +156,7 @@ fn typed_texts(prompt: &prompt::Prompt, texts: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use prost_types::Timestamp;
-    use sakuga_proto::generation::v1::{GenerateRequest, Job, JobFilter};
+    use sakuga_proto::generation::v1::{GenerateRequest, Job, JobFilter, Scene};
 
     use super::*;
 
@@ -178,6 +192,21 @@ mod tests {
             }
         }
         assert!(finds("rem girl", &typed) && !finds("rem girl", &xml));
+    }
+
+    #[test]
+    fn prompt_and_model_of_a_scene_are_looked_at_too() {
+        let typed = prompt::Prompt { caption: "Rain over hills.".into(), ..prompt::Prompt::default() };
+        for prompt in [scene::Prompt::Xml("<caption>Rain over hills.</caption>".into()), scene::Prompt::Typed(typed)] {
+            let mut job = job(generate_request::Prompt::Xml("<style>sea</style>".into()));
+            let scene = Scene { prompt: Some(prompt), model: "photo".into(), ..Scene::default() };
+            job.request.get_or_insert_default().scene = Some(scene);
+            assert!(finds("sea rain photo newbie", &job) && !finds("snow", &job));
+            for (model, expected) in [("newbie", true), ("photo", true), ("phot", false)] {
+                let filter = JobFilter { model: model.into(), ..JobFilter::default() };
+                assert_eq!(JobQuery::read(filter).expect("valid").matches(&job), expected, "{model}");
+            }
+        }
     }
 
     #[test]

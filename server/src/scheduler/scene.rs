@@ -1,9 +1,12 @@
 //! Draws the pass of a scene over the pictures of a job.
 
+use std::time::Instant;
+
 use sakuga_model_core::{EvaluationReuse, GenerationSpec, Outcome, Timings};
 
 use super::job_monitor::JobMonitor;
 use super::worker::{Failure, Worker};
+use crate::estimate::JobMeasurements;
 use crate::job::{Job, ScenePass};
 
 impl Worker {
@@ -25,11 +28,18 @@ impl Worker {
             if self.load_for(scene.model, monitor)?.is_break() {
                 return Ok(Outcome::Stopped { after_step: monitor.steps_done() });
             }
-            self.context.shared.begin_scene(self.lease, scene);
+            let expected = self.context.shared.begin_scene(self.lease, scene);
+            let energy_before = self.context.telemetry.energy_so_far(&job.handle.id);
             let spec = scene.spec_over(&picture, image_index, request.spec.images);
+            let begun = Instant::now();
             let outcome = self.generate(scene.model, &spec, monitor)?;
+            let took = begun.elapsed();
             let Outcome::Finished { images, timings: own, reused: own_reused } = outcome else { return Ok(outcome) };
-            self.context.shared.learn_parts(self.lease, scene.model, &monitor.measured(Some(&own)).parts);
+            let joules =
+                energy_before.and_then(|before| self.context.telemetry.joules_since(&job.handle.id, before, took));
+            let measured = monitor.measured(Some(&own));
+            let measured = JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured };
+            self.context.shared.learn_pass(self.lease, scene.model, &measured);
             pictures.extend(images);
             add(&mut timings, own);
             let mut reuse = reused.get(place).cloned().unwrap_or_else(|| nothing_reused(&request.spec));

@@ -261,18 +261,19 @@ impl Scheduler {
         state.estimator(device, model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
     }
 
-    /// The expected times of the pass of a scene over one picture, with their interval; `None` if its model was never measured.
+    /// The expected times of the pass of a scene over one picture, with their interval, and its energy in joules if that was measured;
+    /// `None` if its model was never measured.
     pub(crate) fn scene_prediction(
         &self,
         device: DeviceId,
         scene: &ScenePass,
         switches_adapters: bool,
-    ) -> Option<(Prediction, Interval)> {
+    ) -> Option<(Prediction, Interval, Option<f64>)> {
         let state = self.shared.state();
         let estimator = state.estimator(device, scene.model);
         let prediction = estimator.predict(&scene.work, switches_adapters)?;
-        let interval = estimator.interval(&prediction);
-        Some((prediction, interval))
+        let (interval, joules) = (estimator.interval(&prediction), estimator.joules(&scene.work, &prediction));
+        Some((prediction, interval, joules))
     }
 
     /// The kinds of devices, by their numbers.

@@ -227,12 +227,16 @@ impl Shared {
         running.time_to_pictures(|model| state.estimator(lease.device, model))
     }
 
-    /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters.
-    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) {
+    /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters. Returns
+    /// the expected seconds of the pass on the device before and after correction; `None` if no step of the model has been measured
+    /// or the lease has ended.
+    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
-            return;
+            return None;
         }
+        let switches = state.devices.get(lease.device).adapters(scene.model) != scene.spec().adapters.as_slice();
+        let prediction = state.estimator(lease.device, scene.model).predict(&scene.work, switches);
         let device = state.devices.get_mut(lease.device);
         device.models.used(scene.model);
         device.set_adapters(scene.model, scene.spec().adapters.clone());
@@ -240,19 +244,22 @@ impl Shared {
             running.scene_begun();
         }
         self.models_changed(&state);
+        prediction.map(|prediction| prediction.expected_on_device())
     }
 
-    /// Learns from parts of a job that goes on.
-    pub(super) fn learn_parts(&self, lease: Lease, model: ModelId, parts: &[Measurement]) {
+    /// Learns from the pass of a job with a scene that ended while the job goes on.
+    pub(super) fn learn_pass(&self, lease: Lease, model: ModelId, measured: &JobMeasurements) {
         let mut state = self.state.lock();
         if state.is_current(lease) {
-            state.estimator_mut(lease.device, model).learn_parts(parts);
+            let estimator = state.estimator_mut(lease.device, model);
+            estimator.learn_parts(&measured.parts);
+            estimator.learn_job(measured);
         }
     }
 
     /// Records that the job's adapters will be applied to its model, and returns the expected seconds of the job before and
-    /// after correction, without the load of its model. `None` if no step of the model has been measured. Does nothing if the
-    /// lease has ended.
+    /// after correction, without the load of its model; of a job with a scene, those of the first pass on the device. `None` if no
+    /// step of the model has been measured. Does nothing if the lease has ended.
     pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Option<[f64; 2]> {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
@@ -262,7 +269,7 @@ impl Shared {
         let switches = device.adapters(request.model) != request.spec.adapters.as_slice();
         device.set_adapters(request.model, request.spec.adapters.clone());
         let prediction = state.estimator(lease.device, request.model).predict(&request.work, switches)?;
-        Some(prediction.expected())
+        Some(if request.scene.is_some() { prediction.expected_on_device() } else { prediction.expected() })
     }
 
     /// Frees the device and returns true; returns false if the lease has ended. `parts` are the job's measurements.

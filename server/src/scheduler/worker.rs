@@ -110,21 +110,23 @@ impl Worker {
             Ok(Outcome::Finished { timings, .. }) => Some(timings),
             _ => None,
         };
+        let is_finished = finished.is_some();
         let measured = monitor.measured(finished);
-        let drawn = match (drawn, &job.request.scene) {
-            (Ok(first), Some(scene)) => self.draw_scene(&job, scene, first, &mut monitor),
-            (drawn, _) => drawn,
+        let joules = if is_finished { context.telemetry.joules(&job.handle.id, took) } else { None };
+        let measured = match is_finished {
+            true => JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured },
+            false => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
+        };
+        let (drawn, measured) = match (drawn, &job.request.scene) {
+            (Ok(first), Some(scene)) if is_finished => {
+                shared.learn_pass(self.lease, job.request.model, &measured);
+                // What follows is measured as a pass of the other model.
+                (self.draw_scene(&job, scene, first, &mut monitor), JobMeasurements::default())
+            }
+            (drawn, _) => (drawn, measured),
         };
         drop((statistics, recording));
         let (steps_done, load_time) = (monitor.steps_done(), monitor.load_time);
-        let measured = match &drawn {
-            // The time and the energy of a scene are those of two models.
-            Ok(Outcome::Finished { .. }) if job.request.scene.is_none() => {
-                let joules = context.telemetry.joules(&job.handle.id, took);
-                JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured }
-            }
-            _ => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
-        };
         if !shared.job_done(self.lease, &job.request, &measured.parts) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
             return Device::Usable;

@@ -75,8 +75,20 @@ impl Telemetry {
     /// Energy of the device in joules during a job that ran for `took`. The energy between the first and the last sample is scaled to
     /// `took`. `None` if the device does not measure it or the job was too short.
     pub(crate) fn joules(&self, job: &JobId, took: Duration) -> Option<f64> {
-        let (joules, span) = self.series(job)?.lock().energy()?;
-        let is_enough = span >= took / 2 && span >= 2 * SAMPLE_PERIOD;
+        self.joules_since(job, (0.0, Duration::ZERO), took)
+    }
+
+    /// Energy of the device in joules since the first sample of a job, and the time since then, up to the last sample.
+    pub(crate) fn energy_so_far(&self, job: &JobId) -> Option<(f64, Duration)> {
+        self.series(job)?.lock().energy()
+    }
+
+    /// As [`joules`](Self::joules), during a part of a job that began at `before`, an earlier
+    /// [`energy_so_far`](Self::energy_so_far), and took `took`.
+    pub(crate) fn joules_since(&self, job: &JobId, before: (f64, Duration), took: Duration) -> Option<f64> {
+        let (joules, span) = self.energy_so_far(job)?;
+        let (joules, span) = (joules - before.0, span.checked_sub(before.1)?);
+        let is_enough = joules > 0.0 && span >= took / 2 && span >= 2 * SAMPLE_PERIOD;
         is_enough.then(|| joules * took.as_secs_f64() / span.as_secs_f64())
     }
 

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sakuga_proto::asset::v1::ListAssetsRequest;
 use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::watch_job_response::Message;
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CreateJobRequest, GetArtifactRequest, GetJobRequest, ImageSource, InitImage, JobState, Mask,
-    ResizeMode, WatchJobRequest, image_source,
+    CancelJobRequest, CreateJobRequest, GenerateEvent, GetArtifactRequest, GetJobRequest, ImageSource, InitImage,
+    JobFilter, JobState, ListJobsRequest, Mask, ResizeMode, Sampling, Scene, WatchJobRequest, image_source, scene,
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -124,6 +125,71 @@ async fn images_within_a_request_are_there_after_a_kill_until_the_job_ends() {
         }
     };
     tokio::time::timeout(PATIENCE, released).await.expect("nobody needs them any more");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+/// A job of model `a` whose scene is drawn by model `b`.
+fn with_scene(name: &str) -> CreateJobRequest {
+    let mut message = request(name, 1);
+    let request = message.request.get_or_insert_default();
+    request.model = "a".into();
+    request.scene = Some(Scene {
+        prompt: Some(scene::Prompt::Xml("<caption>Rain over hills.</caption>".into())),
+        model: "b".into(),
+        sampling: Some(Sampling { steps: 200, ..Sampling::default() }),
+        strength: Some(1.0),
+        ..Scene::default()
+    });
+    message
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scene_goes_on_as_the_same_job_after_a_kill_in_its_second_pass() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = |step_ms| ["--model", "a=embedded", "--model", "b=embedded", "--scripted-step-ms", step_ms];
+    // The second pass takes 100 s, which is longer than the test.
+    let server = Program::start(folder.path(), &arguments("500"));
+    let mut jobs = server.jobs().await;
+    let mut made = Vec::new();
+    for name in ["running", "waiting"] {
+        let job = jobs.create_job(with_scene(name)).await.expect("accepted").into_inner().job.expect("a job");
+        made.push((job.job_id, Seen::default()));
+    }
+    let watch = WatchJobRequest { job_id: made[0].0.clone(), ..WatchJobRequest::default() };
+    let mut stream = jobs.watch_job(watch).await.expect("there").into_inner();
+    let is_second_pass =
+        |event: &GenerateEvent| matches!(&event.event, Some(Event::Stage(stage)) if stage.pass_number == 2);
+    loop {
+        let response = stream.message().await.expect("it lives").expect("it goes on");
+        let Some(Message::Event(event)) = response.message else { continue };
+        let is_over = is_second_pass(&event);
+        made[0].1.events.push(event);
+        if is_over {
+            break;
+        }
+    }
+    server.kill();
+
+    let server = Program::start(folder.path(), &arguments("1"));
+    let mut jobs = server.jobs().await;
+    for (job_id, seen) in &mut made {
+        tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, job_id)).await.expect("it ends").expect("it lives");
+        let Some(Event::Completed(completed)) = seen.events.last().and_then(|event| event.event.as_ref()) else {
+            panic!("{seen:?}")
+        };
+        assert_eq!(completed.images.len(), 1);
+        let metadata = completed.images[0].metadata.as_ref().expect("metadata");
+        assert!(metadata.scene.as_ref().is_some_and(|scene| scene.model.starts_with("b@")), "{metadata:?}");
+        let pictures = std::fs::read_dir(folder.path().join("pictures").join(&*job_id)).expect("its pictures").count();
+        assert_eq!(pictures, 1, "job {job_id}");
+    }
+    assert_eq!(made[0].1.pixels(), made[1].1.pixels(), "the same seed draws the same picture");
+    // The words are those of the scene, and its model draws both.
+    let filter = JobFilter { text: "rain hills".into(), model: "b".into(), ..JobFilter::default() };
+    let listed = jobs.list_jobs(ListJobsRequest { filter: Some(filter), ..ListJobsRequest::default() }).await;
+    let listed = listed.expect("it listens").into_inner().jobs;
+    let attempts: Vec<_> = listed.iter().map(|job| (job.job_id.as_str(), job.attempt)).collect();
+    assert_eq!(attempts, [(made[1].0.as_str(), 1), (made[0].0.as_str(), 2)], "the newest first");
     assert_eq!(server.terminate(), Some(0));
 }
 

@@ -274,6 +274,8 @@ async fn an_estimate_counts_both_passes() {
         let part = learnt.parts.iter().find(|part| wanted(part.kind(), part.pass_number)).expect("the steps");
         (std::time::Duration::try_from(part.time.expect("a time")).expect("no negative one"), part.measurements)
     };
+    assert_eq!(learnt.learned_jobs, 3, "the first pass of each job");
+    assert_eq!(estimate(of_model("b", 4)).await.learned_jobs, 6, "the second pass over both pictures of each");
     // Four steps of 20 ms, which are measured.
     assert!(denoise(2).0.as_millis() >= 75 && denoise(2).1 >= 3, "{learnt:?}");
     let timeout = Some(prost_types::Duration { seconds: 0, nanos: 60_000_000 });
