@@ -79,15 +79,19 @@ impl AssetService for AssetCalls {
         let reader = assets.reader(id, asset.size, offset..end).await.map_err(refuse_asset)?;
         // The first message states the asset, also if no bytes are asked for.
         let first = (Some(asset), reader, permit);
-        let pieces = stream::unfold(Some(first), |state| async move {
-            let (asset, reader, permit) =
-                state.filter(|(asset, reader, _)| asset.is_some() || !reader.is_finished())?;
-            let offset = reader.offset();
-            match reader.next(Limits::CHUNK_BYTES_MAX).await {
-                Ok((data, reader)) => {
-                    Some((Ok(GetAssetResponse { asset, offset, data }), Some((None, reader, permit))))
+        let outgoing = self.context.outgoing.clone();
+        let pieces = stream::unfold(Some(first), move |state| {
+            let piece_bytes = outgoing.piece_bytes(Limits::CHUNK_BYTES_MAX as u64) as usize;
+            async move {
+                let (asset, reader, permit) =
+                    state.filter(|(asset, reader, _)| asset.is_some() || !reader.is_finished())?;
+                let offset = reader.offset();
+                match reader.next(piece_bytes).await {
+                    Ok((data, reader)) => {
+                        Some((Ok(GetAssetResponse { asset, offset, data }), Some((None, reader, permit))))
+                    }
+                    Err(error) => Some((Err(refuse_asset(error)), None)),
                 }
-                Err(error) => Some((Err(refuse_asset(error)), None)),
             }
         });
         let mut answer = Response::new(pieces.boxed());

@@ -139,11 +139,12 @@ impl JobService for JobCalls {
             return Err(refuse(&ServerError::invalid("offset", Violation::OUT_OF_RANGE, text)));
         }
         let end = if limit == 0 { total_size } else { total_size.min(offset.saturating_add(limit)) };
+        let outgoing = self.context.outgoing.clone();
         let pieces = stream::unfold(Some((offset, permit)), move |state| {
-            let artifact = artifact.clone();
+            let (artifact, piece_bytes) = (artifact.clone(), outgoing.piece_bytes(ARTIFACT_BYTES));
             async move {
                 let (offset, permit) = state.filter(|(offset, _)| *offset < end)?;
-                let next = end.min(offset + ARTIFACT_BYTES);
+                let next = end.min(offset + piece_bytes);
                 match artifact.piece(offset..next).await {
                     Ok(data) => {
                         let format = artifact.format.into();

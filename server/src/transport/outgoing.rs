@@ -9,6 +9,7 @@
 //! - A preview of an event stream is handed over only if there is room for it, and is left out otherwise. A stream whose client has
 //!   not read its last frame gets previews only from the first half of the budget.
 //! - Streams that send the same preview share its bytes, which count once.
+//! - Once half of the budget is used, files are read in small pieces, so that a stream that stops within one holds little.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -25,6 +26,9 @@ use tonic::body::Body;
 
 /// Bytes that are reserved before a stream is asked for a frame, whose size is not known then: those of the largest usual one.
 const FRAME_BYTES: usize = 320 << 10;
+
+/// Bytes of a piece of a file while half of the budget or more is used.
+const SMALL_PIECE_BYTES: u64 = 16 << 10;
 
 /// The budget of all streams. Clones share it.
 #[derive(Clone, Debug)]
@@ -48,6 +52,12 @@ impl Outgoing {
     /// A new stream.
     pub(crate) fn stream(&self) -> OutgoingStream {
         OutgoingStream { budget: self.0.clone(), state: Arc::default() }
+    }
+
+    /// Bytes of the next piece of a file that a stream reads: `piece_bytes`, or less while half of the budget or more is used.
+    pub(crate) fn piece_bytes(&self, piece_bytes: u64) -> u64 {
+        let is_half_used = self.0.bytes.load(Ordering::Acquire) >= self.0.bytes_max / 2;
+        if is_half_used { piece_bytes.min(SMALL_PIECE_BYTES) } else { piece_bytes }
     }
 
     /// The body with its frames bounded.
@@ -239,7 +249,7 @@ impl http_body::Body for BoundBody {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt as _;
+    use futures::{FutureExt as _, StreamExt as _};
     use http_body_util::{BodyExt as _, StreamBody};
 
     use super::*;
@@ -300,6 +310,26 @@ mod tests {
             bytes += frame.expect("no error").into_data().map_or(0, |data| data.len());
         }
         assert_eq!(bytes, 40 * FRAME);
+    }
+
+    #[test]
+    fn streams_that_stop_within_a_file_hold_little_once_half_of_the_budget_is_used() {
+        const PIECE: u64 = 256 << 10;
+        const STREAMS: usize = 500;
+        let outgoing = Outgoing::new(16 * PIECE as usize);
+        let mut held = Vec::new();
+        for _ in 0..STREAMS {
+            let own = outgoing.clone();
+            let piece = move |()| Ok::<_, Status>(Frame::data(Bytes::from(vec![7; own.piece_bytes(PIECE) as usize])));
+            let mut body = outgoing.bound(Body::new(StreamBody::new(tokio_stream::iter([(); 40]).map(piece))));
+            let frames = unread(&mut body);
+            assert!(!frames.is_empty(), "each goes on");
+            held.push(frames);
+        }
+        let bytes: usize = held.iter().flatten().map(Bytes::len).sum();
+        assert!(bytes <= 16 * PIECE as usize + STREAMS * SMALL_PIECE_BYTES as usize, "{bytes}");
+        drop(held);
+        assert_eq!(outgoing.piece_bytes(PIECE), PIECE, "large again");
     }
 
     #[test]
