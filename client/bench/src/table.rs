@@ -1,6 +1,6 @@
 //! Tables for the terminal and for pages.
 
-use comfy_table::{CellAlignment, ContentArrangement, presets};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width, presets};
 use maud::{Markup, html};
 
 /// A table: the first column names the rows, the others hold figures.
@@ -40,11 +40,24 @@ impl Table {
         table.load_style(if is_unicode { presets::UTF8_HORIZONTAL_ONLY } else { presets::ASCII_NO_BORDERS });
         table.set_header(&self.head);
         table.add_rows(&self.rows);
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
+        for (place, column) in table.column_iter_mut().enumerate() {
+            if place > 0 {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+            let width = self.longest_word(place) + column.padding_width();
+            column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
         }
         let text = table.to_string();
         text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// Characters of the longest word of a column that cells are not broken within.
+    fn longest_word(&self, column: usize) -> u16 {
+        /// Longer words are broken.
+        const WORD_MAX: usize = 12;
+        let cells = std::iter::once(&self.head).chain(&self.rows).filter_map(|row| row.get(column));
+        let words = cells.flat_map(|cell| cell.split_whitespace()).map(|word| word.chars().count());
+        words.filter(|length| *length <= WORD_MAX).max().unwrap_or(0) as u16
     }
 
     /// The table for a page.
@@ -111,6 +124,21 @@ mod tests {
         let mut table = Table::new(&head);
         table.rows.push(vec!["117.5 (116.4 to 119)".to_owned(); 9]);
         let text = table.to_text(true);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn words_are_not_broken() {
+        let head =
+            ["case", "step, ms", "IQR/median", "p99/median", "picture, s", "text, ms", "steps, s", "decoder, ms"];
+        let mut table = Table::new(&head);
+        let row =
+            ["two characters, XML", "13.4 (5.95 to 18.4)", "92.3 %", "1.731", "0.267 (0.253 to 0.281)", "1", "2", "3"];
+        table.rows.push(row.map(str::to_owned).to_vec());
+        let text = table.to_text(true);
+        for word in head.iter().chain(&row).flat_map(|cell| cell.split_whitespace()) {
+            assert!(text.contains(word), "{word} is not in\n{text}");
+        }
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 

@@ -38,11 +38,12 @@ pub(crate) fn run(arguments: &AdaptersArguments) -> Result<Exit, Failure> {
 
 /// One adapter a line, with a line for each model that it does not fit; then the files that cannot be used.
 fn table(listed: &ListAdaptersResponse) -> String {
-    let width = listed.adapters.iter().map(|adapter| one_line(&adapter.name).chars().count()).max().unwrap_or(0);
+    let names: Vec<String> = listed.adapters.iter().map(|adapter| one_line(&adapter.name)).collect();
+    let width = output::column_width(names.iter().map(String::as_str));
     let mut text = String::new();
-    for adapter in &listed.adapters {
+    for (name, adapter) in names.iter().zip(&listed.adapters) {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:width$}  {}", one_line(&adapter.name), facts(adapter));
+        let _ = writeln!(text, "{name:width$}  {}", facts(adapter));
         for fit in adapter.fits.iter().filter(|fit| !fit.is_usable || !fit.text_problems.is_empty()) {
             let _ = writeln!(text, "{:width$}    {}", "", misfit(fit));
         }
@@ -121,5 +122,8 @@ mod tests {
         assert!(shown.contains("like those of: FLUX.1") && !shown.contains('\u{1b}'), "{shown}");
         assert!(shown.ends_with("half cannot be used: it is truncated\n"), "{shown}");
         assert!(table(&ListAdaptersResponse::default()).contains("--adapters FOLDER"));
+        let long = AdapterStatus { name: "x".repeat(100_000), ..Default::default() };
+        let shown = table(&ListAdaptersResponse { adapters: vec![long.clone()], unusable: Vec::new() });
+        assert!(shown.starts_with(&long.name), "a name of any length is printed");
     }
 }

@@ -138,10 +138,20 @@ pub(crate) fn say_failure(failure: &Failure, terminal: &Terminal) {
     }
 }
 
+/// Characters of a column's width at most. Texts of a server may be longer than a width that can be formatted; they move the rest of
+/// their line.
+const COLUMN_WIDTH_MAX: usize = 200;
+
+/// The width of a column with these cells.
+pub(crate) fn column_width<'a>(cells: impl IntoIterator<Item = &'a str>) -> usize {
+    let widths = cells.into_iter().map(|cell| cell.chars().count());
+    widths.max().unwrap_or(0).min(COLUMN_WIDTH_MAX)
+}
+
 /// One line for each row, with aligned columns two spaces apart and no spaces at the end. Columns in `right` are aligned to the
 /// right.
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| column_width(rows.iter().map(|row| row[column].as_str()));
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
     for row in rows {
@@ -271,6 +281,16 @@ mod tests {
         assert_eq!(numbered(Path::new("a/out.png"), 1), Path::new("a/out-1.png"));
         assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
         assert_eq!(numbered(Path::new("a.b.png"), 2), Path::new("a.b-2.png"));
+    }
+
+    #[test]
+    fn a_cell_of_any_length_is_printed() {
+        let long = "x".repeat(100_000);
+        let rows = [["a".to_owned(), "b".to_owned()], [long.clone(), "b".to_owned()]];
+        for right in [&[][..], &[0, 1]] {
+            let text = columns(&rows, right);
+            assert!(text.contains(&format!("{long}  b\n")) && text.len() < long.len() + 500, "{}", text.len());
+        }
     }
 
     #[test]

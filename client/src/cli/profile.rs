@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use sakuga_bench::operations::{self, Operation};
 use sakuga_client::proto::generation::v1::Profile;
-
 use sakuga_client::proto::text::one_line;
 use sakuga_client::stage_name;
+
+use super::output::column_width;
 
 /// Operations of a stage that have their own line; the others share one.
 const LINES: usize = 8;
@@ -38,7 +39,7 @@ pub(crate) fn table(profiles: &[Profile]) -> String {
             rows.push([String::new(), "  others".to_owned(), ms(others), percent(others / device_ms)]);
         }
     }
-    let width = |column: usize| rows.iter().map(|row: &[String; 4]| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| column_width(rows.iter().map(|row: &[String; 4]| row[column].as_str()));
     let widths = [width(0), width(1), width(2)];
     rows.iter().fold(String::new(), |mut text, [stage, operation, ms, rest]| {
         let line = format!("{stage:0$}  {operation:1$}  {ms:>2$}  {rest}", widths[0], widths[1], widths[2]);
@@ -111,6 +112,9 @@ decode   not measured on this device  3.00 ms
 ";
         assert_eq!(table(&[denoise, decode]), expected);
         assert_eq!(table(&[]), "");
+        let long = "x".repeat(100_000);
+        let profile = Profile { spans: vec![span(0, &long, 1.0, 0.0, 0.0)], device_ms: 1.0, ..Profile::default() };
+        assert!(table(&[profile]).contains(&format!("next_dit {long}  1.00 ms")), "a name of any length is printed");
     }
 
     #[test]
