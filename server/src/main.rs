@@ -94,8 +94,8 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     served
 }
 
-/// Ends the process at SIGTERM or Ctrl-C, on a thread of its own: a start blocks the others while it reads checkpoints, and
-/// has nothing to finish. Until the sender is dropped.
+/// Ends the process at SIGTERM or Ctrl-C until the returned sender is dropped. The signals are awaited on a thread of their own: a
+/// start blocks the others while it reads checkpoints, and has nothing to finish.
 fn end_on_signal() -> std::io::Result<oneshot::Sender<()>> {
     let (starting, started) = oneshot::channel::<()>();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -19,7 +19,7 @@ const PEFT_FILES: [&str; 2] = ["adapter_model.safetensors", "adapter_config.json
 /// Adapters that are listed at most.
 const ADAPTERS_MAX: usize = 1024;
 
-/// Logs that a folder cannot be read, if so: its adapters are then not offered, and those of a folder that is made later are.
+/// Logs a warning if the folder cannot be read. No adapter is offered until it can be read.
 pub(crate) fn warn_if_unreadable(folder: &Path) {
     if let Err(error) = fs::read_dir(folder) {
         warn_unreadable(folder, &error);
