@@ -60,7 +60,6 @@ impl<'a> JobMonitor<'a> {
     pub(super) fn begin_scene(&mut self, scene: &'a ScenePass) {
         self.drawn = self.drawn.scene(scene, self.job.request.passes() - 1, self.done);
         self.pass = self.job.request.passes();
-        self.meter = JobMeter::default();
     }
 
     /// What was measured of what the engine has drawn, with the work that it holds for.
@@ -68,12 +67,12 @@ impl<'a> JobMonitor<'a> {
         let meter = std::mem::take(&mut self.meter);
         match timings {
             Some(timings) => meter.finish(self.drawn.work, timings),
-            // The steps of what was not finished are as good as others.
+            // Steps of a job that did not finish are measurements as well.
             None => JobMeasurements { parts: meter.steps(self.drawn.work), ..JobMeasurements::default() },
         }
     }
 
-    /// Notes how long a model took to be loaded.
+    /// Adds the time of loading a model.
     pub(super) fn loaded(&mut self, took: Duration) {
         self.load_time = Some(self.load_time.unwrap_or_default() + took);
     }

@@ -39,11 +39,11 @@ pub(super) struct Worker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Device {
     Usable,
-    /// All models have to be closed; this one and those that were open are opened again.
+    /// All models are closed; this one and those that were open are opened again.
     Lost(ModelId),
 }
 
-/// A job that the model did not end by itself.
+/// Why a load or a job failed, and whether the device can be used after it.
 pub(super) struct Failure {
     error: ServerError,
     device: Device,
@@ -170,16 +170,8 @@ impl Worker {
         if monitor.observe(Progress::Stage(Stage::LoadModel)).is_break() {
             return Ok(ControlFlow::Break(()));
         }
-        match self.load(model) {
-            Ok(took) => {
-                monitor.loaded(took);
-                Ok(ControlFlow::Continue(()))
-            }
-            Err(error @ EngineError::DeviceLost(_)) => {
-                Err(Failure { error: error.into(), device: Device::Lost(model) })
-            }
-            Err(error) => Err(Failure { error: self.context.shared.unusable(model, &error), device: Device::Usable }),
-        }
+        monitor.loaded(self.load(model)?);
+        Ok(ControlFlow::Continue(()))
     }
 
     /// Has a model that is on the device draw what `spec` says.
@@ -245,7 +237,7 @@ impl Worker {
     /// Carries out a command; a change of a model only if its caller is still there.
     fn carry_out(&mut self, command: DeviceCommand) -> Device {
         let DeviceCommand { change, done } = command;
-        // A device that was taken out of service stays so, whether its caller waits or not, and one that was enabled gets its models.
+        // Changes of the device itself are carried out even if their caller has gone: its state has changed already.
         if matches!(change, Change::Model(..)) && done.is_closed() {
             return Device::Usable;
         }
@@ -263,8 +255,7 @@ impl Worker {
             Change::Model(model, ModelChange::Load) if self.residents.is_open(model) => (Ok(()), Device::Usable),
             Change::Model(model, ModelChange::Load) => match self.load(model) {
                 Ok(_) => (Ok(()), Device::Usable),
-                Err(error @ EngineError::DeviceLost(_)) => (Err(error.into()), Device::Lost(model)),
-                Err(error) => (Err(self.context.shared.unusable(model, &error)), Device::Usable),
+                Err(Failure { error, device }) => (Err(error), device),
             },
         };
         self.context.shared.command_done();
@@ -303,27 +294,28 @@ impl Worker {
             }
             match self.load(model) {
                 Ok(_) => {}
-                // All models are opened again; those that are not loaded yet are when a job needs them.
-                Err(error @ EngineError::DeviceLost(_)) => return (Err(error.into()), Device::Lost(model)),
-                Err(error) => restored.0 = restored.0.and(Err(shared.unusable(model, &error))),
+                Err(Failure { error, device: Device::Usable }) => restored.0 = restored.0.and(Err(error)),
+                // The models that were open are opened again. The others are loaded when a job needs them.
+                Err(Failure { error, device }) => return (Err(error), device),
             }
         }
         shared.set_opening(id, false);
         restored
     }
 
-    /// Loads a model and returns how long that took. Models that the budget has no room for are closed before. If it fails,
-    /// the jobs that wait for the model end, unless the device was lost.
-    fn load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
-        let loaded = self.try_load(model);
-        match &loaded {
-            Ok(_) => {}
-            Err(EngineError::DeviceLost(_)) => {
+    /// Loads a model and returns how long that took. Evicts models first if the memory budget has no room for it. If it
+    /// fails, the jobs that wait for the model end, unless the device was lost.
+    fn load(&mut self, model: ModelId) -> Result<Duration, Failure> {
+        self.try_load(model).map_err(|error| match error {
+            EngineError::DeviceLost(_) => {
                 self.context.shared.change_models(self.lease, |models| models.load_broken(model));
+                Failure { error: error.into(), device: Device::Lost(model) }
             }
-            Err(error) => self.mark_failed(model, error),
-        }
-        loaded
+            error => {
+                self.mark_failed(model, &error);
+                Failure { error: self.context.shared.unusable(model, &error), device: Device::Usable }
+            }
+        })
     }
 
     fn try_load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
@@ -338,8 +330,8 @@ impl Worker {
             tracing::info!(model = &*evicted, for_model = &*name, "model evicted");
         }
         let begun = Instant::now();
-        // The open models lose their adapters, also if this or the load fails. A model that failed at this is as lost as one
-        // that failed at a job.
+        // The open models lose their adapters, also if this or the load fails. If this fails, the device is lost, as if a job
+        // had failed.
         shared.forget_adapters(self.lease);
         self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
