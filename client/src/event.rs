@@ -15,7 +15,7 @@ pub struct Event {
     pub sequence: u64,
     /// When it happened, by the server's clock.
     pub time: Option<SystemTime>,
-    /// Id of the job.
+    /// The identifier that the server gave the job.
     pub job_id: String,
     /// Events between the last one received and this one that the server dropped, because this side read too slowly or
     /// was disconnected. Only previews, statistics and queue positions are ever dropped.

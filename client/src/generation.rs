@@ -40,7 +40,7 @@ pub struct Generation {
 
 /// Where events come from.
 enum Source {
-    /// The stream of one call of Generate.
+    /// Generate: the events end with the connection.
     Call(Box<Streaming<GenerateResponse>>),
     /// A job, over as many connections as it takes.
     Job(Follower),

@@ -10,6 +10,7 @@ mod adapters;
 mod assets;
 mod bench;
 mod check;
+mod choice;
 mod clock;
 mod devices;
 mod estimate;

@@ -261,8 +261,13 @@ pub(crate) fn create_parent(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(replace::parent_of(path)).map_err(|error| Failure::unwritable(path, error))
 }
 
+/// The file of one picture of a job: `out`, or if the job writes several, `out` with the picture's index before the extension.
+pub(crate) fn picture_file(out: &Path, pictures: usize, image_index: u32) -> PathBuf {
+    if pictures > 1 { numbered(out, image_index) } else { out.to_owned() }
+}
+
 /// `out.png` and 1 to `out-1.png`.
-pub(crate) fn numbered(path: &Path, image_index: u32) -> PathBuf {
+fn numbered(path: &Path, image_index: u32) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{image_index}"));
     if let Some(extension) = path.extension() {
@@ -281,6 +286,8 @@ mod tests {
         assert_eq!(numbered(Path::new("a/out.png"), 1), Path::new("a/out-1.png"));
         assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
         assert_eq!(numbered(Path::new("a.b.png"), 2), Path::new("a.b-2.png"));
+        assert_eq!(picture_file(Path::new("a.png"), 1, 3), Path::new("a.png"));
+        assert_eq!(picture_file(Path::new("a.png"), 2, 3), Path::new("a-3.png"));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
 use sakuga_client::proto::generation::v1::{
     Box as MaskBox, Canvas, Control, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, Scene, SecondPass,
-    Upscaler, image_source, scene,
+    image_source, scene,
 };
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Gender, TagList};
 
+use super::choice;
 use super::units;
 
 /// `1024x1024`, or `-` for a request whose size is not set.
@@ -56,16 +57,13 @@ pub(crate) fn mask(mask: &Mask) -> (String, bool) {
 
 /// `1.5 times as large by lanczos, strength 0.5 of 20 steps`.
 pub(crate) fn second_pass(second: &SecondPass) -> String {
-    let upscaler = match second.upscaler() {
-        Upscaler::LatentBilinear => "latent-bilinear",
-        Upscaler::Unspecified | Upscaler::Lanczos => "lanczos",
-    };
+    let upscaler = choice::name(second.upscaler()).unwrap_or("lanczos");
     let number = |value: Option<f32>| value.map_or("default".to_owned(), |value| value.to_string());
     let (factor, strength) = (number(second.factor), number(second.strength));
     format!("{factor} times as large by {upscaler}, strength {strength} of {} steps", second.steps)
 }
 
-/// The model of a scene.
+/// The name of the model that draws a scene, as a person reads it.
 pub(crate) fn scene_model(scene: &Scene) -> String {
     if scene.model.is_empty() { "the default model".to_owned() } else { one_line(&scene.model) }
 }

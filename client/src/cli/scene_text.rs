@@ -6,7 +6,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 
-/// The tables of a scene.
+/// The TOML tables that the file of a scene has.
 const TABLES: [&str; 2] = ["first", "scene"];
 /// The largest text that is parsed to recognise a scene, in bytes; larger files are refused as scenes.
 pub(crate) const MAX_BYTES: u64 = 1 << 20;

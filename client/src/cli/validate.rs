@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::check::{self, CheckArguments, Checker, Kind, Outcome};
 use super::exit::{self, Exit};
 use super::failure::Failure;
-use super::generate::SceneFile;
+use super::generate::{PassTexts, SceneFile};
 use super::input::{self, Input};
 use super::output;
 use super::render;
@@ -114,11 +114,11 @@ fn check_scene(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exi
     let checker = Checker::new(&arguments.check)?;
     let scene = SceneFile::read(&arguments.file)?;
     let mut checked = Vec::new();
-    for (prompt, negative) in scene.texts() {
+    for PassTexts { prompt, negative } in [&scene.first_texts, &scene.scene_texts] {
         let outcome = checker.check(Kind::Prompt, prompt);
-        check::one_negative((prompt, &outcome), negative)?;
+        check::one_negative((prompt, &outcome), negative.as_ref())?;
         checked.push((prompt, outcome));
-        checked.extend(negative.map(|input| (input, checker.check(Kind::Negative, input))));
+        checked.extend(negative.as_ref().map(|input| (input, checker.check(Kind::Negative, input))));
     }
     let is_valid = checked.iter().all(|(_, outcome)| outcome.is_valid);
     if arguments.json {

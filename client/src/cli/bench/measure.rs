@@ -133,7 +133,7 @@ impl Run<'_> {
         Ok(record)
     }
 
-    /// A picture of its own, since profiling slows the steps down.
+    /// Draws a separate picture with a profile, because profiling slows the steps down.
     async fn profiled(&self, case: &Case) -> Result<JobRecord, Failure> {
         self.progress.begin(&format!("{}: a profile", case.title));
         let request = self.sized(self.request(case.prompt).seed(case::SEED).profile(true));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sakuga_client::proto::generation::v1 as wire;
 
 use super::adapter;
@@ -11,6 +11,7 @@ use super::images::ImageArguments;
 use super::sampling::SamplingArguments;
 use super::variations::{ExpandArguments, ManyArguments};
 use crate::cli::check::CheckArguments;
+use crate::cli::choice::Choice;
 use crate::cli::exit;
 use crate::cli::server::ServerArguments;
 use crate::cli::size::Size;
@@ -178,7 +179,7 @@ pub(crate) struct GenerateArguments {
 pub(crate) struct PreviewArguments {
     /// Method of previews [default: linear if the terminal or --preview-dir can take them, else none]
     #[arg(long, value_enum, value_name = "METHOD")]
-    pub preview: Option<PreviewMethod>,
+    pub preview: Option<Choice<wire::PreviewMethod>>,
 
     /// Write previews into this directory, as image0_step012.jpg
     #[arg(long, value_name = "DIR")]
@@ -186,7 +187,7 @@ pub(crate) struct PreviewArguments {
 
     /// File format of previews [default: jpeg]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    pub preview_format: Option<PreviewFormat>,
+    pub preview_format: Option<Choice<wire::ImageFormat>>,
 
     /// Largest edge of a preview, in pixels, 16 to 2048 [default: 512]
     #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=2048))]
@@ -199,48 +200,6 @@ pub(crate) struct PreviewArguments {
     /// Show no pictures in the terminal, even if it can (kitty, iTerm2, sixel)
     #[arg(long)]
     pub no_inline: bool,
-}
-
-/// How previews are made from the latents.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum PreviewMethod {
-    /// No previews.
-    None,
-    /// A linear map of the latents: an eighth of the size, at almost no cost.
-    Linear,
-    /// The tiny decoder if the model has one, else the full one.
-    Decoder,
-}
-
-impl PreviewMethod {
-    pub(crate) fn to_wire(self) -> wire::PreviewMethod {
-        match self {
-            Self::None => wire::PreviewMethod::None,
-            Self::Linear => wire::PreviewMethod::Linear,
-            Self::Decoder => wire::PreviewMethod::Decoder,
-        }
-    }
-}
-
-/// File format of previews.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum PreviewFormat {
-    /// Quality 85.
-    Jpeg,
-    /// Without loss.
-    Png,
-    /// Without loss.
-    Webp,
-}
-
-impl PreviewFormat {
-    pub(crate) fn to_wire(self) -> wire::ImageFormat {
-        match self {
-            Self::Jpeg => wire::ImageFormat::Jpeg,
-            Self::Png => wire::ImageFormat::Png,
-            Self::Webp => wire::ImageFormat::Webp,
-        }
-    }
 }
 
 /// The seed on the command line.

@@ -12,6 +12,7 @@ use super::images::with_hashes;
 use super::inherited;
 use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
+use super::scene_file::PassTexts;
 use super::texts::Texts;
 use crate::cli::check::{self, Checker, Kind, Outcome};
 use crate::cli::failure::Failure;
@@ -90,34 +91,39 @@ pub(crate) fn compose(
     let mut texts = Vec::new();
     let mut refused = false;
     let mut diagnostics = Vec::new();
-    let mut take = |kind: Kind, is_of_scene: bool, input: Input| {
-        let mut outcome = checker.check(kind, &input);
+    let mut take = |kind: Kind, is_of_scene: bool, input: &Input| {
+        let mut outcome = checker.check(kind, input);
         if !(base.is_one_of_many && outcome.is_valid) {
-            report(kind, &input, &outcome, arguments, terminal);
+            report(kind, input, &outcome, arguments, terminal);
         }
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
-        texts.push(CheckedText { kind, is_of_scene, input, findings: outcome.findings() });
+        texts.push(CheckedText { kind, is_of_scene, input: input.clone(), findings: outcome.findings() });
         refused |= !outcome.is_valid;
         diagnostics.append(&mut outcome.diagnostics);
         (text, outcome)
     };
+    // The texts of one pass: the prompt with its outcome, and the negative prompt.
+    let mut take_pass = |is_of_scene: bool, prompt: Option<&Input>, negative: Option<&Input>| {
+        let prompt = prompt.map(|input| {
+            let (text, outcome) = take(Kind::Prompt, is_of_scene, input);
+            check::one_negative((input, &outcome), negative).map(|()| (text, outcome))
+        });
+        let prompt = prompt.transpose()?;
+        let negative = negative.map(|input| take(Kind::Negative, is_of_scene, input).0);
+        Ok::<_, Failure>((prompt, negative))
+    };
     if let Some(scene) = given.scene {
-        let (_, outcome) = take(Kind::Prompt, true, scene.scene_prompt.clone());
-        check::one_negative((&scene.scene_prompt, &outcome), scene.scene_negative.as_ref())?;
-        if let Some(input) = scene.scene_negative.clone() {
-            take(Kind::Negative, true, input);
-        }
+        let PassTexts { prompt, negative } = &scene.scene_texts;
+        take_pass(true, Some(prompt), negative.as_ref())?;
         scene.apply(&mut request, arguments.check.strict);
     }
     let mut has_negative = false;
-    let mut names = [None, None];
-    if given.prompt.is_some() || given.negative.is_some() {
+    let names = [&given.prompt, &given.negative].map(|input| input.as_ref().map(|input| one_line(&input.name)));
+    if names != [None, None] {
         request.expansion = given.expansion;
     }
-    if let Some(input) = given.prompt {
-        names[0] = Some(one_line(&input.name));
-        let (text, outcome) = take(Kind::Prompt, false, input.clone());
-        check::one_negative((&input, &outcome), given.negative.as_ref())?;
+    let (prompt, negative) = take_pass(false, given.prompt.as_ref(), given.negative.as_ref())?;
+    if let Some((text, outcome)) = prompt {
         request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
@@ -130,9 +136,7 @@ pub(crate) fn compose(
             (request.negative, request.negative_system_prompt) = (None, None);
         }
     }
-    if let Some(input) = given.negative {
-        names[1] = Some(one_line(&input.name));
-        let (text, _) = take(Kind::Negative, false, input);
+    if let Some(text) = negative {
         (request.negative, request.negative_system_prompt) = (Some(Negative::NegativeText(text)), None);
     }
     if refused {
@@ -293,14 +297,14 @@ fn apply_previews(request: &mut GenerateRequest, arguments: &GenerateArguments, 
     let target = request.preview.get_or_insert_default();
     let is_unset = matches!(target.method(), PreviewMethod::Unspecified | PreviewMethod::None);
     match previews.preview {
-        Some(method) => target.method = method.to_wire().into(),
+        Some(method) => target.method = method.value.into(),
         None if is_unset && previews.preview_dir.is_some() => target.method = PreviewMethod::Linear.into(),
         None if is_unset && shows_pictures && arguments.from.is_none() => target.method = PreviewMethod::Linear.into(),
         None if is_unset => target.method = PreviewMethod::None.into(),
         None => {}
     }
     if let Some(format) = previews.preview_format {
-        target.format = format.to_wire().into();
+        target.format = format.value.into();
     }
     target.max_edge = previews.preview_max_edge.unwrap_or(target.max_edge);
     target.every_steps = previews.preview_every.unwrap_or(target.every_steps);

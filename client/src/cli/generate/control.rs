@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum as _;
 use sakuga_client::proto::generation::v1::{self as wire, Control};
 
-use super::resize::Resize;
+use crate::cli::choice::Choice;
 
 /// A control image, before its file is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,9 +60,9 @@ fn set(control: &mut Control, key: &str, value: &str) -> Result<(), String> {
         "start" => control.start = number()?,
         "end" => control.end = number()?,
         "resize" => {
-            let resize = Resize::from_str(value, false);
+            let resize = Choice::<wire::ResizeMode>::from_str(value, false);
             let resize = resize.map_err(|_| format!("resize: write crop, pad or stretch, not `{value}`"))?;
-            control.resize = resize.to_wire().into();
+            control.resize = resize.value.into();
         }
         "preprocess" => preprocess(control, value)?,
         _ => return Err(format!("there is no setting `{key}`; there are scale, start, end, resize and preprocess")),

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::{self as wire, GenerateRequest, ImageSource, image_source};
 
 use super::control::{self, ControlArgument};
-use super::resize::Resize;
+use crate::cli::choice::Choice;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input;
@@ -34,7 +34,7 @@ pub(crate) struct ImageArguments {
     /// How an image of another size gets the size of the picture. For a scene without an image to begin from, how the pictures of
     /// the first pass get the size of the scene
     #[arg(long, value_enum, value_name = "HOW", conflicts_with = "canvas")]
-    pub resize: Option<Resize>,
+    pub resize: Option<Choice<wire::ResizeMode>>,
 
     /// Draw around the image: the picture has this size, the image keeps its own; use it with --strength 1
     #[arg(long, value_name = "WxH", conflicts_with = "size", value_parser = crate::cli::size::Size::parse)]
@@ -75,7 +75,7 @@ pub(crate) struct ImageArguments {
 
     /// How the second pass enlarges [default: lanczos]
     #[arg(long, value_enum, value_name = "HOW")]
-    pub hires_upscaler: Option<Upscaler>,
+    pub hires_upscaler: Option<Choice<wire::Upscaler>>,
 
     /// Share of its steps that the second pass computes [default: 0.5]
     #[arg(long, value_name = "F")]
@@ -84,15 +84,6 @@ pub(crate) struct ImageArguments {
     /// Steps of the second pass [default: --steps]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub hires_steps: Option<u32>,
-}
-
-/// How a second pass enlarges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Upscaler {
-    /// The pixels.
-    Lanczos,
-    /// The latents: faster, with softer edges.
-    LatentBilinear,
 }
 
 /// A rectangle of a mask.
@@ -124,7 +115,7 @@ impl ImageArguments {
         match &mut request.scene {
             Some(scene) if request.init.is_none() => {
                 scene.strength = self.strength.or(scene.strength);
-                scene.resize = self.resize.map_or(scene.resize, |resize| resize.to_wire().into());
+                scene.resize = self.resize.map_or(scene.resize, |resize| resize.value.into());
             }
             _ => self.apply_init(request),
         }
@@ -163,7 +154,7 @@ impl ImageArguments {
         }
         if let Some(resize) = self.resize {
             let init = request.init.get_or_insert_default();
-            (init.resize, init.canvas) = (resize.to_wire().into(), None);
+            (init.resize, init.canvas) = (resize.value.into(), None);
         }
     }
 
@@ -177,7 +168,7 @@ impl ImageArguments {
         second.strength = hires_strength.or(second.strength);
         second.steps = hires_steps.unwrap_or(second.steps);
         if let Some(upscaler) = hires_upscaler {
-            second.upscaler = upscaler.to_wire().into();
+            second.upscaler = upscaler.value.into();
         }
     }
 
@@ -269,15 +260,6 @@ pub(super) fn read_source(path: &Path, option: &str) -> Result<ImageSource, Fail
 fn read_control(given: &ControlArgument) -> Result<wire::Control, Failure> {
     let image = Some(read_source(&given.file, "--control")?);
     Ok(wire::Control { image, ..given.control.clone() })
-}
-
-impl Upscaler {
-    fn to_wire(self) -> wire::Upscaler {
-        match self {
-            Self::Lanczos => wire::Upscaler::Lanczos,
-            Self::LatentBilinear => wire::Upscaler::LatentBilinear,
-        }
-    }
 }
 
 /// So many whole numbers with commas between them.

@@ -12,7 +12,6 @@ mod interruption;
 mod many;
 mod origin;
 mod preview;
-mod resize;
 mod results;
 mod sampling;
 mod scene_file;
@@ -42,7 +41,7 @@ use compose::{Base, Composed, Refusal};
 use expansion::Expander;
 use interruption::interruption;
 use preview::InlinePictures;
-pub(crate) use scene_file::SceneFile;
+pub(crate) use scene_file::{PassTexts, SceneFile};
 use session::{Ending, Session};
 use texts::Texts;
 
@@ -101,7 +100,7 @@ pub(crate) fn request(
     Ok(composed.map(|composed| composed.request).map_err(|refusal| refusal_json(&refusal)))
 }
 
-/// The texts of the arguments, with one choice of their alternatives if that is wanted.
+/// Reads the texts of the arguments; with `--expand`, one choice of their alternatives.
 fn texts(arguments: &GenerateArguments) -> Result<Texts, Failure> {
     let texts = Texts::read(arguments)?;
     if arguments.expand.expand.is_none() {

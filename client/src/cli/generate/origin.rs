@@ -39,14 +39,14 @@ impl Origin {
         let place = format!("{} is picture {} of {}", one_line(&self.name), u64::from(index) + 1, self.images);
         let alone = format!("--image-index {index} draws it alone");
         let indices = &request.image_indices;
+        let drawn = if indices.is_empty() { images as usize } else { indices.len() };
         Some(match index < images {
             _ if indices == &[index] => return None,
             _ if !indices.is_empty() && !indices.contains(&index) => format!("{place} and is not drawn; {alone}"),
             true if indices.is_empty() && images == 1 => format!("{place}, and the only one that is drawn"),
             true => format!(
-                "{place}: {} pictures of its request are drawn, this one as {}; {alone}",
-                if indices.is_empty() { images as usize } else { indices.len() },
-                output::shown(&output::numbered(out, index))
+                "{place}: {drawn} pictures of its request are drawn, this one as {}; {alone}",
+                output::shown(&output::picture_file(out, drawn, index))
             ),
             false => format!(
                 "{place}, so --images {images} does not draw it but the first ones; leave --images out, and {alone}"

@@ -4,22 +4,18 @@ use std::path::{Path, PathBuf};
 
 use sakuga_client::proto::generation::v1::GenerateRequest;
 
-use crate::cli::output::numbered;
+use crate::cli::output::picture_file;
 
 /// More pictures than one job may have.
 const PICTURES_MAX: u32 = 1024;
 
-/// The files of the pictures that a request draws: `out`, or several with their indices before the extension. Of a batch that is
-/// larger than any server draws, only the first ones.
+/// The files of the pictures that a request draws. Of a batch that is larger than any server draws, only the first ones.
 pub(super) fn files(out: &Path, request: &GenerateRequest) -> Vec<PathBuf> {
     let indices = match request.image_indices.as_slice() {
         [] => (0..request.images.clamp(1, PICTURES_MAX)).collect(),
         indices => indices.to_vec(),
     };
-    match indices.as_slice() {
-        [_] => vec![out.to_owned()],
-        indices => indices.iter().map(|index| numbered(out, *index)).collect(),
-    }
+    indices.iter().map(|index| picture_file(out, indices.len(), *index)).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, value_pars
 use sakuga_client::proto::generation::v1::{self as wire, Sampling};
 
 use super::step_cache;
+use crate::cli::choice::{self, Choice, Choices};
 
 /// The heading of the options in the help.
 const HEADING: &str = "Sampling";
@@ -105,19 +106,19 @@ impl Args for SamplingArguments {
             .long("solver")
             .value_name("NAME")
             .help("The solver [default: the model's]")
-            .value_parser(EnumValueParser::<Solver>::new());
+            .value_parser(EnumValueParser::<Choice<wire::Solver>>::new());
         let schedule = Arg::new("schedule")
             .long("schedule")
             .value_name("NAME")
             .help(
                 "The noise levels of the steps [default: karras with dpm where the model offers it, else the model's]",
             )
-            .value_parser(EnumValueParser::<Schedule>::new());
+            .value_parser(EnumValueParser::<Choice<wire::NoiseSchedule>>::new());
         let quality = Arg::new("quality")
             .long("quality")
             .value_name("LEVEL")
             .help("How exactly evaluations are computed: high and fast reuse some of them [default: exact]")
-            .value_parser(EnumValueParser::<Quality>::new());
+            .value_parser(EnumValueParser::<Choice<wire::Quality>>::new());
         let step_cache = Arg::new("step-cache")
             .long("step-cache")
             .value_name("SETTINGS")
@@ -144,10 +145,12 @@ impl FromArgMatches for SamplingArguments {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let mut given = Sampling {
-            solver: matches.get_one::<Solver>("solver").map_or(0, |solver| solver.to_wire().into()),
-            schedule: matches.get_one::<Schedule>("schedule").map_or(0, |schedule| schedule.to_wire().into()),
+            solver: matches.get_one::<Choice<wire::Solver>>("solver").map_or(0, |choice| choice.value.into()),
+            schedule: matches
+                .get_one::<Choice<wire::NoiseSchedule>>("schedule")
+                .map_or(0, |choice| choice.value.into()),
             steps: matches.get_one("steps").copied().unwrap_or_default(),
-            quality: matches.get_one::<Quality>("quality").map_or(0, |quality| quality.to_wire().into()),
+            quality: matches.get_one::<Choice<wire::Quality>>("quality").map_or(0, |choice| choice.value.into()),
             step_cache: matches.get_one("step-cache").cloned(),
             ..Sampling::default()
         };
@@ -176,13 +179,13 @@ pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<()
             sampling.steps = steps.ok_or_else(|| format!("`{value}` is not a whole number from 1 on"))?;
         }
         "solver" => {
-            sampling.solver = named::<Solver>("solver", value)?.to_wire().into();
+            sampling.solver = named::<wire::Solver>("solver", value)?.into();
         }
         "schedule" => {
-            sampling.schedule = named::<Schedule>("schedule", value)?.to_wire().into();
+            sampling.schedule = named::<wire::NoiseSchedule>("schedule", value)?.into();
         }
         "quality" => {
-            (sampling.quality, sampling.step_cache) = (named::<Quality>("quality", value)?.to_wire().into(), None);
+            (sampling.quality, sampling.step_cache) = (named::<wire::Quality>("quality", value)?.into(), None);
         }
         "step-cache" => {
             (sampling.quality, sampling.step_cache) = (0, Some(step_cache::parse(value)?));
@@ -197,93 +200,17 @@ pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<()
 }
 
 /// The value of this name, or what values there are.
-fn named<T: ValueEnum>(kind: &str, name: &str) -> Result<T, String> {
-    T::from_str(name, true).map_err(|_| {
-        let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-        let known: Vec<String> = known.map(|known| known.get_name().to_owned()).collect();
+fn named<E: Choices>(kind: &str, name: &str) -> Result<E, String> {
+    let choice = Choice::<E>::from_str(name, true).map_err(|_| {
+        let known: Vec<&str> = E::CHOICES.iter().filter_map(|known| choice::name(known.value)).collect();
         format!("there is no {kind} `{name}`; there are {}", known.join(", "))
-    })
+    })?;
+    Ok(choice.value)
 }
 
 /// Whether a request turns guidance off, so that its negative prompt has no effect.
 pub(crate) fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Solver {
-    /// One evaluation a step.
-    Euler,
-    /// Two evaluations a step.
-    Midpoint,
-    /// Four evaluations a step.
-    Rk4,
-    /// DPM-Solver++ multistep of order 2: one evaluation a step.
-    Dpm,
-    /// Euler with fresh noise after each step: one evaluation a step.
-    #[value(name = "euler_ancestral", alias = "euler_a")]
-    EulerAncestral,
-    /// One evaluation a step.
-    Ddim,
-    /// Predictor and corrector of order 2: one evaluation a step.
-    #[value(name = "unipc")]
-    UniPc,
-}
-
-impl Solver {
-    fn to_wire(self) -> wire::Solver {
-        match self {
-            Self::Euler => wire::Solver::Euler,
-            Self::Midpoint => wire::Solver::Midpoint,
-            Self::Rk4 => wire::Solver::Rk4,
-            Self::Dpm => wire::Solver::Dpm,
-            Self::EulerAncestral => wire::Solver::EulerAncestral,
-            Self::Ddim => wire::Solver::Ddim,
-            Self::UniPc => wire::Solver::Unipc,
-        }
-    }
-}
-
-/// The noise schedules.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Schedule {
-    /// The model's own.
-    Native,
-    /// By the power of Karras et al.: more steps at little noise.
-    Karras,
-    /// By equal ratios.
-    Exponential,
-}
-
-impl Schedule {
-    fn to_wire(self) -> wire::NoiseSchedule {
-        match self {
-            Self::Native => wire::NoiseSchedule::Native,
-            Self::Karras => wire::NoiseSchedule::Karras,
-            Self::Exponential => wire::NoiseSchedule::Exponential,
-        }
-    }
-}
-
-/// The levels of quality.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Quality {
-    /// Every evaluation is computed whole.
-    Exact,
-    /// The fastest settings near the exact picture: a PSNR of 33 dB in the measurement of the model's profile.
-    High,
-    /// The same with 30 dB.
-    Fast,
-}
-
-impl Quality {
-    fn to_wire(self) -> wire::Quality {
-        match self {
-            Self::Exact => wire::Quality::Exact,
-            Self::High => wire::Quality::High,
-            Self::Fast => wire::Quality::Fast,
-        }
-    }
 }
 
 fn finite(text: &str) -> Result<f32, String> {

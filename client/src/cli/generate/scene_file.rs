@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum as _;
 use sakuga_client::proto::generation::v1::scene::{Negative, Prompt};
-use sakuga_client::proto::generation::v1::{GenerateRequest, Scene};
+use sakuga_client::proto::generation::v1::{GenerateRequest, ResizeMode, Scene};
 use sakuga_client::proto::prompt::v1::Strictness;
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -26,8 +26,8 @@ use toml::{Table, Value};
 
 use super::adapter;
 use super::images;
-use super::resize::Resize;
 use super::setting;
+use crate::cli::choice::Choice;
 use crate::cli::failure::Failure;
 use crate::cli::input::{self, Input};
 use crate::cli::scene_text::MAX_BYTES;
@@ -35,18 +35,19 @@ use crate::cli::scene_text::MAX_BYTES;
 /// A request for a scene. Its texts are not in its messages until they are checked.
 #[derive(Clone)]
 pub(crate) struct SceneFile {
-    /// The settings of the first pass.
+    /// The settings of the table `[first]`.
     first: GenerateRequest,
-    /// The pass of the scene.
+    /// The settings of the table `[scene]`.
     scene: Scene,
-    /// The prompt of the first pass.
+    pub first_texts: PassTexts,
+    pub scene_texts: PassTexts,
+}
+
+/// The prompt of one pass, and its negative prompt. They are not checked yet.
+#[derive(Clone)]
+pub(crate) struct PassTexts {
     pub prompt: Input,
-    /// The negative prompt of the first pass.
     pub negative: Option<Input>,
-    /// The prompt of the scene.
-    pub scene_prompt: Input,
-    /// The negative prompt of the scene.
-    pub scene_negative: Option<Input>,
 }
 
 #[derive(Deserialize)]
@@ -66,22 +67,13 @@ impl SceneFile {
             None => Failure::unreadable(path, error.to_string().trim_end())
                 .with_help("a scene has the tables [first] and [scene]; `sakuga generate --help` shows one"),
         })?;
-        let mut reader = Reader { path, table: "first", given: tables.first };
-        let [prompt, negative] = reader.texts()?;
-        let prompt =
-            prompt.ok_or_else(|| reader.wrong("prompt", "there is nothing to draw; set it, or `prompt-file`"))?;
-        let first = reader.request()?;
-        let mut reader = Reader { path, table: "scene", given: tables.scene };
-        let [scene_prompt, scene_negative] = reader.texts()?;
-        let scene_prompt =
-            scene_prompt.ok_or_else(|| reader.wrong("prompt", "there is nothing to draw; set it, or `prompt-file`"))?;
-        let scene = reader.scene()?;
-        Ok(Self { first, scene, prompt, negative, scene_prompt, scene_negative })
-    }
-
-    /// Prompt and negative prompt of the first pass, and of the scene.
-    pub(crate) fn texts(&self) -> [(&Input, Option<&Input>); 2] {
-        [(&self.prompt, self.negative.as_ref()), (&self.scene_prompt, self.scene_negative.as_ref())]
+        let mut first = Reader { path, table: "first", given: tables.first };
+        let first_texts = first.texts()?;
+        let first = first.request()?;
+        let mut scene = Reader { path, table: "scene", given: tables.scene };
+        let scene_texts = scene.texts()?;
+        let scene = scene.scene()?;
+        Ok(Self { first, scene, first_texts, scene_texts })
     }
 
     /// Puts the settings of the first pass, the scene and its checked texts into a request.
@@ -90,9 +82,9 @@ impl SceneFile {
         let strictness = if is_strict { Strictness::Strict } else { Strictness::Lenient };
         *request = GenerateRequest {
             scene: Some(Scene {
-                prompt: Some(Prompt::Xml(text(self.scene_prompt))),
+                prompt: Some(Prompt::Xml(text(self.scene_texts.prompt))),
                 strictness: strictness.into(),
-                negative: self.scene_negative.map(|input| Negative::NegativeText(text(input))),
+                negative: self.scene_texts.negative.map(|input| Negative::NegativeText(text(input))),
                 ..self.scene
             }),
             ..self.first
@@ -175,8 +167,13 @@ impl Reader<'_> {
     }
 
     /// The prompt and the negative prompt.
-    fn texts(&mut self) -> Result<[Option<Input>; 2], Failure> {
-        Ok([self.input("prompt", "prompt-file")?, self.input("negative", "negative-file")?])
+    fn texts(&mut self) -> Result<PassTexts, Failure> {
+        let prompt = self.input("prompt", "prompt-file")?;
+        let negative = self.input("negative", "negative-file")?;
+        match prompt {
+            Some(prompt) => Ok(PassTexts { prompt, negative }),
+            None => Err(self.wrong("prompt", "there is nothing to draw; set it, or `prompt-file`")),
+        }
     }
 
     fn input(&mut self, key: &str, file_key: &str) -> Result<Option<Input>, Failure> {
@@ -218,9 +215,9 @@ impl Reader<'_> {
     fn scene(mut self) -> Result<Scene, Failure> {
         let mut scene = Scene { strength: self.number("strength")?, ..Scene::default() };
         if let Some(how) = self.text("resize")? {
-            let how = Resize::from_str(&how, true);
+            let how = Choice::<ResizeMode>::from_str(&how, true);
             let how = how.map_err(|_| self.wrong("resize", "it is `crop`, `pad` or `stretch`"))?;
-            scene.resize = how.to_wire().into();
+            scene.resize = how.value.into();
         }
         for text in self.texts_of("protect")? {
             let area = images::parse_box(&text).map_err(|error| self.wrong("protect", error))?;
@@ -245,7 +242,7 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_client::proto::generation::v1::{ResizeMode, Solver};
+    use sakuga_client::proto::generation::v1::Solver;
 
     use super::*;
 
@@ -285,8 +282,8 @@ mod tests {
             refiner = 0.75
         "#;
         let file = read(text).unwrap_or_else(|failure| panic!("{}", failure.message()));
-        assert_eq!(file.prompt.bytes, b"<caption>two girls</caption>");
-        assert_eq!(file.negative.as_ref().unwrap().bytes, b"rain");
+        assert_eq!(file.first_texts.prompt.bytes, b"<caption>two girls</caption>");
+        assert_eq!(file.first_texts.negative.as_ref().unwrap().bytes, b"rain");
         let mut request = GenerateRequest::default();
         file.apply(&mut request, true);
         assert_eq!((request.model.as_str(), request.seed, request.images), ("newbie", Some(7), 2));

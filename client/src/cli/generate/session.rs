@@ -17,7 +17,7 @@ use crate::cli::check::Kind;
 use crate::cli::event_log::EventLog;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{self, numbered, say};
+use crate::cli::output::{self, say};
 use crate::cli::progress::Progress;
 use crate::cli::render::{self, Finding};
 use crate::cli::terminal::{Stream, Terminal};
@@ -158,12 +158,9 @@ impl Session {
             }
             Ending::Interrupted(by) => return Ok(self.cancelled(self.facts.step, by)),
         };
-        let several = completed.pictures.len() > 1;
-        let paths: Vec<PathBuf> = completed
-            .pictures
-            .iter()
-            .map(|picture| if several { numbered(&arguments.out, picture.image_index) } else { arguments.out.clone() })
-            .collect();
+        let pictures = completed.pictures.len();
+        let file = |image_index: u32| output::picture_file(&arguments.out, pictures, image_index);
+        let paths: Vec<PathBuf> = completed.pictures.iter().map(|picture| file(picture.image_index)).collect();
         for (picture, path) in completed.pictures.iter().zip(&paths) {
             output::write_file(path, &picture.bytes)?;
             if let Some(inline) = &self.inline {

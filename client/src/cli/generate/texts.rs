@@ -34,9 +34,9 @@ impl Texts {
             let scene = SceneFile::read(path)?;
             let negative = match arguments.negative.as_deref() {
                 Some(path) => Some(input::read_negative(path)?),
-                None => scene.negative.clone(),
+                None => scene.first_texts.negative.clone(),
             };
-            let prompt = Some(scene.prompt.clone());
+            let prompt = Some(scene.first_texts.prompt.clone());
             return Ok(Self { prompt, negative, expansion: None, scene: Some(Box::new(scene)) });
         }
         let stdin = Some(Path::new("-"));

@@ -37,7 +37,7 @@ pub(crate) struct ExpandArguments {
 #[command(next_help_heading = "Several jobs")]
 pub(crate) struct ManyArguments {
     /// Draw each prompt of a folder (*.xml and *.txt), or each row of a CSV file, into the folder OUT. The columns are
-    /// `prompt` or `file`, and if wanted `name`, `negative` and any key of --matrix
+    /// `prompt` or `file`, and optionally `name`, `negative` and any key of --matrix
     #[arg(long, value_name = "FOLDER|FILE.csv", conflicts_with_all = ["file", "matrix"])]
     pub batch: Option<PathBuf>,
 

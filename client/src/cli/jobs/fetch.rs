@@ -11,7 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output::{self, numbered};
+use crate::cli::output;
 use crate::cli::server::ServerArguments;
 use crate::cli::units;
 
@@ -55,7 +55,6 @@ pub(crate) fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit,
     runtime.block_on(async {
         let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;
         let images = super::get(&client, job_id.clone()).await?.images;
-        let is_several = images.len() > 1 && arguments.image.is_none();
         let known: BTreeMap<u32, &ImageInfo> =
             images.iter().enumerate().map(|(position, image)| (image.index_at(position), image)).collect();
         let wanted = match arguments.image {
@@ -64,8 +63,8 @@ pub(crate) fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit,
             None if known.is_empty() => vec![0],
             None => known.keys().copied().collect(),
         };
-        let path_of = |image_index: u32| if is_several { numbered(&out, image_index) } else { out.clone() };
-        let paths: Vec<PathBuf> = wanted.iter().map(|image_index| path_of(*image_index)).collect();
+        let paths: Vec<PathBuf> =
+            wanted.iter().map(|image_index| output::picture_file(&out, wanted.len(), *image_index)).collect();
         output::check_all_writable(&paths)?;
         for (image_index, path) in wanted.into_iter().zip(paths) {
             let call = GetArtifactRequest { job_id: job_id.clone(), image_index, max_edge, ..Default::default() };

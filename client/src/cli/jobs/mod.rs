@@ -8,6 +8,7 @@ use sakuga_client::proto::generation::v1::{
 use sakuga_client::proto::text::one_line;
 use tokio::runtime::Runtime;
 
+use super::choice::Choice;
 use super::clock;
 use super::exit::{self, Exit};
 use super::failure::Failure;
@@ -71,7 +72,7 @@ struct ListArguments {
 
     /// Only jobs in this state; can be repeated
     #[arg(long, value_enum, value_name = "STATE")]
-    state: Vec<State>,
+    state: Vec<Choice<JobState>>,
 
     /// Only jobs with this request_id
     #[arg(long, value_name = "ID")]
@@ -119,28 +120,6 @@ struct LabelArguments {
     /// A label that the job loses; can be repeated
     #[arg(long, value_name = "LABEL")]
     remove: Vec<String>,
-}
-
-/// Where a job is.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum State {
-    Queued,
-    Running,
-    Completed,
-    Failed,
-    Cancelled,
-}
-
-impl State {
-    fn to_wire(self) -> JobState {
-        match self {
-            Self::Queued => JobState::Queued,
-            Self::Running => JobState::Running,
-            Self::Completed => JobState::Completed,
-            Self::Failed => JobState::Failed,
-            Self::Cancelled => JobState::Cancelled,
-        }
-    }
 }
 
 /// Runs the command.
@@ -197,7 +176,7 @@ async fn get(client: &Client, job_id: String) -> Result<Job, Failure> {
 
 fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
     let filter = JobFilter {
-        states: arguments.state.iter().map(|state| state.to_wire().into()).collect(),
+        states: arguments.state.iter().map(|state| state.value.into()).collect(),
         request_id: arguments.request_id.clone().unwrap_or_default(),
         text: arguments.query.clone().unwrap_or_default(),
         labels: arguments.label.clone(),

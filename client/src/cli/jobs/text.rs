@@ -8,7 +8,7 @@ use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState};
 use sakuga_client::proto::text::one_line;
 use sakuga_client::proto::time;
 
-use crate::cli::{clock, output, request_text, units};
+use crate::cli::{choice, clock, output, request_text, units};
 
 /// One job a line, the columns aligned.
 pub(crate) fn table(jobs: &[Job]) -> String {
@@ -67,14 +67,7 @@ pub(crate) fn row(job: &Job) -> [String; 4] {
 
 /// The state in one word.
 pub(crate) fn state(state: JobState) -> &'static str {
-    match state {
-        JobState::Unspecified => "unknown",
-        JobState::Queued => "queued",
-        JobState::Running => "running",
-        JobState::Completed => "completed",
-        JobState::Failed => "failed",
-        JobState::Cancelled => "cancelled",
-    }
+    choice::name(state).unwrap_or("unknown")
 }
 
 /// What matters of a job in its state.

@@ -54,11 +54,11 @@ pub(crate) struct QualityArguments {
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) trials: u32,
 
-    /// One prompt a line, instead of those that are built in
+    /// One prompt a line, instead of the built-in prompts
     #[arg(long, value_name = "FILE")]
     pub(super) prompts: Option<PathBuf>,
 
-    /// Settings to try instead of those that are built in, as --step-cache of `sakuga generate`; can be repeated
+    /// Settings to try instead of the built-in ones, as for --step-cache of `sakuga generate`; can be repeated
     #[arg(long = "try", value_name = "SETTINGS", value_parser = step_cache::parse)]
     pub(super) settings: Vec<StepCache>,
 

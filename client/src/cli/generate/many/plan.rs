@@ -18,7 +18,7 @@ use super::rows::Row;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input::Input;
-use crate::cli::output::numbered;
+use crate::cli::output::picture_file;
 use crate::cli::terminal::Terminal;
 
 /// A job that is to be drawn.
@@ -31,8 +31,7 @@ pub(crate) struct Planned {
 
 /// The file of one picture of the job called `name`, which has `pictures` pictures.
 pub(crate) fn file(name: &str, pictures: usize, image_index: u32) -> PathBuf {
-    let file = PathBuf::from(format!("{name}.png"));
-    if pictures > 1 { numbered(&file, image_index) } else { file }
+    picture_file(Path::new(&format!("{name}.png")), pictures, image_index)
 }
 
 /// The files of all pictures of a job.

@@ -13,11 +13,11 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input;
 
-/// The longer edge of a small picture at the most, in pixels.
+/// Upper bound of the longer edge of a small picture, in pixels.
 const EDGE_MAX_PX: u32 = 256;
-/// And at the least.
+/// Lower bound of that edge, in pixels.
 const EDGE_MIN_PX: u32 = 64;
-/// What the small pictures of a row together are kept below, in pixels.
+/// Upper bound of the width of a row of small pictures, in pixels.
 const ROW_PX: u32 = 8192;
 /// Between two pictures, in pixels.
 const GAP_PX: u32 = 8;
