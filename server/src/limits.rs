@@ -59,7 +59,8 @@ pub struct Limits {
     /// is opened again. 0: no limit.
     #[arg(long = "step-timeout", value_name = "SECONDS", default_value = "900", value_parser = seconds_bound)]
     pub silence_max: Bound<Duration>,
-    /// How often a job is started if the server is stopped while it runs; then it fails.
+    /// How many times a job may be started. A job that runs when the server stops is started again afterwards; after the last
+    /// start it fails.
     #[arg(long = "max-attempts", value_name = "N", default_value = "5", value_parser = number::<u32>(1..=1_000_000))]
     pub attempts_max: u32,
 }
@@ -145,7 +146,7 @@ mod tests {
         found
     }
 
-    /// Every `1 to 200` of a text.
+    /// Every range of a text that is written as `1 to 200`.
     fn ranges(text: &str) -> Vec<String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = |word: &str| word.trim_matches([',', '.', ':', ';', '"']).parse::<f64>().ok();
@@ -187,7 +188,86 @@ mod tests {
         let second_pass = include_str!("../../client/src/import/second_pass.rs");
         let factor = format!("const FACTOR_MAX: f64 = {:?};", f64::from(limits::FACTOR.max));
         assert!(second_pass.contains(&factor), "{factor}");
+        let inline = limits::INLINE_BYTES.max >> 20;
+        for (text, constant) in [
+            (
+                include_str!("../../client/src/cli/generate/images.rs"),
+                format!("const INLINE_BYTES_MAX: u64 = {inline} << 20;"),
+            ),
+            (
+                include_str!("../../client/python/src/sakuga/images.py"),
+                format!("_INLINE_BYTES_MAX: Final = {inline} << 20"),
+            ),
+            (
+                include_str!("../../client/src/cli/generate/arguments.rs"),
+                format!("(u32).range({}..={})", limits::PREVIEW_EDGE_PX.min, limits::PREVIEW_EDGE_PX.max),
+            ),
+        ] {
+            assert!(text.contains(&constant), "{constant}");
+        }
         assert_eq!(sakuga_schema::Limits::DEFAULT.max_bytes, limits::PROMPT_BYTES.max);
+    }
+
+    /// The range that the server checks for a field, as the studio writes it.
+    fn checked(field: &str) -> Option<String> {
+        let range = |min: f64, max: f64| Some(format!("{{ min: {min}, max: {max} }}"));
+        // As text first, so that 0.1 does not become the f32 next to it.
+        let number = |value: f32| value.to_string().parse::<f64>().expect("a number");
+        for limit in [limits::ADAPTERS, limits::CONTROLS, limits::INLINE_BYTES] {
+            if limit.field == field {
+                return range(limit.min as f64, limit.max as f64);
+            }
+        }
+        for limit in [limits::STEPS, limits::IMAGES] {
+            if limit.field == field {
+                return range(limit.min.into(), limit.max.into());
+            }
+        }
+        let others = [
+            limits::ADAPTER_SCALE,
+            limits::CONTROL_SCALE,
+            limits::CONTROL_START,
+            limits::CONTROL_END,
+            limits::STRENGTH,
+            limits::FACTOR,
+            limits::SECOND_STRENGTH,
+            limits::SWITCH_AT,
+            limits::AESTHETIC_SCORE,
+            limits::NEGATIVE_AESTHETIC_SCORE,
+        ];
+        let mut numbers = others.into_iter().chain(Sampling::NUMBERS.iter().map(|number| number.limit));
+        let limit = numbers.find(|limit| limit.field == field)?;
+        range(number(limit.min), number(limit.max))
+    }
+
+    #[test]
+    fn the_forms_of_the_studio_have_the_limits_of_the_server() {
+        let text = include_str!("../../client/studio/src/prompt/limits.ts");
+        let mut fields = Vec::new();
+        for line in text.lines() {
+            let Some((field, range)) = line.trim().split_once("\": ") else { continue };
+            let field = field.trim_start_matches('"');
+            assert_eq!(Some(range.trim_end_matches(',').to_owned()), checked(field), "{field}");
+            fields.push(field);
+        }
+        for number in Sampling::NUMBERS {
+            assert!(fields.contains(&number.limit.field), "the studio has no range of {}", number.limit.field);
+        }
+        assert!(fields.len() > 20, "{fields:?}");
+    }
+
+    #[test]
+    fn no_form_of_the_studio_has_a_number_of_its_own_as_bound() {
+        let views = concat!(env!("CARGO_MANIFEST_DIR"), "/../client/studio/src/view");
+        for file in std::fs::read_dir(views).expect("it is in this repository") {
+            let path = file.expect("an entry").path();
+            let text = std::fs::read_to_string(&path).expect("a text");
+            // Bounds as text, such as `max="50"`, are those of sliders for what is only shown.
+            for (at, _) in text.match_indices("max={") {
+                let is_number = text[at + "max={".len()..].starts_with(|first: char| first.is_ascii_digit());
+                assert!(!is_number, "{}: take the bound from prompt/limits.ts", path.display());
+            }
+        }
     }
 
     #[test]

@@ -87,10 +87,10 @@ pub(super) struct EngineSettings {
     /// clients.
     #[arg(long, value_name = "burn|scripted", hide_possible_values = true, value_enum, default_value = if cfg!(feature = "burn") { "burn" } else { "scripted" })]
     engine: EngineKind,
-    /// The devices that jobs are drawn on: one, or a list separated by commas, such as `cuda:0,cuda:1`. Each has an engine with
-    /// all models, and all take jobs from one queue. `auto` is the first GPU if this program was built with GPU code, else the
-    /// CPU; `all` is every GPU, else the CPU. A machine without the GPU that was built for is an error, never a silent fallback
-    /// to the CPU. `cpu,cpu` are two engines on the CPU with half of its cores each.
+    /// The devices that jobs are drawn on: one, or a list separated by commas, such as `cuda:0,cuda:1`. Each has an engine
+    /// with all models, and all take jobs from one queue. `auto` is the first GPU if this program was built with GPU code,
+    /// else the CPU; `all` is every GPU, else the CPU. If a program with GPU code finds no GPU, both are an error; there is
+    /// no fallback to the CPU. `cpu,cpu` are two engines on the CPU with half of its cores each.
     #[arg(long, value_name = "auto|all|cpu|cuda:N,cuda:N", default_value = "auto", value_parser = str::parse::<DevicesChoice>)]
     device: DevicesChoice,
     /// How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` computes the denoiser's matrix products
@@ -98,13 +98,12 @@ pub(super) struct EngineSettings {
     /// capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is missing.
     #[arg(long, value_name = "auto|bf16|f32|fp8", default_value = "auto", value_parser = precision)]
     precision: Bound<Precision>,
-    /// A model of the NewBie or Stable Diffusion XL family: the name of one that `sakuga-server models pull`
-    /// downloaded, a folder in the layout of diffusers (model_index.json and a folder for each network), a single
-    /// .safetensors file of Stable Diffusion XL, or `embedded`, the small model within this program. What exists as a
-    /// path is that path, and not a name. Requests choose it by NAME; the default is the name in the checkpoint. Write
-    /// `./` or `/` in front of a path that contains `=`. Can be given several times, and the first is the default; a
-    /// list in the file, and in the environment separated like the folders of PATH. With `--engine scripted`
-    /// checkpoints are not read.
+    /// A model of the NewBie or Stable Diffusion XL family: the name of one that `sakuga-server models pull` downloaded, a
+    /// folder in the layout of diffusers (model_index.json and a folder for each network), a single .safetensors file of
+    /// Stable Diffusion XL, or `embedded`, the small model within this program. A value that exists as a path is that path,
+    /// and not the name of a pulled model. Requests choose it by NAME; the default is the name in the checkpoint. Write `./`
+    /// or `/` in front of a path that contains `=`. Can be given several times, and the first is the default; a list in the
+    /// file, and in the environment separated like the folders of PATH. With `--engine scripted` checkpoints are not read.
     #[arg(long = "model", value_name = "[NAME=]MODEL|PATH|embedded", default_value = "embedded", value_parser = model)]
     models: Vec<NamedCheckpoint>,
     /// The folder in which the names of pulled models are looked up, and to which `sakuga-server models pull` writes. By
@@ -146,12 +145,12 @@ pub(super) struct EngineSettings {
     /// Where the embedded model is unpacked. By default $XDG_CACHE_HOME/sakuga, or ~/.cache/sakuga.
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
-    /// Most images of one request that are computed at once; a larger request is computed in turns. 0: all.
+    /// Most images of one request that are computed at once; more are computed one batch after the other. 0: all.
     #[arg(long, value_name = "N", default_value = "0", value_parser = number::<u32>(0..=limits::IMAGES.max.into()))]
     max_batch: u32,
     /// Sizes in pixels that are generated once before the server is ready, so that the device's memory is allocated and
-    /// kernels are chosen by then. Nothing larger is accepted afterwards. `auto` is, on a GPU, the model's default size and
-    /// the largest that `max-pixels` allows, and nothing on the CPU.
+    /// kernels are chosen before the first job. Larger sizes are refused. `auto`: on a GPU, the model's default size and the
+    /// largest that `max-pixels` allows; on the CPU, none.
     #[arg(long, value_name = "auto|none|WxH,WxH", default_value = "auto", value_parser = warm_up)]
     warm_up: WarmUp,
     /// Keep the weights of the large text encoder in the host's memory, 7.6 GB for NewBie; a prompt

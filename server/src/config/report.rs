@@ -15,7 +15,7 @@ pub struct Setting {
     pub group: String,
     /// What its value is, such as `N`.
     pub value: String,
-    /// Its default, if it has one.
+    /// Its default as the command line writes it; `None`: it has none.
     pub default: Option<String>,
     /// What it does.
     pub help: String,

@@ -17,9 +17,11 @@ pub(super) fn answer() -> Response<Body> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use sakuga_model_core::limits;
     use serde_json::Value;
 
     use super::super::drawing::Endpoint;
+    use super::super::partials::PARTIALS_MAX;
     use super::*;
     use crate::studio::api::Route;
 
@@ -47,6 +49,17 @@ mod tests {
         let json = keys(&schemas["EditRequest"]["properties"]);
         let both: BTreeSet<String> = edit.union(&json).cloned().collect();
         assert_eq!(both, Endpoint::Edits.parameters().into_iter().map(str::to_owned).collect());
+    }
+
+    #[test]
+    fn its_ranges_are_those_that_are_checked() {
+        let schemas = &document()["components"]["schemas"];
+        for name in ["GenerationRequest", "EditForm", "EditRequest"] {
+            let property = |key: &str| &schemas[name]["properties"][key];
+            assert_eq!(property("n")["minimum"], limits::IMAGES.min, "{name}");
+            assert_eq!(property("n")["maximum"], limits::IMAGES.max, "{name}");
+            assert_eq!(property("partial_images")["maximum"], PARTIALS_MAX, "{name}");
+        }
     }
 
     #[test]

@@ -11,15 +11,14 @@ use crate::settings::{address, defaults, is_loopback};
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Studio")]
 pub struct StudioConfig {
-    /// Serve the studio, a page for browsers, and OpenAI's images API at this address: `ADDR:PORT`, `off`, or `auto`.
-    /// `auto` serves it on the loopback, at the port after that of --listen or any other that is free, if --listen is on
-    /// the loopback, and otherwise not at all. The address is printed on standard output as `studio at
-    /// http://ADDR:PORT/`. Where other machines reach it, it needs --tls-cert, and --tokens or --tls-client-ca, unless
-    /// --insecure-listen.
+    /// Serve the studio, a page for browsers, and OpenAI's images API at this address: `ADDR:PORT`, `off`, or `auto`. With
+    /// `auto` it is served if --listen is on the loopback: there, at the port after that of --listen or another free one. The
+    /// address is printed on standard output as `studio at http://ADDR:PORT/`. An address that other machines can reach needs
+    /// --tls-cert, and --tokens or --tls-client-ca, unless --insecure-listen is set.
     #[arg(long = "studio", value_name = "ADDR:PORT|auto|off", default_value = "auto")]
     pub place: StudioPlace,
-    /// A name by which browsers reach the studio, such as `studio.example`; `localhost` and plain addresses always do.
-    /// Calls under other names are refused: they may be made by a page of somebody else. Can be given several times; a
+    /// A name by which browsers reach the studio, such as `studio.example`; `localhost` and plain addresses always work.
+    /// Calls under other names are refused, because a page of another site may have made them. Can be given several times; a
     /// list in the file, separated by commas in the environment.
     #[arg(long = "studio-host", value_name = "NAME", value_delimiter = ',', value_parser = host_name)]
     pub hosts: Vec<String>,

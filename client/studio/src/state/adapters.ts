@@ -5,11 +5,9 @@ import { clone, create } from "@bufbuild/protobuf";
 
 import { type Adapter, AdapterSchema, type GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { type AdapterStatus, ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
+import { LIMITS } from "../prompt/limits";
 import { phase, stub } from "./connection";
 import { currentModel } from "./settings";
-
-/** The most adapters of a request. */
-export const ADAPTERS_MAX = 8;
 
 const [adapters, setAdapters] = createSignal<readonly AdapterStatus[]>([]);
 const [used, setUsed] = createStore<{ list: readonly Adapter[] }>({ list: [] });
@@ -45,7 +43,7 @@ export function statusOf({ source }: Adapter): AdapterStatus | undefined {
 
 /** Adds an adapter as it was trained. */
 export function addAdapter({ name }: AdapterStatus): void {
-  if (used.list.length < ADAPTERS_MAX) {
+  if (used.list.length < LIMITS.adapters.max) {
     setUsed("list", (list) => [...list, create(AdapterSchema, { source: { case: "name", value: name }, scale: 1 })]);
   }
 }

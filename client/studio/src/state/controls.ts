@@ -9,13 +9,11 @@ import {
   ResizeMode,
 } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import type { GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { LIMITS } from "../prompt/limits";
 import { readPicture } from "../prompt/picture";
 import { fileOf } from "./image";
 import { currentModel } from "./settings";
 import { upload } from "./upload";
-
-/** The most control images of a request. */
-export const CONTROLS_MAX = 4;
 
 /** A control image as a request names it, with the file if this page or the server has it. */
 export interface ShownControl {
@@ -36,7 +34,7 @@ export async function addControl(network: string, file: Uint8Array<ArrayBuffer>)
   await readPicture(file);
   const image = create(ImageSourceSchema, { source: { case: "asset", value: await upload(file) } });
   const control = create(ControlSchema, { network, image, resize: ResizeMode.CROP });
-  setControls([...controls(), { control, file }].slice(0, CONTROLS_MAX));
+  setControls([...controls(), { control, file }].slice(0, LIMITS.controls.max));
 }
 
 /** Changes fields of a control image; what is given as `undefined` is the default. */

@@ -16,6 +16,7 @@ import {
   SecondPassSchema,
 } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { LIMITS } from "../prompt/limits";
 import { type Picture, readPicture } from "../prompt/picture";
 import { t } from "../text";
 import { currentModel } from "./settings";
@@ -40,9 +41,6 @@ export interface StartMask {
 export const STRENGTH = 0.75;
 /** Pixels over which drawn and kept pixels are mixed. */
 const FEATHER = 8;
-
-/** Bytes that a file in a request may have. */
-const INLINE_BYTES_MAX = 2 << 20;
 
 /** Files of this page by their SHA-256, the newest ones: a request that names one of them is sent with the file again. */
 const files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -121,7 +119,7 @@ export function withFiles(request: GenerateRequest): GenerateRequest {
 
 /** A file as a request names it: in the request itself, or uploaded if it is too large for that. */
 async function sourceOf(file: Uint8Array<ArrayBuffer>): Promise<ImageSource> {
-  if (file.length <= INLINE_BYTES_MAX) {
+  if (file.length <= LIMITS.inline.max) {
     return inline(file);
   }
   return create(ImageSourceSchema, { source: { case: "asset", value: await upload(file) } });

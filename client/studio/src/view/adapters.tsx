@@ -1,8 +1,8 @@
 /** The adapters that change the model for the next pictures, each with its weight. */
 import { For, Index, Show, createUniqueId } from "solid-js";
 
+import { LIMITS } from "../prompt/limits";
 import {
-  ADAPTERS_MAX,
   addAdapter,
   removeAdapter,
   scaleAdapter,
@@ -15,7 +15,7 @@ import { Cross } from "./icons";
 
 /** The range of the slider; the field next to it takes what the server takes. */
 const SLIDER = { min: -1, max: 2, step: 0.05 } as const;
-const SCALE_MAX = 10;
+const SCALE = LIMITS["adapters.scale"];
 
 export function Adapters() {
   const id = createUniqueId();
@@ -57,13 +57,12 @@ export function Adapters() {
                 <input
                   type="number"
                   aria-label={t("adapters.weight", { name: name() })}
-                  min={-SCALE_MAX}
-                  max={SCALE_MAX}
+                  {...SCALE}
                   step={SLIDER.step}
                   value={Number((adapter().scale ?? 1).toFixed(2))}
                   onChange={(event) => {
                     const typed = event.currentTarget.valueAsNumber;
-                    scaleAdapter(at, Number.isNaN(typed) ? 1 : Math.min(SCALE_MAX, Math.max(-SCALE_MAX, typed)));
+                    scaleAdapter(at, Number.isNaN(typed) ? 1 : Math.min(SCALE.max, Math.max(SCALE.min, typed)));
                   }}
                 />
                 <Show when={words().length > 0}>
@@ -78,7 +77,7 @@ export function Adapters() {
             );
           }}
         </Index>
-        <Show when={unused().length > 0 && usedAdapters().length < ADAPTERS_MAX}>
+        <Show when={unused().length > 0 && usedAdapters().length < LIMITS.adapters.max}>
           <select
             aria-label={t("adapters.add")}
             onChange={(event) => {

@@ -2,8 +2,9 @@
 import { For, Index, Show, createMemo, createUniqueId, onCleanup } from "solid-js";
 
 import { Preprocessor } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
+import { LIMITS } from "../prompt/limits";
 import { openControl } from "../state/actions";
-import { CONTROLS_MAX, type ShownControl, changeControl, controls, networks, removeControl } from "../state/controls";
+import { type ShownControl, changeControl, controls, networks, removeControl } from "../state/controls";
 import { uploaded } from "../state/upload";
 import { t } from "../text";
 import { Cross } from "./icons";
@@ -18,7 +19,7 @@ export function Controls() {
       <fieldset class="field adapters">
         <legend>{t("controls.title")}</legend>
         <Index each={controls()}>{(shown, at) => <Item shown={shown()} at={at} />}</Index>
-        <Show when={networks().length > 0 && controls().length < CONTROLS_MAX}>
+        <Show when={networks().length > 0 && controls().length < LIMITS.controls.max}>
           <select
             aria-label={t("controls.add")}
             disabled={uploaded() !== undefined}
@@ -60,13 +61,12 @@ function Item(props: { shown: ShownControl; at: number }) {
     return made;
   });
   const control = () => props.shown.control;
-  const number = (name: "scale" | "start" | "end", [fallback, max]: readonly [number, number]) => (
+  const number = (name: "scale" | "start" | "end", fallback: number) => (
     <NumberField
       label={t(`controls.${name}`)}
       value={control()[name]}
       fallback={fallback}
-      min={0}
-      max={max}
+      {...LIMITS[`controls.${name}`]}
       step={0.05}
       onChange={(value) => {
         changeControl(props.at, { [name]: value });
@@ -104,10 +104,10 @@ function Item(props: { shown: ShownControl; at: number }) {
         />
         {t("controls.canny")}
       </label>
-      {number("scale", [1, 2])}
+      {number("scale", 1)}
       <div class="pair">
-        {number("start", [0, 1])}
-        {number("end", [1, 1])}
+        {number("start", 0)}
+        {number("end", 1)}
       </div>
       <Show when={!networks().includes(control().network)}>
         <p class="problem">{t("adapters.unusable")}</p>

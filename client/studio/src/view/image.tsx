@@ -2,6 +2,7 @@
 import { Show, createSignal, createUniqueId } from "solid-js";
 
 import { ResizeMode } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
+import { LIMITS, STRENGTH_MIN } from "../prompt/limits";
 import { openImage } from "../state/actions";
 import {
   canBegin,
@@ -85,8 +86,7 @@ export function SecondPassField() {
                 label={t("second.factor")}
                 value={second().factor}
                 fallback={1.5}
-                min={1}
-                max={4}
+                {...LIMITS["second_pass.factor"]}
                 step={0.1}
                 onChange={(factor) => {
                   changeSecondPass({ factor: factor ?? 1.5 });
@@ -96,8 +96,8 @@ export function SecondPassField() {
                 label={t("image.strength")}
                 value={second().strength}
                 fallback={0.5}
-                min={0.05}
-                max={1}
+                min={STRENGTH_MIN}
+                max={LIMITS["second_pass.strength"].max}
                 step={0.05}
                 onChange={(share) => {
                   changeSecondPass({ strength: share ?? 0.5 });
@@ -136,8 +136,8 @@ function Chosen() {
           id={`${id}-strength`}
           class="slider"
           type="range"
-          min="0.05"
-          max="1"
+          min={STRENGTH_MIN}
+          max={LIMITS["init.strength"].max}
           step="0.05"
           value={strength()}
           onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}

@@ -1,6 +1,7 @@
 /** Whether the refiner of the model computes the end of the schedule, and from where on. */
 import { Show } from "solid-js";
 
+import { LIMITS } from "../prompt/limits";
 import { canRefine, changeRefiner, refiner } from "../state/refiner";
 import { t } from "../text";
 import { NumberField } from "./number";
@@ -27,8 +28,7 @@ export function RefinerField() {
                 label={t("refiner.switch")}
                 value={used().switchAt}
                 fallback={0.8}
-                min={0}
-                max={1}
+                {...LIMITS["refiner.switch_at"]}
                 step={0.05}
                 onChange={(switchAt) => {
                   changeRefiner({ switchAt });
@@ -39,8 +39,7 @@ export function RefinerField() {
                   label={t("refiner.score")}
                   value={used().aestheticScore}
                   fallback={6}
-                  min={0}
-                  max={10}
+                  {...LIMITS["refiner.aesthetic_score"]}
                   step={0.5}
                   onChange={(aestheticScore) => {
                     changeRefiner({ aestheticScore });
@@ -50,8 +49,7 @@ export function RefinerField() {
                   label={t("refiner.negative-score")}
                   value={used().negativeAestheticScore}
                   fallback={2.5}
-                  min={0}
-                  max={10}
+                  {...LIMITS["refiner.negative_aesthetic_score"]}
                   step={0.5}
                   onChange={(negativeAestheticScore) => {
                     changeRefiner({ negativeAestheticScore });

@@ -2,6 +2,7 @@
 import { For, type JSX, Show, createMemo, createUniqueId } from "solid-js";
 
 import { NoiseSchedule, Solver } from "../sakuga/web.js";
+import { LIMITS } from "../prompt/limits";
 import { FREE, ratioOf, seedOf } from "../prompt/size";
 import { info, models } from "../state/connection";
 import {
@@ -40,8 +41,8 @@ export function SettingsPanel() {
           label={t("settings.steps")}
           value={settings.steps}
           fallback={currentModel()?.defaultSampling?.steps}
-          min={1}
-          max={info()?.limits?.maxSteps ?? 200}
+          {...LIMITS["sampling.steps"]}
+          max={info()?.limits?.maxSteps ?? LIMITS["sampling.steps"].max}
           step={1}
           onChange={(steps) => setSettings({ steps })}
         />
@@ -49,8 +50,7 @@ export function SettingsPanel() {
           label={t("settings.guidance")}
           value={settings.guidance}
           fallback={currentModel()?.defaultSampling?.guidanceScale}
-          min={1}
-          max={30}
+          {...LIMITS["sampling.guidance_scale"]}
           step={0.1}
           onChange={(guidance) => setSettings({ guidance })}
         />
@@ -61,8 +61,8 @@ export function SettingsPanel() {
           label={t("settings.images")}
           value={settings.images}
           fallback={1}
-          min={1}
-          max={info()?.limits?.maxImages ?? 4}
+          {...LIMITS.images}
+          max={info()?.limits?.maxImages ?? LIMITS.images.max}
           step={1}
           onChange={(images) => setSettings({ images: images ?? 1 })}
         />
@@ -222,15 +222,15 @@ function Advanced() {
   const number = (
     label: string,
     name: "guidanceFrom" | "guidanceUntil" | "guidanceRenorm" | "guidanceRescale" | "shift",
-    range: readonly [number, number, number],
+    range: { readonly min: number; readonly max: number },
+    step: number,
   ): JSX.Element => (
     <NumberField
       label={label}
       value={settings[name]}
       fallback={defaults()?.[name]}
-      min={range[0]}
-      max={range[1]}
-      step={range[2]}
+      {...range}
+      step={step}
       onChange={(value) => setSettings({ [name]: value } as Partial<Settings>)}
     />
   );
@@ -268,13 +268,13 @@ function Advanced() {
         </select>
       </div>
       <div class="pair">
-        {number(t("settings.renorm"), "guidanceRenorm", [0, 100, 0.1])}
-        {number(t("settings.rescale"), "guidanceRescale", [0, 1, 0.05])}
+        {number(t("settings.renorm"), "guidanceRenorm", LIMITS["sampling.guidance_renorm"], 0.1)}
+        {number(t("settings.rescale"), "guidanceRescale", LIMITS["sampling.guidance_rescale"], 0.05)}
       </div>
-      <Show when={hasShift()}>{number(t("settings.shift"), "shift", [0.1, 20, 0.1])}</Show>
+      <Show when={hasShift()}>{number(t("settings.shift"), "shift", LIMITS["sampling.shift"], 0.1)}</Show>
       <div class="pair">
-        {number(t("settings.from"), "guidanceFrom", [0, 1, 0.05])}
-        {number(t("settings.until"), "guidanceUntil", [0, 1, 0.05])}
+        {number(t("settings.from"), "guidanceFrom", LIMITS["sampling.guidance_from"], 0.05)}
+        {number(t("settings.until"), "guidanceUntil", LIMITS["sampling.guidance_until"], 0.05)}
       </div>
       <div class="field">
         <label for={system}>{t("settings.system")}</label>
