@@ -94,6 +94,29 @@ fn broken(path: &str, markdown: &str, text_of: &dyn Fn(&str) -> Option<String>) 
     findings
 }
 
+/// Endings of the names of source files, which documents name between backticks.
+const SOURCES: &[&str] = &[".cu", ".proto", ".py", ".rs", ".ts", ".tsx", ".xsd"];
+
+/// Source files that a document names between backticks and that `exists` does not find. It gets the end of a path.
+fn unknown_sources(path: &str, markdown: &str, exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut findings = Vec::new();
+    let mut fenced = false;
+    for (index, line) in markdown.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        }
+        let named = line.split('`').skip(1).step_by(2).filter(|_| !fenced);
+        let is_source = |named: &&str| {
+            let is_path = named.chars().all(|one| one.is_ascii_alphanumeric() || "_-./".contains(one));
+            is_path && SOURCES.iter().any(|ending| named.len() > ending.len() && named.ends_with(ending))
+        };
+        for named in named.filter(is_source).filter(|named| !exists(named.trim_start_matches("../"))) {
+            findings.push(format!("{path}:{}: there is no {named}", index + 1));
+        }
+    }
+    findings
+}
+
 /// Documentation of modules that names files, and the folders in which those are.
 const ROUTES: &[(&str, &[&str])] = &[
     ("server/src/lib.rs", &["server/src"]),
@@ -145,6 +168,30 @@ fn every_link_leads_somewhere() {
     let documents = files.iter().filter(|file| file.path.ends_with(".md") && !file.path.contains(GOLDEN));
     let findings = documents.flat_map(|file| broken(&file.path, file.text().expect("a document is text"), &text_of));
     assert_none(&findings.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_source_files_that_documents_name_exist() {
+    let Some(files) = tree::files() else { return };
+    let exists = |named: &str| {
+        files
+            .iter()
+            .any(|file| file.path.strip_suffix(named).is_some_and(|before| before.is_empty() || before.ends_with('/')))
+    };
+    // The changelog names files of earlier releases.
+    let documents = files.iter().filter(|file| {
+        file.path.ends_with(".md") && !file.path.contains(GOLDEN) && file.path != ".github/CHANGELOG.md"
+    });
+    let findings =
+        documents.flat_map(|file| unknown_sources(&file.path, file.text().expect("a document is text"), &exists));
+    assert_none(&findings.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_source_file_that_a_document_invents_is_found() {
+    let markdown = "`src/a.rs` [`../b.proto`](x) `*.ts` `.rs` `cargo run a.rs`\n```\n`c.rs`\n```\nuse `gone.py`";
+    let exists = |named: &str| matches!(named, "src/a.rs" | "b.proto");
+    assert_eq!(unknown_sources("d.md", markdown, &exists), ["d.md:5: there is no gone.py"]);
 }
 
 #[test]

@@ -47,8 +47,8 @@ const REMAINING: &[(&str, usize)] = &[("client", 1)];
 
 /// Endings of the names of files that people write.
 const TEXTS: &[&str] = &[
-    ".cu", ".cuh", ".go", ".java", ".md", ".mjs", ".proto", ".py", ".rs", ".service", ".toml", ".ts", ".xsd", ".yaml",
-    ".yml",
+    ".cu", ".cuh", ".go", ".java", ".md", ".mjs", ".proto", ".py", ".rs", ".service", ".toml", ".ts", ".tsx", ".xsd",
+    ".yaml", ".yml",
 ];
 
 /// What is generated, quoted, or names the words to refuse them.
