@@ -1,4 +1,4 @@
-//! Image models in burn: text in, pictures out. This crate knows nothing of the server.
+//! Image models in burn: from text to pixels. This crate does not depend on the server.
 //!
 //! [`ModelFiles`](open::ModelFiles) describes a checkpoint without reading its weights, opens it on a device as a
 //! [`sakuga_model_core::OpenModel`], and opens it again from a copy of the weights in host memory. Below it, data flows one
@@ -11,6 +11,8 @@
 //!
 //! A network imports burn, `nn`, [`checkpoint`], the step cache of `sampler` and, with the feature `cuda`, the module `cuda`; no
 //! network imports another.
+//!
+//! Items that are hidden from this documentation are for tests that compare intermediate values with a reference.
 
 mod bounded;
 pub mod checkpoint;

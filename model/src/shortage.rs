@@ -1,6 +1,6 @@
 //! Recognises in the messages of a device and its libraries that an allocation failed.
 //!
-//! The tensor library hands its errors on as text, in an error or in a panic. This is the only place that reads it.
+//! burn reports errors of the device as text, in an error or in a panic. Only this module reads that text.
 
 use sakuga_model_core::{EngineError, MemoryShortage};
 

@@ -110,7 +110,7 @@ impl GenerationSpec {
         self.batches_of(self.max_batch)
     }
 
-    /// As [`batches`](Self::batches) with this `max_batch`.
+    /// The batches under another limit than that of the request; 0 puts all images into one.
     pub fn batches_of(&self, max_batch: u32) -> Vec<Range<u32>> {
         let size = if max_batch == 0 { self.images } else { max_batch.min(self.images) };
         let batches =

@@ -12,7 +12,7 @@ use crate::checkpoint::{FileFacts, FileStamps, HostAllocator, HostCopy, LoadRepo
 use crate::device::{self, OpenDevice};
 use crate::families::{self, FamilyModel, LoadOptions};
 
-/// A checkpoint that can be described and opened, and what is kept of it between two openings: tokenizers and, if wanted, a
+/// A checkpoint that can be described and opened, and what is kept of it between two openings: tokenizers and, if configured, a
 /// copy of its weights in host memory.
 ///
 /// Files that change on disk are noticed at the next call: what was kept of them is dropped.

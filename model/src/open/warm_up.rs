@@ -1,4 +1,4 @@
-//! What is generated before the first request, so that memory is allocated and kernels are chosen by then.
+//! Sizes that are generated before the first request, so that it finds memory allocated and kernels chosen.
 
 use std::time::Instant;
 

@@ -137,7 +137,7 @@ impl TextTokenizer {
     /// Ids of the text alone with the byte at which each begins. The tokens around the text are not left to the file's
     /// post-processor, because not every copy of a tokenizer.json has one.
     fn pieces(&self, text: &str) -> Vec<(u32, usize)> {
-        // Opening made sure that there is an id for anything, which is the only way in which encoding fails.
+        // Encoding fails only if a text has no id, and opening checked that every text has one.
         let Ok(encoding) = self.tokenizer.encode(text, false) else { return Vec::new() };
         encoding.get_ids().iter().copied().zip(encoding.get_offsets().iter().map(|&(start, _)| start)).collect()
     }

@@ -52,7 +52,7 @@ struct Known {
 enum State {
     /// It is new or has changed; it is read if it is the same in the next scan.
     Fresh,
-    /// It was read.
+    /// What its headers describe, or why it cannot be used.
     Read(Result<Descriptions, String>),
 }
 

@@ -52,7 +52,7 @@ fn devices(config: &ModelsConfig) -> Vec<DeviceChoice> {
         DevicesChoice::List(devices) => devices.clone(),
         DevicesChoice::All => {
             let gpus: Vec<_> = (0..gpu_count(config)).map(DeviceChoice::Cuda).collect();
-            // A program with GPU code says then that there is no GPU.
+            // A program with GPU code reports here that there is no GPU.
             if gpus.is_empty() { vec![DeviceChoice::Auto] } else { gpus }
         }
     }

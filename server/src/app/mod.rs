@@ -110,6 +110,7 @@ impl App {
     /// # Errors
     ///
     /// [`AppError`] says which part failed.
+    #[doc(hidden)]
     pub async fn build_over(
         config: Config,
         store: Arc<dyn JobStore>,

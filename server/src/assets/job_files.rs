@@ -50,7 +50,7 @@ impl Assets {
         self.state.lock().index.of(&AssetOwner::of_job(job).name).next().is_some()
     }
 
-    /// The jobs that have files.
+    /// The owners of stored files that are jobs, in any state.
     pub(crate) fn jobs_with_files(&self) -> Vec<JobId> {
         self.state.lock().index.owners().filter_map(AssetOwner::job_of).collect()
     }

@@ -41,7 +41,7 @@ pub(super) struct Prepared {
 }
 
 /// Checks a request: parses its prompts, counts their tokens and fills in the defaults. The resolved request of an earlier
-/// run is returned unchanged. Its assets are those of `owner`, and those that are kept for the job.
+/// run is returned unchanged. It may name the assets of `owner` and the files that are kept for the job.
 ///
 /// # Errors
 ///

@@ -10,7 +10,7 @@ use crate::models::ServedModel;
 use crate::request::{Request, RequestRules, SCENE};
 use crate::wire::{from_proto, scene};
 
-/// A checked scene.
+/// The second pass of a job, checked for the model that draws it.
 pub(super) struct CheckedScene<'a> {
     pub(super) request: Request,
     pub(super) model: &'a ServedModel,

@@ -271,7 +271,7 @@ fn salvage_pages(folder: &DataFolder, target: &RedbStore) -> Result<Repaired, St
     for (job, mut record) in records {
         let (events, damaged) = target.undamaged_events(&job)?;
         target.commit(&[Write::Delete { job: job.clone(), name: Vec::new() }])?;
-        // The newest state may be what is damaged: the events know what came after an older one.
+        // If the newest state is damaged, an older one is read; the events after it bring it up to date.
         record.catch_up(&events);
         repaired.keep(target, &job, record, (events, damaged), None)?;
     }

@@ -17,10 +17,10 @@ use super::source::is_loopback;
 const REDIRECTS_MAX: usize = 5;
 /// Bytes of the text of a refusal.
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
-/// The longest wait that a server may ask for.
+/// The longest wait that is accepted from a server (`Retry-After`).
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
 
-/// The longest wait between two attempts that no server asks for.
+/// The longest wait between two attempts if the server names no time.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// Limits of time.

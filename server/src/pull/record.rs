@@ -24,7 +24,7 @@ pub struct PullRecord {
     pub licence: String,
     /// The file to load, if the model is a single file.
     pub single_file: Option<String>,
-    /// Every file.
+    /// The downloaded files.
     pub files: Vec<RecordedFile>,
 }
 

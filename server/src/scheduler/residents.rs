@@ -58,7 +58,7 @@ impl Residents {
         self.open.iter_mut().for_each(|open| *open = None);
     }
 
-    /// How to ask for the memory of the device; `None` if no model is open. Every model answers for the whole device.
+    /// Reads the memory of the whole device through one of the open models; `None` if no model is open.
     pub(super) fn memory_probe(&self) -> Option<MemoryProbe> {
         self.open.iter().flatten().next().map(|open| open.memory.clone())
     }

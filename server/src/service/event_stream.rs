@@ -21,7 +21,7 @@ use crate::journal::{Next, Reader};
 use crate::transport::outgoing::OutgoingStream;
 use crate::transport::raw_answer::RawAnswer;
 
-/// A message of a stream.
+/// One message, encoded for the connection.
 pub(super) struct StreamMessage {
     /// The gRPC message.
     pub(super) frame: Bytes,

@@ -38,10 +38,10 @@ const SCAN_BYTES: usize = 1024 * 1024;
 /// Upper bound of sequence numbers. A larger number in the store is damage.
 const SEQUENCE_MAX: u64 = 1 << 53;
 
-/// Makes the storage that the database lives in, again after it failed.
+/// Opens the storage of the database; called again after it failed.
 pub type OpenBackend = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync>;
 
-/// Where the database lives.
+/// The storage of the database.
 pub enum Backing {
     /// In a file, which one process locks.
     File(PathBuf),
@@ -62,7 +62,7 @@ impl fmt::Debug for Backing {
 }
 
 impl Backing {
-    /// The file, unless the database lives elsewhere.
+    /// The file; `None` if the database is in other storage.
     fn file(&self) -> Option<&Path> {
         match self {
             Self::File(path) | Self::ReadOnly(path) => Some(path),

@@ -216,7 +216,7 @@ mod tests {
         for bytes in [
             &[0xff_u8; 20][..],
             &[0x0a, 0xff, 0xff],
-            // A length whose sum with that of its own bytes is more than a usize holds.
+            // A length that overflows a usize when the bytes of the length itself are added.
             &[0x2a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01],
             &[0x0a],
             &[0x0f],

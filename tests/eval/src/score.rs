@@ -143,7 +143,7 @@ pub fn swap(figures: &[FigureAnswers], figure: usize, answer: usize) -> Option<b
     Some(others().any(|other| other.asked == mine.read))
 }
 
-/// The score of every case in every form.
+/// Scores by case and by the form that its prompts were written in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scores(BTreeMap<(Case, Form), Score>);
 

@@ -13,7 +13,7 @@ pub struct JobRecord {
     pub begun_ms: f64,
     /// The seed of its noise.
     pub seed: u64,
-    /// Every step.
+    /// The steps in the order of their events.
     pub steps: Vec<StepSample>,
     /// The start of each stage: `text_encode`, `denoise`, `decode`, `encode_image`.
     pub stages: Vec<StageBegin>,

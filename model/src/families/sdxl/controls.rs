@@ -118,7 +118,7 @@ impl Ready<'_> {
     }
 }
 
-/// An image in -1..1 as one in 0..1.
+/// Pixels in -1..1, as the VAE takes them, to 0..1, as control networks take them.
 fn unit_pixels(image: Tensor<4>) -> Tensor<4> {
     image.add_scalar(1.0).div_scalar(2.0)
 }

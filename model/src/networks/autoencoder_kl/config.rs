@@ -14,7 +14,7 @@ pub struct AutoencoderKlConfig {
     pub block_out_channels: Vec<usize>,
     /// Residual blocks of each encoder level; decoder levels have one more.
     pub layers_per_block: usize,
-    /// Groups of every group norm.
+    /// The channels of each group norm are normalised in this many groups.
     pub norm_num_groups: usize,
     /// Factor from the autoencoder's own space to model latents.
     pub scaling_factor: f64,

@@ -189,12 +189,14 @@ impl AutoencoderKl {
     }
 
     /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and intermediate values to `tap`.
+    #[doc(hidden)]
     pub fn decode_raw(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
         let latents = self.mixed_latents(model_latents, tap);
         self.decoder.forward(latents, tap)
     }
 
     /// [`AutoencoderKl::decode_raw`] in tiles, as diffusers cuts and fades them.
+    #[doc(hidden)]
     pub fn decode_raw_cross_faded(&self, model_latents: &Tensor<4>, tiles: &CrossFade) -> Tensor<4> {
         tiles.decode(model_latents, |tile| self.decode_raw(tile, &mut |_, _| ()))
     }

@@ -89,6 +89,7 @@ impl Gemma3 {
     }
 
     /// Reads every layer and the final norm, for comparing all hidden states.
+    #[doc(hidden)]
     pub fn load_whole(config: &Gemma3Config, weights: &TensorReader) -> Self {
         weights.read_part(&PREFIXES, &TOLERATED);
         Self::read(config, weights, config.layers.len(), true)
@@ -185,6 +186,7 @@ impl Gemma3 {
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
+    #[doc(hidden)]
     pub fn each_hidden_state(
         &self,
         tokens: &TokenBatch,

@@ -103,6 +103,7 @@ impl JinaClipConfig {
     ///
     /// # Errors
     /// The file has no adapter of this name.
+    #[doc(hidden)]
     pub fn with_task(mut self, task: Option<&str>) -> Result<Self, ConfigError> {
         self.adapter = match task {
             None => None,

@@ -117,6 +117,7 @@ impl JinaClip {
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
+    #[doc(hidden)]
     pub fn pooled_with(
         &self,
         tokens: &TokenBatch,

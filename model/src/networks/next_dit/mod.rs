@@ -215,6 +215,7 @@ impl NextDit {
     }
 
     /// [`condition`](Self::condition), showing `cap_emb`, `context_refiner.i` and `clip_emb` to `tap`.
+    #[doc(hidden)]
     pub fn condition_with(
         &self,
         caption: &Caption,
@@ -271,6 +272,7 @@ impl NextDit {
     /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`,
     /// `layers.i` and `final_layer` to `tap`. Joint sequences are in the order that [`Conditioned`] describes;
     /// `final_layer` has the image part alone.
+    #[doc(hidden)]
     pub fn velocity_with(
         &self,
         conditioned: &Conditioned,
@@ -301,6 +303,7 @@ impl NextDit {
     /// # Panics
     ///
     /// If `latents` or `times` do not fit `conditioned`.
+    #[doc(hidden)]
     pub fn velocity_mixed(&self, conditioned: &Conditioned, latents: &[Tensor<3>], times: &[f32]) -> Vec<Tensor<3>> {
         let patch = self.config.patch_size;
         let width = conditioned.image_width();

@@ -36,7 +36,7 @@ pub struct UnetConfig {
     pub layers_per_block: usize,
     /// Width of the text's features.
     pub cross_attention_dim: usize,
-    /// Groups of every group norm.
+    /// The channels of each group norm are normalised in this many groups.
     pub norm_num_groups: usize,
     /// Added to the variance by the norms of residual blocks and of the output.
     pub norm_eps: f64,

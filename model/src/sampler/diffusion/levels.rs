@@ -134,6 +134,7 @@ impl Named {
 }
 
 /// Steps through `ratios` with the time of each by `time`.
+#[doc(hidden)]
 pub fn steps_of_ratios(ratios: &[f64], time: impl Fn(f64) -> f64) -> Vec<Step> {
     let level = NoiseLevel::variance_preserving;
     let step = |pair: &[f64]| Step { time: time(pair[0]), from: level(pair[0]), to: level(pair[1]) };

@@ -102,6 +102,7 @@ impl NoiseTable {
     }
 
     /// The whole time whose ratio is nearest in the logarithm.
+    #[doc(hidden)]
     pub fn nearest_time(&self, ratio: f64) -> usize {
         let distance = |time: usize| (self.ratio(time).ln() - ratio.ln()).abs();
         (0..self.alphas.len()).min_by(|&a, &b| distance(a).total_cmp(&distance(b))).unwrap_or(0)

@@ -36,7 +36,7 @@ enum Command {
         /// Pictures in a row.
         #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
         columns: u32,
-        /// Rows.
+        /// Rows of the sheet.
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=64))]
         rows: u32,
         /// Figures in each picture; without it 1 to 3.

@@ -7,7 +7,7 @@ use crate::attributes::{ClothColor, EyeColor, HairColor, Skin};
 pub struct Rgb(pub u8, pub u8, pub u8);
 
 impl Rgb {
-    /// White.
+    /// `#ffffff`.
     pub const WHITE: Self = Self(255, 255, 255);
 
     /// The colour `0xRRGGBB`.
@@ -112,9 +112,9 @@ pub mod thing {
     pub const WHITE: Ramp = ramp(0xfbfaff, 0xffffff, 0xd3d4ea, 0x7f7f9f);
     /// A red ribbon.
     pub const RED: Ramp = ramp(0xe2434f, 0xff8d88, 0xae2f4b, 0x6a1a32);
-    /// Gold.
+    /// Gold metal.
     pub const GOLD: Ramp = ramp(0xf9d34f, 0xfff4b5, 0xd99a35, 0x8c5a22);
-    /// Steel.
+    /// Polished metal.
     pub const STEEL: Ramp = ramp(0xc9d2de, 0xf5f9ff, 0x8f9bb3, 0x4c556e);
     /// Dark cloth: hats, shoes, trousers.
     pub const DARK: Ramp = ramp(0x4b4560, 0x766f93, 0x332e45, 0x1d1929);
@@ -122,14 +122,14 @@ pub mod thing {
     pub const LEATHER: Ramp = ramp(0x8a5a44, 0xb98467, 0x643c35, 0x3c2220);
     /// Navy cloth: shorts, pleated skirts.
     pub const NAVY: Ramp = ramp(0x4a5680, 0x7683ad, 0x343d62, 0x1e2440);
-    /// Petals.
+    /// Pink petals.
     pub const PETAL: Ramp = ramp(0xff9fc0, 0xffd9e6, 0xe0709c, 0x9a3c66);
     /// Leaves and stems.
     pub const LEAF: Ramp = ramp(0x63b36a, 0xa0dc90, 0x3f8558, 0x20503c);
     /// The inside of a mouth.
     pub const MOUTH: Rgb = Rgb::hex(0xa83248);
-    /// A tongue.
+    /// The tongue of an open mouth.
     pub const TONGUE: Rgb = Rgb::hex(0xf58a94);
-    /// Tears.
+    /// Tears of a crying face.
     pub const TEAR: Ramp = ramp(0xa6e0ff, 0xeaf9ff, 0x6db9ee, 0x3f7fc0);
 }

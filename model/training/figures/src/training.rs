@@ -189,7 +189,7 @@ impl Scene {
 /// In which form a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// XML.
+    /// The XML of the prompt language.
     Xml,
     /// Tags in one line.
     Tags,

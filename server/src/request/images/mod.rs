@@ -234,26 +234,26 @@ pub(crate) struct ControlFacts {
     pub start: f32,
     /// The share of the steps at which it stops.
     pub end: f32,
-    /// How it got the size of the picture; `None`: it had it.
+    /// How it was resized to the size of the picture; `None`: it had that size.
     pub resize: Option<ResizeMode>,
     /// The thresholds of its edges; `None`: the network reads the image itself.
     pub canny: Option<[u32; 2]>,
 }
 
-/// The initial image.
+/// What the record of a picture states of its initial image.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Init {
     /// SHA-256 of its file.
     pub sha256: String,
     /// The share of the schedule that is computed.
     pub strength: f32,
-    /// How it got the size of the picture; `None`: it had it, or lies on a canvas.
+    /// How it was resized to the size of the picture; `None`: it had that size, or lies on a canvas.
     pub resize: Option<ResizeMode>,
     /// Columns left of it and rows above it, if the picture is larger.
     pub canvas: Option<[u32; 2]>,
 }
 
-/// The mask.
+/// What the record of a picture states of its mask.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MaskFacts {
     /// SHA-256 of its file, if it has one.

@@ -12,16 +12,16 @@ use crate::estimate::{Interval, PartTime, Prediction};
 use crate::job::JobRequest;
 use crate::models::{ModelId, ResidentSet};
 
-/// Adds up the times of jobs in the order of the queue, each on the device that will be free first, with the loads of models that
-/// are not on that device by then and the changes of adapters. Jobs that are served earlier than their place because their model
-/// is loaded are not predicted.
+/// The devices as they are expected to be after the jobs that were added so far. Jobs are added in the order of the queue, each on
+/// the device that is free first; loads of models and changes of adapters count. That jobs of a loaded model may be served before
+/// their turn is not predicted.
 pub(in crate::scheduler) struct Forecast<'a> {
     state: &'a State,
     /// The devices that take jobs.
     devices: Vec<DeviceForecast<'a>>,
 }
 
-/// A device by then.
+/// A device in a forecast.
 #[derive(Clone)]
 struct DeviceForecast<'a> {
     id: DeviceId,
@@ -54,7 +54,7 @@ impl<'a> DeviceForecast<'a> {
         self.adapters[model.index()] = Some(adapters);
     }
 
-    /// How long a model takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
+    /// How long a model takes to be loaded: zero if the forecast has it on the device, `None` if it was never loaded.
     fn load_time(&self, state: &State, model: ModelId) -> Option<Duration> {
         if self.residents.contains(model) {
             return Some(Duration::ZERO);
@@ -62,12 +62,12 @@ impl<'a> DeviceForecast<'a> {
         state.devices.get(self.id).models.load_time(model)
     }
 
-    /// Whether a job that comes next has other adapters than its model by then.
+    /// Whether a job that comes next has other adapters than its model has in the forecast.
     fn switches_adapters(&self, state: &State, request: &JobRequest) -> bool {
         self.switches(state, request.model, &request.spec.adapters)
     }
 
-    /// Whether a pass that comes next has other adapters than its model by then. A model that is just loaded has none.
+    /// Whether a pass that comes next has other adapters than its model has in the forecast. A model that it loads has none.
     fn switches(&self, state: &State, model: ModelId, adapters: &[AdapterChoice]) -> bool {
         let applied = match self.residents.contains(model) {
             true => self.adapters[model.index()].unwrap_or_else(|| state.devices.get(self.id).adapters(model)),
@@ -138,7 +138,7 @@ impl<'a> Forecast<'a> {
         usable.max_by_key(order).map(|(place, ..)| place)
     }
 
-    /// The device that a job that comes next will get, by then.
+    /// The device that the next job will get, as it is in the forecast.
     fn into_next(mut self, request: &JobRequest) -> Option<DeviceForecast<'a>> {
         let place = self.next_device(request)?;
         Some(self.devices.swap_remove(place))
@@ -169,19 +169,19 @@ pub(crate) struct QueuePosition {
 /// What is expected of the pass of a scene over all pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SceneForecast {
-    /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
+    /// How long its model takes to be loaded; zero: it will be on the device, `None`: it was never loaded.
     pub load: Option<Duration>,
-    /// Whether its adapters are others than those that its model has by then.
+    /// Whether its model will have other adapters and has to change them.
     pub switches_adapters: bool,
     /// How long it takes then; `None`: nothing of its model was measured.
     pub drawing: Option<Duration>,
 }
 
 impl SceneForecast {
-    /// That of a job without a scene.
+    /// The forecast of a job without a scene.
     const NONE: Self = Self { load: Some(Duration::ZERO), switches_adapters: false, drawing: Some(Duration::ZERO) };
 
-    /// All of it; `None`: not everything of it was measured.
+    /// The time of loading and drawing; `None`: one of the two was not measured.
     pub(crate) fn time(&self) -> Option<Duration> {
         Some(self.load? + self.drawing?)
     }
@@ -199,13 +199,13 @@ pub(crate) struct Forecasted {
     pub time: Option<Interval>,
     /// Seconds of each part of `time`.
     pub parts: Vec<PartTime>,
-    /// How long its model takes to be loaded; zero: it is on the device by then, `None`: it was never loaded.
+    /// How long its model takes to be loaded; zero: it will be on the device, `None`: it was never loaded.
     pub load: Option<Duration>,
     /// What the pass of its scene takes.
     pub scene: SceneForecast,
     /// Jobs of its model that were measured.
     pub learned_jobs: u32,
-    /// Whether its adapters are others than those that the model has by then.
+    /// Whether its model will have other adapters and has to change them.
     pub switches_adapters: bool,
     /// Energy of the device, in joules.
     pub joules: Option<f64>,

@@ -168,7 +168,7 @@ impl DevicePool {
 pub(in crate::scheduler) struct Wanted<'a> {
     /// The model of its first pass.
     pub(in crate::scheduler) model: ModelId,
-    /// The model of its scene.
+    /// The model of its scene; `None`: it has no scene.
     pub(in crate::scheduler) scene: Option<ModelId>,
     /// The adapters of its first pass.
     pub(in crate::scheduler) adapters: &'a [AdapterChoice],

@@ -9,7 +9,7 @@ pub enum Attribute {
     HairColor,
     /// Silhouette of the hair.
     HairStyle,
-    /// Bangs.
+    /// Shape of the hair above the eyes.
     Bangs,
     /// Colour of the eyes.
     EyeColor,
@@ -21,7 +21,7 @@ pub enum Attribute {
     Outfit,
     /// Colour of the clothes.
     ClothColor,
-    /// Accessory.
+    /// What the head or the neck wears.
     Accessory,
     /// What the arms do.
     Action,

@@ -30,7 +30,7 @@ attribute! {
 pub enum Backdrop {
     /// A colour or a pattern.
     Plain(Plain),
-    /// A place at a time of day.
+    /// A scenery, lit for the time of day.
     Place(Place, TimeOfDay),
 }
 
