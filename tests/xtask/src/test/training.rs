@@ -43,6 +43,9 @@ pub(crate) fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
         // Compiling well would take longer than these few steps.
         trainer.env("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true");
         trainer.env("JAX_PLATFORMS", "cpu").env("PYTHONDONTWRITEBYTECODE", "1");
+        // A later run reads what this one compiles instead of compiling it again.
+        trainer.env("JAX_COMPILATION_CACHE_DIR", workspace.target.join("jax"));
+        trainer.env("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5");
         trainer
     };
     draw()?;
