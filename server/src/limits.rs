@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_client_and_the_language_repeat_the_same_limits() {
+    fn help_texts_clients_and_the_language_repeat_the_same_limits() {
         let client = include_str!("../../client/src/import/settings.rs");
         let steps = format!("const STEPS: RangeInclusive<u32> = {:?};", limits::STEPS.min..=limits::STEPS.max);
         let guidance = Sampling::NUMBERS.iter().find(|number| number.name() == "guidance_scale").expect("it is listed");
@@ -188,6 +188,14 @@ mod tests {
         let second_pass = include_str!("../../client/src/import/second_pass.rs");
         let factor = format!("const FACTOR_MAX: f64 = {:?};", f64::from(limits::FACTOR.max));
         assert!(second_pass.contains(&factor), "{factor}");
+        let own = include_str!("limits.rs");
+        for help in [
+            format!("/// Images that one request may ask for, {}.", limits::IMAGES),
+            format!("/// Steps that one request may ask for, {}.", limits::STEPS),
+            format!("/// Bytes that the text of a prompt may have, at most {}.", limits::PROMPT_BYTES.max),
+        ] {
+            assert!(own.contains(&help), "{help}");
+        }
         let inline = limits::INLINE_BYTES.max >> 20;
         for (text, constant) in [
             (
