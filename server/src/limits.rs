@@ -226,7 +226,7 @@ mod tests {
                 return range(limit.min as f64, limit.max as f64);
             }
         }
-        for limit in [limits::STEPS, limits::IMAGES] {
+        for limit in [limits::STEPS, limits::IMAGES, limits::FEATHER_PX] {
             if limit.field == field {
                 return range(limit.min.into(), limit.max.into());
             }

@@ -9,6 +9,7 @@ import { watchEstimate } from "./state/estimate";
 import { refreshHistory } from "./state/history";
 import { followJobs, liveJobs } from "./state/jobs";
 import { watchPrompt } from "./state/prompt";
+import { watchScene } from "./state/scene";
 import { keepSettings } from "./state/settings";
 import { keepTheme } from "./state/theme";
 import { restoreTags } from "./state/vocabulary";
@@ -32,13 +33,16 @@ export function App() {
   keepSettings();
   watchConnection();
   watchPrompt();
+  watchScene();
   watchAdapters();
   watchEstimate();
   watchDevices(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {
-    // The queue, the models and the history are those after this job.
+    // The queue, the models and the history are those after this job. A history that is not shown is read when it is opened.
     void refresh().catch(() => undefined);
-    void refreshHistory();
+    if (tab() === "history") {
+      void refreshHistory();
+    }
   });
   onMount(() => {
     void start();
@@ -85,6 +89,8 @@ export function App() {
 
 function DrawView() {
   const draw = (): void => {
+    // On a phone it may be out of sight.
+    document.getElementById("picture")?.scrollIntoView({ block: "nearest" });
     void drawPrompt();
   };
   return (

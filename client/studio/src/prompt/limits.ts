@@ -12,6 +12,7 @@ export const LIMITS = {
   "images": { min: 1, max: 16 },
   "init.strength": { min: 0, max: 1 },
   "inline": { min: 1, max: 2097152 },
+  "mask.feather": { min: 0, max: 256 },
   "refiner.switch_at": { min: 0, max: 1 },
   "refiner.aesthetic_score": { min: 0, max: 10 },
   "refiner.negative_aesthetic_score": { min: 0, max: 10 },

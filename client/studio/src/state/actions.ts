@@ -1,8 +1,7 @@
 /** What buttons, keys and dropped files do. */
-import { createMemo, createSignal } from "solid-js";
+import { createSignal } from "solid-js";
 import { create } from "@bufbuild/protobuf";
 
-import { Severity } from "../sakuga/web.js";
 import {
   type GenerateRequest,
   GenerateRequestSchema,
@@ -11,15 +10,17 @@ import {
 } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
+import { followFirstPass } from "../prompt/scene";
 import { FREE, seedOf } from "../prompt/size";
 import { t } from "../text";
-import { adapterOptions, adoptAdapters, keepAdapters } from "./adapters";
+import { firstAdapters } from "./adapters";
 import { explainFailure, server } from "./connection";
 import { addControl, adoptControls, controlOptions, keepControls } from "./controls";
 import { adoptImage, beginFrom, canBegin, clearImage, image, imageOptions, keepImage, setMask, withFiles } from "./image";
 import { draw } from "./jobs";
-import { currentCheck, setText, text } from "./prompt";
+import { checked, currentCheck, setText, text } from "./prompt";
 import { adoptRefiner, keepRefiner, refinerOptions } from "./refiner";
+import { adoptScene, checkedScene, keepScene, protect, scene, sceneOptions, toggleScene } from "./scene";
 import { adopt, requestOptions, setSettings, settings } from "./settings";
 import { setTags } from "./vocabulary";
 
@@ -37,16 +38,17 @@ export const [notice, setNotice] = createSignal<Notice>();
 const [isSubmitting, setSubmitting] = createSignal(false);
 export { isSubmitting };
 
-/** Whether the prompt that stands there is known to be refused. */
-export const isRefused = createMemo(
-  () => currentCheck()?.answer.diagnostics.some(({ severity }) => severity === Severity.ERROR) ?? false,
-);
+/** Whether a prompt that stands there, that of the first pass or that of the scene, is known to be refused. */
+export const isRefused = (): boolean => checked.isRefused() || (scene() !== undefined && checkedScene.isRefused());
+
+const isChecked = (): boolean =>
+  currentCheck() !== undefined && (scene() === undefined || checkedScene.currentCheck() !== undefined);
 
 export const canDraw = (): boolean => !isRefused() && seedOf(settings.seed) !== null && !isSubmitting();
 
-/** What `drawPrompt` would submit now; `undefined` while the prompt is not known to be accepted, or without a valid seed. */
+/** What `drawPrompt` would submit now; `undefined` while a prompt is not known to be accepted, or without a valid seed. */
 export const nextRequest = (): GenerateRequest | undefined =>
-  currentCheck() && !isRefused() && seedOf(settings.seed) !== null ? requestNow() : undefined;
+  isChecked() && !isRefused() && seedOf(settings.seed) !== null ? requestNow() : undefined;
 
 /** Draws the prompt with the settings. */
 export async function drawPrompt(): Promise<void> {
@@ -59,9 +61,10 @@ function requestNow(): GenerateRequest {
   return create(GenerateRequestSchema, {
     ...requestOptions(),
     ...imageOptions(),
-    ...adapterOptions(),
     ...refinerOptions(),
     ...controlOptions(),
+    ...sceneOptions(),
+    adapters: firstAdapters.options(),
     prompt: { case: "xml", value: text() },
   });
 }
@@ -74,6 +77,10 @@ export async function redraw(request: GenerateRequest): Promise<void> {
 /** Draws a request with a new seed. */
 export async function vary(request: GenerateRequest): Promise<void> {
   const varied = withPreviews(request);
+  const scene = followFirstPass(varied);
+  if (scene) {
+    varied.scene = scene;
+  }
   delete varied.seed;
   await submit(varied);
 }
@@ -85,11 +92,11 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
     setText(await promptText(request, server()));
     adopt(request, negativeText(request));
     await adoptImage(request);
-    adoptAdapters(request);
+    firstAdapters.set(request.adapters);
     adoptRefiner(request);
     await adoptControls(request);
-    const message = request.scene === undefined ? "prompt.replaced" : "prompt.replacedWithoutScene";
-    setNotice({ text: t(message), isProblem: false, undo });
+    await adoptScene(withFiles(request));
+    setNotice({ text: t("prompt.replaced"), isProblem: false, undo });
     return true;
   } catch (error) {
     setNotice({ text: explainFailure(error), isProblem: true });
@@ -99,11 +106,12 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
 
 /** Returns what puts back the prompt, the settings and the images of now. */
 function undoToNow(): () => void {
-  const [before, options] = [text(), { ...settings }];
-  const others = [keepImage(), keepAdapters(), keepRefiner(), keepControls()];
+  const [before, options, adapters] = [text(), { ...settings }, firstAdapters.used()];
+  const others = [keepImage(), keepRefiner(), keepControls(), keepScene()];
   return () => {
     setText(before);
     setSettings(options);
+    firstAdapters.set(adapters);
     for (const putBack of others) {
       putBack();
     }
@@ -114,10 +122,11 @@ function undoToNow(): () => void {
 /** An empty prompt. */
 export function newPrompt(): void {
   const undo = undoToNow();
-  const isEmpty = text().trim() === "" && image() === undefined;
+  const isEmpty = text().trim() === "" && image() === undefined && scene() === undefined;
   setNotice(isEmpty ? undefined : { text: t("prompt.emptied"), isProblem: false, undo });
   setText("");
   clearImage();
+  toggleScene(false);
   setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
 }
 
@@ -208,6 +217,15 @@ function noteFile(error: unknown): void {
 export async function drawMasked(file: Uint8Array<ArrayBuffer>): Promise<void> {
   try {
     await setMask(file);
+  } catch (error) {
+    setNotice({ text: explainFailure(error), isProblem: true });
+  }
+}
+
+/** Keeps what is white in this picture as the first pass drew it; `undefined`: nothing. */
+export async function protectPainted(file: Uint8Array<ArrayBuffer> | undefined): Promise<void> {
+  try {
+    await protect(file);
   } catch (error) {
     setNotice({ text: explainFailure(error), isProblem: true });
   }

@@ -1,16 +1,15 @@
-/** The adapters of the server, such as LoRA files, and those that change the model for the next pictures. */
+/** The adapters of the server, such as LoRA files, and those that change a model for the next pictures. */
 import { createEffect, createMemo, createSignal } from "solid-js";
-import { createStore } from "solid-js/store";
 import { clone, create } from "@bufbuild/protobuf";
 
-import { type Adapter, AdapterSchema, type GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type Adapter, AdapterSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { type AdapterStatus, ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
+import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { LIMITS } from "../prompt/limits";
 import { phase, stub } from "./connection";
 import { currentModel } from "./settings";
 
 const [adapters, setAdapters] = createSignal<readonly AdapterStatus[]>([]);
-const [used, setUsed] = createStore<{ list: readonly Adapter[] }>({ list: [] });
 
 /** Reads the list of the server when it is connected. Called once. */
 export function watchAdapters(): void {
@@ -27,64 +26,59 @@ export function watchAdapters(): void {
   });
 }
 
-/** Those that fit the model that draws. */
-export const usableAdapters = createMemo(() => {
-  const model = currentModel()?.name;
-  return adapters().filter(({ fits }) => fits.some((fit) => fit.model === model && fit.isUsable));
-});
-
-/** Those of the next request, in its order. */
-export const usedAdapters = (): readonly Adapter[] => used.list;
-
 /** What the server knows of an adapter of a request. */
 export function statusOf({ source }: Adapter): AdapterStatus | undefined {
   return adapters().find((known) => known[source.case === "sha256" ? "sha256" : "name"] === source.value);
 }
 
-/** Adds an adapter as it was trained. */
-export function addAdapter({ name }: AdapterStatus): void {
-  if (used.list.length < LIMITS.adapters.max) {
-    setUsed("list", (list) => [...list, create(AdapterSchema, { source: { case: "name", value: name }, scale: 1 })]);
-  }
+/** The adapters that a model uses for the next pictures, in the order of the request. */
+export interface AdapterList {
+  /** Those of the server that fit the model. */
+  readonly usable: () => readonly AdapterStatus[];
+  readonly used: () => readonly Adapter[];
+  /** Replaces all of them, for example by those of an earlier request. */
+  readonly set: (list: readonly Adapter[]) => void;
+  /** Adds an adapter as it was trained. */
+  readonly add: (status: AdapterStatus) => void;
+  readonly remove: (at: number) => void;
+  /** Sets how much an adapter changes the model. */
+  readonly scale: (at: number, scale: number) => void;
+  /** Those of the next request: the used ones that fit the model. */
+  readonly options: () => Adapter[];
 }
 
-export function removeAdapter(at: number): void {
-  setUsed("list", (list) => list.filter((_, index) => index !== at));
-}
-
-/** Sets how much an adapter changes the model. */
-export function scaleAdapter(at: number, scale: number): void {
-  setUsed("list", (list) =>
-    list.map((adapter, index) => {
-      if (index !== at) {
-        return adapter;
-      }
-      const changed = clone(AdapterSchema, adapter);
-      changed.scale = scale;
-      return changed;
-    }),
-  );
-}
-
-/** The adapters of the next request: those that fit its model. */
-export function adapterOptions(): { adapters?: Adapter[] } {
-  const fitting = new Set(usableAdapters());
-  const list = used.list.filter((adapter) => {
-    const status = statusOf(adapter);
-    return status !== undefined && fitting.has(status);
+/** An empty list for a model. */
+export function adapterList(model: () => Model | undefined): AdapterList {
+  const [used, setUsed] = createSignal<readonly Adapter[]>([]);
+  const usable = createMemo(() => {
+    const name = model()?.name;
+    return adapters().filter(({ fits }) => fits.some((fit) => fit.model === name && fit.isUsable));
   });
-  return list.length === 0 ? {} : { adapters: list.map((adapter) => clone(AdapterSchema, adapter)) };
-}
-
-/** Returns what puts back the adapters of now. */
-export function keepAdapters(): () => void {
-  const { list } = used;
-  return () => {
-    setUsed("list", list);
+  return {
+    usable,
+    used,
+    set: setUsed,
+    add({ name }) {
+      if (used().length < LIMITS.adapters.max) {
+        setUsed([...used(), create(AdapterSchema, { source: { case: "name", value: name }, scale: 1 })]);
+      }
+    },
+    remove(at) {
+      setUsed(used().filter((_, index) => index !== at));
+    },
+    scale(at, scale) {
+      setUsed(used().map((adapter, index) => (index === at ? create(AdapterSchema, { ...adapter, scale }) : adapter)));
+    },
+    options() {
+      const fitting = new Set(usable());
+      const list = used().filter((adapter) => {
+        const status = statusOf(adapter);
+        return status !== undefined && fitting.has(status);
+      });
+      return list.map((adapter) => clone(AdapterSchema, adapter));
+    },
   };
 }
 
-/** Takes over the adapters of an earlier request. */
-export function adoptAdapters(request: GenerateRequest): void {
-  setUsed("list", request.adapters);
-}
+/** The adapters of the first pass. */
+export const firstAdapters = adapterList(currentModel);

@@ -14,6 +14,7 @@ import { info, noteFailure, phase, sentenceOf, server } from "./connection";
 import { changeSecondPass } from "./image";
 import { afterPause } from "./pause";
 import { currentCheck } from "./prompt";
+import { checkedScene } from "./scene";
 import { type Settings, setSettings, settings } from "./settings";
 import { isVisible } from "./visibility";
 
@@ -36,10 +37,12 @@ export const estimatedQuality = (): Quality | undefined => answer()?.request.sam
 export const qualityPromise = (): QualityPromise | undefined =>
   estimatedQuality() === settings.quality ? estimate()?.quality : undefined;
 
-/** Findings about the request itself, such as an untrained size; those about its prompt are shown elsewhere. */
+/** Findings about the request itself, such as an untrained size; those about its prompts are shown elsewhere. */
 export const requestFindings = createMemo<readonly Diagnostic[]>(() => {
-  const ofPrompt = new Set(currentCheck()?.answer.diagnostics.map(({ code, message }) => `${code} ${message}`));
-  return estimate()?.diagnostics.filter(({ code, message }) => !ofPrompt.has(`${code} ${message}`)) ?? [];
+  const checks = [currentCheck(), checkedScene.currentCheck()];
+  const ofPrompts = checks.flatMap((check) => check?.answer.diagnostics ?? []);
+  const shown = new Set(ofPrompts.map(({ code, message }) => `${code} ${message}`));
+  return estimate()?.diagnostics.filter(({ code, message }) => !shown.has(`${code} ${message}`)) ?? [];
 });
 
 /** Asks for an estimate whenever the next request, the queue or the connection changes. Called once. */

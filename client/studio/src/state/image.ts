@@ -114,11 +114,14 @@ export function withFiles(request: GenerateRequest): GenerateRequest {
   if (copy.mask?.image) {
     copy.mask.image = fileNamed(copy.mask.image);
   }
+  if (copy.scene?.protection?.image) {
+    copy.scene.protection.image = fileNamed(copy.scene.protection.image);
+  }
   return copy;
 }
 
 /** A file as a request names it: in the request itself, or uploaded if it is too large for that. */
-async function sourceOf(file: Uint8Array<ArrayBuffer>): Promise<ImageSource> {
+export async function sourceOf(file: Uint8Array<ArrayBuffer>): Promise<ImageSource> {
   if (file.length <= LIMITS.inline.max) {
     return inline(file);
   }

@@ -36,6 +36,8 @@ export interface ShownJob {
   /** When it starts or ends, in milliseconds since 1970. */
   due: number | undefined;
   stage: Stage;
+  /** The pass that is drawn, from 1; 0: none has begun. */
+  pass: number;
   step: number;
   steps: number;
   /** The previews of each step that came, in the order of the steps. */
@@ -260,12 +262,13 @@ function handle(id: string, { event }: GenerateEvent): void {
       break;
     }
     case "stage":
-      change(id, { status: "running", stage: event.value.stage });
+      change(id, { status: "running", stage: event.value.stage, pass: event.value.passNumber });
       break;
     case "step":
       change(id, {
         status: "running",
         stage: Stage.DENOISE,
+        pass: event.value.passNumber,
         step: event.value.index,
         steps: event.value.total,
         due: dueAfter(event.value.eta),
@@ -273,7 +276,8 @@ function handle(id: string, { event }: GenerateEvent): void {
       break;
     case "preview": {
       const kept = picturesOf(id);
-      kept.preview(event.value.step, event.value.imageIndex, event.value.data);
+      const pass = state.jobs.find((job) => job.id === id)?.pass ?? 0;
+      kept.preview(pass, event.value.step, event.value.imageIndex, event.value.data);
       change(id, { frames: kept.frames });
       break;
     }
@@ -283,7 +287,7 @@ function handle(id: string, { event }: GenerateEvent): void {
     case "requeued":
       pictures.get(id)?.release();
       pictures.delete(id);
-      change(id, { status: "queued", frames: [], step: 0, stage: Stage.UNSPECIFIED });
+      change(id, { status: "queued", frames: [], step: 0, pass: 0, stage: Stage.UNSPECIFIED });
       break;
     default:
   }
@@ -301,6 +305,7 @@ function show(job: JobRecord): void {
         position: undefined,
         due: undefined,
         stage: Stage.UNSPECIFIED,
+        pass: 0,
         step: 0,
         steps: job.request?.sampling?.steps ?? 0,
         frames: [],

@@ -5,6 +5,8 @@ const FRAMES_MAX = 64;
 
 /** The previews of one step; an image whose preview was dropped has none. */
 export interface Frame {
+  /** The pass of the step, from 1. */
+  readonly pass: number;
   readonly step: number;
   readonly images: readonly (string | undefined)[];
 }
@@ -13,20 +15,20 @@ export class Pictures {
   frames: readonly Frame[] = [];
   finished: readonly string[] = [];
 
-  /** Adds the preview of an image after a step. */
-  preview(step: number, image: number, data: Uint8Array): void {
+  /** Adds the preview of an image after a step of a pass. */
+  preview(pass: number, step: number, image: number, data: Uint8Array): void {
     const address = addressOf(data, "image/jpeg");
     const last = this.frames.at(-1);
     if (last?.step === step) {
       const images = [...last.images];
       release([images[image]]);
       images[image] = address;
-      this.frames = [...this.frames.slice(0, -1), { step, images }];
+      this.frames = [...this.frames.slice(0, -1), { pass, step, images }];
       return;
     }
     const images: (string | undefined)[] = [];
     images[image] = address;
-    const frames = [...this.frames, { step, images }];
+    const frames = [...this.frames, { pass, step, images }];
     for (const old of frames.splice(0, Math.max(0, frames.length - FRAMES_MAX))) {
       release(old.images);
     }

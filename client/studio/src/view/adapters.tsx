@@ -1,15 +1,8 @@
-/** The adapters that change the model for the next pictures, each with its weight. */
+/** The adapters that change a model for the next pictures, each with its weight. */
 import { For, Index, Show, createUniqueId } from "solid-js";
 
 import { LIMITS } from "../prompt/limits";
-import {
-  addAdapter,
-  removeAdapter,
-  scaleAdapter,
-  statusOf,
-  usableAdapters,
-  usedAdapters,
-} from "../state/adapters";
+import { type AdapterList, statusOf } from "../state/adapters";
 import { t } from "../text";
 import { Cross } from "./icons";
 
@@ -17,18 +10,20 @@ import { Cross } from "./icons";
 const SLIDER = { min: -1, max: 2, step: 0.05 } as const;
 const SCALE = LIMITS["adapters.scale"];
 
-export function Adapters() {
+export function Adapters(props: { list: AdapterList }) {
   const id = createUniqueId();
-  const unused = () => usableAdapters().filter((status) => !usedAdapters().some((used) => statusOf(used) === status));
+  const usable = () => props.list.usable();
+  const used = () => props.list.used();
+  const unused = () => usable().filter((status) => !used().some((adapter) => statusOf(adapter) === status));
   return (
-    <Show when={usableAdapters().length > 0 || usedAdapters().length > 0}>
+    <Show when={usable().length > 0 || used().length > 0}>
       <fieldset class="field adapters">
         <legend>{t("adapters.title")}</legend>
-        <Index each={usedAdapters()}>
+        <Index each={used()}>
           {(adapter, at) => {
             const name = () => statusOf(adapter())?.name ?? adapter().source.value?.slice(0, 16) ?? "";
             const words = () => statusOf(adapter())?.triggerWords ?? [];
-            const isUsable = () => usableAdapters().some((status) => status === statusOf(adapter()));
+            const isUsable = () => usable().some((status) => status === statusOf(adapter()));
             return (
               <div class="adapter">
                 <label for={`${id}-${at}`} dir="auto">
@@ -39,7 +34,7 @@ export function Adapters() {
                   type="button"
                   aria-label={t("adapters.remove", { name: name() })}
                   onClick={() => {
-                    removeAdapter(at);
+                    props.list.remove(at);
                   }}
                 >
                   <Cross />
@@ -51,7 +46,7 @@ export function Adapters() {
                   {...SLIDER}
                   value={adapter().scale ?? 1}
                   onInput={(event) => {
-                    scaleAdapter(at, event.currentTarget.valueAsNumber);
+                    props.list.scale(at, event.currentTarget.valueAsNumber);
                   }}
                 />
                 <input
@@ -62,7 +57,7 @@ export function Adapters() {
                   value={Number((adapter().scale ?? 1).toFixed(2))}
                   onChange={(event) => {
                     const typed = event.currentTarget.valueAsNumber;
-                    scaleAdapter(at, Number.isNaN(typed) ? 1 : Math.min(SCALE.max, Math.max(SCALE.min, typed)));
+                    props.list.scale(at, Number.isNaN(typed) ? 1 : Math.min(SCALE.max, Math.max(SCALE.min, typed)));
                   }}
                 />
                 <Show when={words().length > 0}>
@@ -77,14 +72,14 @@ export function Adapters() {
             );
           }}
         </Index>
-        <Show when={unused().length > 0 && usedAdapters().length < LIMITS.adapters.max}>
+        <Show when={unused().length > 0 && used().length < LIMITS.adapters.max}>
           <select
             aria-label={t("adapters.add")}
             onChange={(event) => {
               const chosen = unused()[event.currentTarget.selectedIndex - 1];
               event.currentTarget.selectedIndex = 0;
               if (chosen) {
-                addAdapter(chosen);
+                props.list.add(chosen);
               }
             }}
           >

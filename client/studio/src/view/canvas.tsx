@@ -7,6 +7,7 @@ import { hasSeveral } from "../state/device";
 import { canBegin } from "../state/image";
 import { type ShownJob, cancelJob, isLive, likeJob, selectedJob } from "../state/jobs";
 import { titleOf } from "../prompt/request";
+import { passesOf } from "../prompt/scene";
 import { type Key, t, timeText } from "../text";
 import { download } from "./download";
 import { FavouriteButton } from "./favourite";
@@ -65,16 +66,17 @@ function Sheet(props: { job: ShownJob }) {
       { defer: true },
     ),
   );
-  const frame = createMemo(() => {
-    const frames = props.job.frames;
-    return frames.find((one) => one.step === step()) ?? (props.job.pictures.length === 0 ? frames.at(-1) : undefined);
-  });
   const images = createMemo(() =>
     Array.from({ length: props.job.images }, (_, index) =>
-      step() === undefined ? (props.job.pictures[index] ?? latest(props.job, index)) : frame()?.images[index],
+      step() === undefined
+        ? (props.job.pictures[index] ?? latest(props.job, index, Infinity))
+        : latest(props.job, index, step() ?? 0),
     ),
   );
-  const size = () => ({ width: props.job.request?.width || 1, height: props.job.request?.height || 1 });
+  const size = () => {
+    const { request } = props.job;
+    return { width: request?.scene?.width || request?.width || 1, height: request?.scene?.height || request?.height || 1 };
+  };
   return (
     <>
       <div class="sheet" data-status={props.job.status}>
@@ -104,9 +106,9 @@ function Sheet(props: { job: ShownJob }) {
   );
 }
 
-/** The newest preview of an image. */
-function latest(job: ShownJob, image: number): string | undefined {
-  return job.frames.findLast((frame) => frame.images[image] !== undefined)?.images[image];
+/** The newest preview of an image up to a step: a scene draws one image after the other. */
+function latest(job: ShownJob, image: number, step: number): string | undefined {
+  return job.frames.findLast((frame) => frame.step <= step && frame.images[image] !== undefined)?.images[image];
 }
 
 /** The previews of the steps in a row, like frames of a film. */
@@ -127,8 +129,11 @@ function Frames(props: { job: ShownJob; step: number | undefined; onStep: (step:
     <Show when={props.job.frames.length > 0}>
       <ol class="frames" aria-label={t("job.frames")} ref={(element) => (row = element)}>
         <For each={props.job.frames}>
-          {(frame) => (
+          {(frame, index) => (
             <li>
+              <Show when={frame.pass !== (props.job.frames[index() - 1]?.pass ?? 1) && passName(props.job, frame.pass)}>
+                {(name) => <em>{name()}</em>}
+              </Show>
               <button
                 type="button"
                 aria-label={t("job.frame", { step: frame.step })}
@@ -183,6 +188,9 @@ function Progress(props: { job: ShownJob }) {
           </Show>
           <Show when={props.job.status === "running" && props.job.step > 0}>
             <span data-step={props.job.step}>{t("job.step", { step: props.job.step, steps: props.job.steps })}</span>
+          </Show>
+          <Show when={props.job.status === "running" && passName(props.job, props.job.pass)}>
+            {(name) => <span class="pass"> · {name()}</span>}
           </Show>
           <Show when={isLive(props.job) && (left() ?? 0) > 0}> · {t("job.left", { time: timeText(left() ?? 0) })}</Show>
         </p>
@@ -263,6 +271,13 @@ function Actions(props: { job: ShownJob }) {
       )}
     </Show>
   );
+}
+
+/** The name of a pass of a job that has several. */
+function passName(job: ShownJob, pass: number): string | undefined {
+  const passes = job.request ? passesOf(job.request) : [];
+  const name = passes.length > 1 ? passes[pass - 1] : undefined;
+  return name && t(`job.pass.${name}`);
 }
 
 export function statusText(job: ShownJob): string {

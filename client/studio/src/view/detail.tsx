@@ -2,6 +2,7 @@
 import { Show, createResource, createSignal } from "solid-js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 
+import type { Scene } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { negativeText, promptText } from "../prompt/request";
 import { redraw, usePrompt, vary } from "../state/actions";
 import { explainFailure, server } from "../state/connection";
@@ -22,6 +23,39 @@ export function Detail(props: { entry: Entry | undefined; onClose: () => void; o
         {(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}
       </Show>
     </FramedDialog>
+  );
+}
+
+/** The scene of a picture. */
+function SceneDetail(props: { scene: Scene }) {
+  const [text] = createResource(
+    () => props.scene,
+    (scene) => promptText(scene, server()),
+  );
+  return (
+    <>
+      <h3>{t("job.pass.scene")}</h3>
+      <pre tabindex="0" dir="auto">
+        {text.error ? "" : text()}
+      </pre>
+      <Show when={negativeText(props.scene)}>
+        {(negative) => (
+          <pre tabindex="0" dir="auto" aria-label={t("picture.negative")}>
+            {negative()}
+          </pre>
+        )}
+      </Show>
+      <dl>
+        <dt>{t("settings.model")}</dt>
+        <dd dir="auto">{props.scene.model}</dd>
+        <dt>{t("image.strength")}</dt>
+        <dd>{props.scene.strength?.toFixed(2)}</dd>
+        <dt>{t("settings.steps")}</dt>
+        <dd>{props.scene.sampling?.steps}</dd>
+        <dt>{t("settings.guidance")}</dt>
+        <dd>{props.scene.sampling?.guidanceScale?.toFixed(2)}</dd>
+      </dl>
+    </>
   );
 }
 
@@ -127,6 +161,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
             <dt>{t("picture.created")}</dt>
             <dd>{created()}</dd>
           </dl>
+          <Show when={request()?.scene}>{(scene) => <SceneDetail scene={scene()} />}</Show>
           <Show when={problem()}>
             <p class="problem" role="alert">
               {problem()}

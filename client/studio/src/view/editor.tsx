@@ -16,7 +16,8 @@ import { CHARACTERS_MAX, CHARACTER_ORDER, GENDERS, GENERAL_ORDER, isTagElement }
 import { readDocument } from "../prompt/document";
 import { ByteOffsets } from "../prompt/offsets";
 import { sourcesOf } from "../state/completion";
-import { currentCheck, fixEdits, setText, text } from "../state/prompt";
+import { fixEdits } from "../state/findings";
+import { currentCheck, setText, text } from "../state/prompt";
 import { vocabulary } from "../state/vocabulary";
 import { language, t } from "../text";
 

@@ -4,9 +4,9 @@ import { For, Show } from "solid-js";
 import { Severity } from "../sakuga/web.js";
 import type { TokenCount } from "../sakuga/gen/sakuga/prompt/v1/prompt_service_pb.js";
 import { ByteOffsets } from "../prompt/offsets";
-import { applyFix, check, checkProblem, currentCheck } from "../state/prompt";
+import type { Edit } from "../sakuga/gen/sakuga/prompt/v1/diagnostic_pb.js";
+import type { CheckedPrompt } from "../state/findings";
 import { type Key, t } from "../text";
-import { showInEditor } from "./editor";
 
 const LABELS: Readonly<Record<number, [string, Key]>> = {
   [Severity.ERROR]: ["error", "check.error"],
@@ -14,10 +14,18 @@ const LABELS: Readonly<Record<number, [string, Key]>> = {
   [Severity.ADVICE]: ["advice", "check.advice"],
 };
 
-export function Findings() {
-  // Of the last text that was checked: while one types, the list does not flicker.
+/** The findings of a prompt. While one types they are those of the last text that was checked, so that the list does not flicker. */
+export function Findings(props: {
+  of: CheckedPrompt;
+  /** Selects a range of the text. */
+  onShow: (from: number, to: number) => void;
+  /** Applies the edits of a fix to the text that was checked. */
+  onFix: (edits: readonly Edit[], checkedText: string) => void;
+}) {
+  const check = () => props.of.check();
+  const checkProblem = () => props.of.checkProblem();
   const findings = () => check()?.answer.diagnostics ?? [];
-  const isBusy = () => currentCheck() === undefined;
+  const isBusy = () => props.of.currentCheck() === undefined;
   return (
     <section class="findings" aria-label={t("check.title")} aria-busy={isBusy()} data-checked={!isBusy()}>
       <Show when={checkProblem()}>
@@ -37,7 +45,7 @@ export function Findings() {
             const [kind, label] = LABELS[found.severity] ?? ["advice", "check.advice"];
             const show = () => {
               const offsets = new ByteOffsets(check()?.text ?? "");
-              showInEditor(offsets.toUtf16(found.spanStart), offsets.toUtf16(found.spanEnd));
+              props.onShow(offsets.toUtf16(found.spanStart), offsets.toUtf16(found.spanEnd));
             };
             return (
               <li class={`finding ${kind}`}>
@@ -63,7 +71,9 @@ export function Findings() {
                       title={fix().description}
                       aria-label={`${t("check.fix")}: ${fix().description}`}
                       disabled={isBusy()}
-                      onClick={() => applyFix(fix().edits, check()?.text ?? "")}
+                      onClick={() => {
+                        props.onFix(fix().edits, check()?.text ?? "");
+                      }}
                     >
                       {t("check.fix")}
                     </button>
@@ -78,11 +88,13 @@ export function Findings() {
   );
 }
 
-export function TokenMeters() {
+/** How many tokens of a prompt each text encoder reads. */
+export function TokenMeters(props: { of: CheckedPrompt }) {
+  const counts = () => props.of.check()?.answer.tokenCounts;
   return (
-    <Show when={check()?.answer.tokenCounts.length}>
+    <Show when={counts()?.length}>
       <ul class="meters" aria-label={t("check.tokens")}>
-        <For each={check()?.answer.tokenCounts}>{(count) => <Meter count={count} />}</For>
+        <For each={counts()}>{(count) => <Meter count={count} />}</For>
       </ul>
     </Show>
   );

@@ -3,7 +3,7 @@ import { Show, createSignal, createUniqueId } from "solid-js";
 
 import { ResizeMode } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import { LIMITS, STRENGTH_MIN } from "../prompt/limits";
-import { openImage } from "../state/actions";
+import { drawMasked, openImage } from "../state/actions";
 import {
   canBegin,
   changeSecondPass,
@@ -23,6 +23,7 @@ import { Cross, File, Pencil } from "./icons";
 import { NumberField } from "./number";
 import { Painter } from "./painter";
 import { FilePicker } from "./picker";
+import { StrengthField } from "./strength";
 
 export function StartImageField() {
   let file!: HTMLInputElement;
@@ -128,21 +129,7 @@ function Chosen() {
           <Cross />
         </button>
       </div>
-      <div class="field">
-        <label for={`${id}-strength`}>
-          {t("image.strength")} <output>{strength().toFixed(2)}</output>
-        </label>
-        <input
-          id={`${id}-strength`}
-          class="slider"
-          type="range"
-          min={STRENGTH_MIN}
-          max={LIMITS["init.strength"].max}
-          step="0.05"
-          value={strength()}
-          onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}
-        />
-      </div>
+      <StrengthField value={strength()} onChange={setStrength} />
       <div class="field">
         <label for={`${id}-resize`}>{t("image.resize")}</label>
         <select
@@ -173,7 +160,15 @@ function Chosen() {
           </button>
         </Show>
       </div>
-      <Painter isOpen={isPainting()} onClose={() => setPainting(false)} />
+      <Painter
+        title={t("mask.title")}
+        accept={t("mask.accept")}
+        picture={image()?.picture}
+        painted={mask()?.address}
+        isOpen={isPainting()}
+        onAccept={drawMasked}
+        onClose={() => setPainting(false)}
+      />
     </>
   );
 }

@@ -1,9 +1,7 @@
-/** A mask is painted on the image: what is painted is drawn again. */
+/** A mask is painted on a picture. */
 import { Show, createEffect, createSignal, createUniqueId, on } from "solid-js";
 
 import { fileOf } from "../prompt/picture";
-import { drawMasked } from "../state/actions";
-import { image, mask } from "../state/image";
 import { t } from "../text";
 import { FramedDialog } from "./dialog";
 
@@ -13,15 +11,37 @@ const KEY_STEP = 1 / 32;
 /** What is painted is seen on dark and on light images. */
 const COLOUR = "#e5573f";
 
-export function Painter(props: { isOpen: boolean; onClose: () => void }) {
+/** What is painted on; without an address an empty sheet of this size. */
+interface Sheet {
+  readonly address?: string | undefined;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A dialog that paints on a picture, and gives what was painted as a PNG: white on black. */
+export function Painter(props: {
+  title: string;
+  /** The text of the button that accepts the mask. */
+  accept: string;
+  /** Absent: there is nothing to paint on. */
+  picture: Sheet | undefined;
+  /** The address of an earlier mask, which is changed. */
+  painted: string | undefined;
+  isOpen: boolean;
+  onAccept: (file: Uint8Array<ArrayBuffer>) => Promise<void>;
+  onClose: () => void;
+}) {
   return (
-    <FramedDialog title={t("mask.title")} isOpen={props.isOpen} onClose={props.onClose}>
-      <Show when={image()?.picture}>
+    <FramedDialog title={props.title} isOpen={props.isOpen} onClose={props.onClose}>
+      <Show when={props.picture}>
         {(picture) => (
           <Board
             address={picture().address}
             width={picture().width}
             height={picture().height}
+            accept={props.accept}
+            painted={props.painted}
+            onAccept={props.onAccept}
             onClose={props.onClose}
           />
         )}
@@ -30,7 +50,14 @@ export function Painter(props: { isOpen: boolean; onClose: () => void }) {
   );
 }
 
-function Board(props: { address: string; width: number; height: number; onClose: () => void }) {
+function Board(
+  props: Sheet & {
+    accept: string;
+    painted: string | undefined;
+    onAccept: (file: Uint8Array<ArrayBuffer>) => Promise<void>;
+    onClose: () => void;
+  },
+) {
   const id = createUniqueId();
   let canvas!: HTMLCanvasElement;
   const [size, setSize] = createSignal(12);
@@ -117,7 +144,7 @@ function Board(props: { address: string; width: number; height: number; onClose:
       brush.globalCompositeOperation = "destination-over";
       brush.fillStyle = "black";
       brush.fillRect(0, 0, props.width, props.height);
-      await drawMasked(await fileOf(flat, "image/png"));
+      await props.onAccept(await fileOf(flat, "image/png"));
     }
     props.onClose();
   };
@@ -125,9 +152,8 @@ function Board(props: { address: string; width: number; height: number; onClose:
     on(
       () => props.address,
       () => {
-        const painted = mask()?.address;
-        if (painted !== undefined) {
-          void restore(painted, canvas);
+        if (props.painted !== undefined) {
+          void restore(props.painted, canvas);
         }
       },
     ),
@@ -135,7 +161,12 @@ function Board(props: { address: string; width: number; height: number; onClose:
   return (
     <div class="painter">
       <div class="board">
-        <img src={props.address} alt="" />
+        <Show
+          when={props.address}
+          fallback={<svg class="blank" viewBox={`0 0 ${props.width} ${props.height}`} aria-hidden="true" />}
+        >
+          {(address) => <img src={address()} alt="" />}
+        </Show>
         <canvas
           ref={canvas}
           width={props.width}
@@ -199,7 +230,7 @@ function Board(props: { address: string; width: number; height: number; onClose:
         </button>
         <span class="spacer" />
         <button class="danger" type="button" onClick={() => void accept()}>
-          {t("mask.accept")}
+          {props.accept}
         </button>
       </div>
     </div>

@@ -3,10 +3,11 @@ import { For, Show, createSignal } from "solid-js";
 
 import { newPrompt, openFile } from "../state/actions";
 import { namedSources } from "../state/completion";
+import { applyFix, checked } from "../state/prompt";
 import { isString, load, save } from "../state/storage";
 import { forgetTags } from "../state/vocabulary";
 import { t } from "../text";
-import { Editor } from "./editor";
+import { Editor, showInEditor } from "./editor";
 import { Findings, TokenMeters } from "./findings";
 import { PromptForm } from "./form";
 import { File, Plus } from "./icons";
@@ -97,8 +98,8 @@ export function PromptPanel(props: { onSubmit: () => void }) {
             </p>
           )}
         </Show>
-        <TokenMeters />
-        <Findings />
+        <TokenMeters of={checked} />
+        <Findings of={checked} onShow={showInEditor} onFix={applyFix} />
       </footer>
     </section>
   );

@@ -4,6 +4,7 @@ import { For, type JSX, Show, createMemo, createUniqueId } from "solid-js";
 import { NoiseSchedule, Solver } from "../sakuga/web.js";
 import { LIMITS } from "../prompt/limits";
 import { FREE, ratioOf, seedOf } from "../prompt/size";
+import { firstAdapters } from "../state/adapters";
 import { info, models } from "../state/connection";
 import {
   type Settings,
@@ -28,6 +29,7 @@ import { SecondPassField, StartImageField } from "./image";
 import { NumberField } from "./number";
 import { QualityField } from "./quality";
 import { RefinerField } from "./refiner";
+import { SceneField } from "./scene";
 
 export function SettingsPanel() {
   return (
@@ -73,7 +75,8 @@ export function SettingsPanel() {
       <SecondPassField />
       <RefinerField />
       <Controls />
-      <Adapters />
+      <Adapters list={firstAdapters} />
+      <SceneField />
       <Advanced />
     </section>
   );
