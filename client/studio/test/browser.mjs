@@ -13,6 +13,9 @@ import { chromium } from "playwright-core";
 const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const SCREENSHOTS = process.env.SAKUGA_STUDIO_SCREENSHOTS;
 
+/** A folder with a built page, which takes the place of that within the server's program: for work on the page. */
+const PAGE = process.env.SAKUGA_STUDIO_PAGE;
+
 /** A machine that builds at the same time is slow. */
 const PATIENCE = 30_000;
 
@@ -129,6 +132,19 @@ async function serve(args) {
   throw new Error("the server printed no address of its studio");
 }
 
+/** Shows the files of `PAGE` with the headers of the server's page. */
+async function replacePage(context, url) {
+  const isFile = (address) => address.href.startsWith(url) && !address.pathname.startsWith("/sakuga.");
+  await context.route(isFile, async (route) => {
+    const name = new URL(route.request().url()).pathname.slice(1) || "index.html";
+    const response = await route.fetch({ url });
+    const { "content-security-policy": policy } = response.headers();
+    const types = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", txt: "text/plain" };
+    const headers = { "content-security-policy": policy, "content-type": types[name.split(".").at(-1)] };
+    await route.fulfill({ headers, body: readFileSync(join(PAGE, name)) });
+  });
+}
+
 /** The page of a new visitor. What the browser complains about, and any request elsewhere, fails the test. */
 export async function open(t, url, { store = {}, isReady = true, ...options } = {}) {
   const context = await browser.newContext({
@@ -138,6 +154,9 @@ export async function open(t, url, { store = {}, isReady = true, ...options } = 
     ...options,
   });
   context.setDefaultTimeout(PATIENCE);
+  if (PAGE !== undefined) {
+    await replacePage(context, url);
+  }
   const complaints = [];
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -179,14 +198,16 @@ export async function open(t, url, { store = {}, isReady = true, ...options } = 
 
 /** Waits until the server has checked the prompt that stands there. */
 export function checked(page) {
-  return page.locator(".findings[data-checked=true]").waitFor();
+  return page.locator(".prompt .findings[data-checked=true]").waitFor();
 }
 
 /** Draws in so many steps. */
 export async function draw(page, steps) {
   if (steps !== undefined) {
-    await page.getByRole("spinbutton", { name: "Steps" }).fill(String(steps));
-    await page.getByRole("spinbutton", { name: "Steps" }).blur();
+    // That of a scene is the second one.
+    const field = page.getByRole("spinbutton", { name: "Steps" }).first();
+    await field.fill(String(steps));
+    await field.blur();
   }
   await page.getByRole("button", { name: /^Draw( about .*)?$/ }).click();
 }
@@ -214,11 +235,16 @@ function frame(message) {
 
 /** Calls the server of a page without the page; the messages are written by hand. */
 export async function call(page, method, message) {
+  return (await answerOf(page, method, message)).toString("latin1");
+}
+
+/** The same, with the answer as bytes. */
+async function answerOf(page, method, message) {
   const { origin } = new URL(page.url());
   const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1", origin };
   const address = new URL(`/sakuga.${method}`, page.url()).href;
   const answer = await page.request.post(address, { headers, data: frame(message) });
-  return (await answer.body()).toString("latin1");
+  return answer.body();
 }
 
 /** Draws without the page, waits for the end, and returns the name of the job. */
@@ -259,13 +285,54 @@ export async function amend(page, method, fields) {
   });
 }
 
-/** Bytes that the scripts of the page hold. */
-export async function heap(page) {
+/**
+ * Has the page list a job that exists this many times, each time by another name, in pages of `pageSize`. Calls for one of them
+ * are answered for the job that exists.
+ */
+export async function repeatJob(page, job, times, pageSize) {
+  const answer = await answerOf(page, "generation.v1.JobService/ListJobs", numberField(2, 1));
+  const { content } = firstMessage(answer.subarray(5));
+  assert.ok(content.includes(job), "it is the newest one");
+  const name = (index) => `${index.toString(16).padStart(8, "0")}${job.slice(8)}`;
+  const copy = (index) => field(1, Buffer.from(content.toString("latin1").replaceAll(job, name(index)), "latin1"));
+  await page.route("**/sakuga.generation.v1.JobService/*", async (route) => {
+    const request = route.request();
+    const body = request.postDataBuffer().toString("latin1");
+    if (!request.url().endsWith("/ListJobs")) {
+      const anyCopy = new RegExp(`[0-9a-f]{8}${job.slice(8)}`, "g");
+      await route.continue({ postData: Buffer.from(body.replace(anyCopy, job), "latin1") });
+      return;
+    }
+    const from = Number(/from-(\d+)/.exec(body)?.[1] ?? 0);
+    const to = Math.min(from + pageSize, times);
+    const jobs = Array.from({ length: to - from }, (_, at) => copy(from + at)).flat();
+    const message = frame([...jobs, ...(to < times ? textField(2, `from-${to}`) : [])]);
+    const end = Buffer.from("grpc-status: 0\r\n");
+    const trailers = Buffer.concat([Buffer.from([0x80, 0, 0, 0, end.length]), end]);
+    await route.fulfill({ contentType: "application/grpc-web+proto", body: Buffer.concat([message, trailers]) });
+  });
+}
+
+/** What the page holds after a collection of garbage: bytes of its scripts, and elements with their texts, attached or not. */
+export async function held(page) {
   const session = await page.context().newCDPSession(page);
   await session.send("HeapProfiler.collectGarbage");
-  const { usedSize } = await session.send("Runtime.getHeapUsage");
+  const { usedSize: bytes } = await session.send("Runtime.getHeapUsage");
+  const { nodes } = await session.send("Memory.getDOMCounters");
   await session.detach();
-  return usedSize;
+  return { bytes, nodes };
+}
+
+/** Returns what gives the seconds of processor time that the page has used since, also on a machine that does something else. */
+export async function processorTime(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const read = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return metrics.find(({ name }) => name === "TaskDuration").value;
+  };
+  const before = await read();
+  return async () => (await read()) - before;
 }
 
 /** The first finished picture in the middle. */

@@ -104,7 +104,7 @@ test("a generation shows its previews and ends with the picture", async (t) => {
 });
 
 test("jobs wait for one another, and each is cancelled", async (t) => {
-  const page = await open(t, studio);
+  const page = await open(t, await serveWith(["--scripted-step-ms", "300"]));
   await draw(page, 200);
   await page.locator("[data-step]").waitFor();
   await draw(page);
@@ -399,7 +399,7 @@ test("the quality is chosen with what was measured of it, drawn, and drawn again
 });
 
 test("every device is shown with its job, and one that takes no jobs says so", async (t) => {
-  const several = await serveWith(["--device", "cpu,cpu", "--scripted-step-ms", "60"]);
+  const several = await serveWith(["--device", "cpu,cpu", "--scripted-step-ms", "200"]);
   const page = await open(t, several);
   const devices = page.getByRole("region", { name: "Devices" }).getByRole("group");
   await devices.nth(1).waitFor();
@@ -460,6 +460,62 @@ test("refiner and control networks are offered by models that have them", async 
   const request = (await asked).postDataBuffer().toString("latin1");
   const sha256 = createHash("sha256").update(picture).digest("hex");
   assert.ok(request.includes("canny") && request.includes(sha256), "the request names the uploaded file");
+});
+
+test("a scene is drawn by another model, around what is kept of the first pass", async (t) => {
+  const models = ["--model", "first=embedded", "--model", "other=embedded"];
+  const page = await open(t, await serveWith([...models, "--scripted-step-ms", "60"]));
+  const isWanted = page.getByLabel("A scene by another model");
+  await isWanted.check();
+  const model = page.getByRole("combobox", { name: "Model of the scene" });
+  assert.equal(await model.inputValue(), "other");
+  const prompt = page.getByLabel("Prompt of the scene", { exact: true });
+  assert.match(await prompt.inputValue(), /^1girl, solo, long_hair, silver_hair/);
+  await prompt.fill(MISTAKE);
+  await page.locator(".scene .finding", { hasText: "appearence" }).getByRole("button", { name: /^Fix/ }).click();
+  assert.equal(await prompt.inputValue(), MISTAKE.replaceAll("appearence", "appearance"));
+  await prompt.fill("fox_ears, forest, a > b");
+  await page.getByRole("button", { name: "Paint what is kept" }).click();
+  await page.getByRole("application").press("Shift+ArrowRight");
+  await page.getByRole("button", { name: "Keep this" }).click();
+  await page.getByRole("img", { name: "What is kept" }).waitFor();
+  // What the server refuses is said before the request is sent.
+  await page.getByText("16:9", { exact: true }).click();
+  await page.locator(".estimate .problem", { hasText: "scene.protection" }).waitFor();
+  await page.getByText("1:1", { exact: true }).click();
+  await page.locator(".estimate .problem").waitFor({ state: "detached" });
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "scene");
+  await page.evaluate(() => {
+    globalThis.passes = new Set();
+    const note = () => globalThis.passes.add(document.querySelector(".status .pass")?.textContent);
+    new MutationObserver(note).observe(document.body, { subtree: true, childList: true, characterData: true });
+  });
+  await draw(page, 20);
+  await finished(page).waitFor();
+  const passes = await page.evaluate(() => [...globalThis.passes].filter(Boolean));
+  assert.deepEqual(passes, [" · First pass", " · Scene"]);
+  await page.locator(".frames em", { hasText: "Scene" }).waitFor();
+  await screenshot(page, "scene-finished");
+  await isWanted.uncheck();
+  await page.getByRole("button", { name: "Edit this prompt" }).click();
+  await page.getByRole("img", { name: "What is kept" }).waitFor();
+  // As the server has read it.
+  const drawn = "<caption>fox_ears, forest, a > b</caption>";
+  assert.equal((await prompt.inputValue()).trim(), drawn);
+  await page.getByText("From the earlier request: Euler · native").waitFor();
+  await page.getByRole("button", { name: "New", exact: true }).click();
+  assert.ok(!(await isWanted.isChecked()));
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("img", { name: "What is kept" }).waitFor();
+  await page.reload();
+  await checked(page);
+  assert.equal((await prompt.inputValue()).trim(), drawn);
+  await page.getByRole("link", { name: "History" }).click();
+  await page.locator(".tile .open").first().click();
+  await page.getByRole("dialog").getByRole("heading", { name: "Scene" }).waitFor();
+  await page.getByRole("dialog").getByText(drawn).waitFor();
+  assert.deepEqual(await barriers(page), []);
 });
 
 test("an image and its mask come back with the prompt", async (t) => {

@@ -76,12 +76,15 @@ export function clearSearch(): void {
   searchFor(NOTHING);
 }
 
-/** Reads the newest jobs; those that were read before stay. */
+/** Reads the newest jobs. Those that were read before stay, unless there may be jobs between them and the newest ones. */
 export async function refreshHistory(): Promise<void> {
   await read("", (jobs, next) => {
     const newest = new Set(jobs.map(({ jobId }) => jobId));
-    setRecords([...jobs, ...records().filter(({ jobId }) => !newest.has(jobId))]);
-    if (nextPage() === undefined) {
+    const others = records().filter(({ jobId }) => !newest.has(jobId));
+    if (others.length < records().length) {
+      setRecords([...jobs, ...others]);
+    } else {
+      setRecords(jobs);
       setNextPage(next);
     }
   });

@@ -141,8 +141,10 @@ function Wall(props: Choices) {
     wall.measure();
   });
   createEffect(() => {
-    const last = wall.getVirtualItems().at(-1);
-    if (last && last.index >= rows() - 2) {
+    // Before the end is in sight, so that scrolling does not stop there.
+    const shown = wall.getVirtualItems();
+    const last = shown.at(-1);
+    if (last && last.index + shown.length >= rows()) {
       void loadMore();
     }
   });
