@@ -22,19 +22,23 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "sakuga generate --from girl.png --out again.png",
         ],
     ),
+    ("estimate", &["sakuga estimate prompt.xml --size 832x1216 --steps 28 --images 4"]),
     ("show", &["sakuga show girl.png", "sakuga show --json girl.png"]),
     ("import", &["sakuga import other.png"]),
     ("info", &["sakuga info", "sakuga info --server https://gpu-box:50051 --token-file token"]),
     ("jobs list", &["sakuga jobs list", "sakuga jobs list --limit 10"]),
     ("jobs get", &["sakuga jobs get 3f2b6a10"]),
     ("jobs watch", &["sakuga jobs watch 3f2b6a10"]),
+    ("jobs label", &["sakuga jobs label 3f2b6a10 --add favourite"]),
     ("jobs cancel", &["sakuga jobs cancel 3f2b6a10"]),
     ("jobs fetch", &["sakuga jobs fetch 3f2b6a10 --out girl.png"]),
     ("jobs delete", &["sakuga jobs delete 3f2b6a10"]),
     ("models", &["sakuga models"]),
+    ("models list", &["sakuga models list"]),
     ("models load", &["sakuga models load anime"]),
     ("models unload", &["sakuga models unload anime"]),
     ("devices", &["sakuga devices"]),
+    ("devices list", &["sakuga devices list"]),
     ("devices drain", &["sakuga devices drain cuda:1"]),
     ("devices disable", &["sakuga devices disable cuda:1"]),
     ("devices enable", &["sakuga devices enable cuda:1"]),
@@ -47,6 +51,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("bench", &["sakuga bench --out run", "sakuga bench --out run --profile"]),
     ("bench report", &["sakuga bench report run/run.json --out report.html"]),
     ("bench compare", &["sakuga bench compare before/run.json after/run.json"]),
+    ("bench estimate", &["sakuga bench estimate --learn 20 --jobs 100"]),
+    ("bench quality", &["sakuga bench quality"]),
     ("schema", &["sakuga schema > prompt.xsd"]),
     ("completions", &["sakuga completions bash > ~/.local/share/bash-completion/completions/sakuga"]),
 ];
@@ -92,6 +98,19 @@ mod tests {
                 assert!(line.starts_with(&format!("sakuga {words}")), "{example}");
                 Arguments::try_parse_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{example}: {error}"));
             }
+        }
+    }
+
+    #[test]
+    fn every_command_that_does_something_has_examples() {
+        let root = added(Arguments::command());
+        let mut open: Vec<(String, &Command)> = vec![(String::new(), &root)];
+        while let Some((words, command)) = open.pop() {
+            let inner = |child| (format!("{words} {}", Command::get_name(child)), child);
+            open.extend(command.get_subcommands().map(inner));
+            let is_group = command.has_subcommands();
+            let has_examples = EXAMPLES.iter().any(|(known, _)| *known == words.trim_start());
+            assert!(is_group || has_examples, "`sakuga{words}` has no examples");
         }
     }
 }

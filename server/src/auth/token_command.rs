@@ -33,7 +33,11 @@ pub fn command() -> Command {
             text("concurrent", "N", "The most calls at once; a stream counts until its end")
                 .value_parser(clap::value_parser!(u32).range(1..)),
         )
-        .arg(text("expires", "TIME", "When it ends, such as 2027-01-01T00:00:00Z").value_parser(read_time));
+        .arg(text("expires", "TIME", "When it ends, such as 2027-01-01T00:00:00Z").value_parser(read_time))
+        .after_help(
+            "Examples:\n  sakuga-server token new --name alice --scope generate\n  \
+             sakuga-server token new --name bot --scope generate --rate 60/min --concurrent 2",
+        );
     Command::new(NAME)
         .about("Make bearer tokens for --tokens")
         .subcommand_required(true)

@@ -31,6 +31,23 @@ fn the_command_line_is_one_that_clap_accepts() {
 }
 
 #[test]
+fn every_command_has_examples_that_clap_accepts() {
+    let mut open = vec![command()];
+    let mut examples = 0;
+    while let Some(inner) = open.pop() {
+        open.extend(inner.get_subcommands().cloned());
+        let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines: Vec<&str> = help.lines().filter(|line| line.starts_with("  sakuga-server")).collect();
+        assert!(inner.is_subcommand_required_set() || !lines.is_empty(), "{} has no examples", inner.get_name());
+        for line in lines {
+            command().try_get_matches_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{line}: {error}"));
+            examples += 1;
+        }
+    }
+    assert!(examples >= 13, "{examples} examples");
+}
+
+#[test]
 fn the_defaults_are_valid_and_local() {
     let config = load(&[], &[]).expect("defaults");
     assert_eq!(config.listen.to_string(), "127.0.0.1:50051");

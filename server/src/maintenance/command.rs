@@ -35,30 +35,40 @@ pub fn command() -> Command {
         .about("Check, repair, export or import the jobs and assets of a server that is stopped")
         .subcommand_required(true)
         .arg_required_else_help(true)
-        .subcommand(on_folder("check", "List what is damaged; change nothing. Exit status 1 if anything is"))
-        .subcommand(on_folder(
-            "repair",
-            "Make a new database of every job and asset that can be read, and keep the old file next to it. Change nothing if nothing \
-             is damaged",
-        ))
         .subcommand(
-            on_folder("export", "Write jobs, events and pictures into a tar archive with checksums").arg(
-                Arg::new("out")
-                    .long("out")
-                    .value_name("FILE")
-                    .required(true)
-                    .value_parser(value_parser!(PathBuf))
-                    .help("The archive, a new file; `-` is standard output"),
-            ),
+            on_folder("check", "List what is damaged; change nothing. Exit status 1 if anything is")
+                .after_help("Examples:\n  sakuga-server store check --data-dir /var/lib/sakuga"),
         )
         .subcommand(
-            on_folder("import", "Add the jobs and assets of an archive. Those that are there already are never replaced").arg(
-                Arg::new("archive")
-                    .value_name("FILE")
-                    .required(true)
-                    .value_parser(value_parser!(PathBuf))
-                    .help("The archive; `-` is standard input"),
-            ),
+            on_folder(
+                "repair",
+                "Make a new database of every job and asset that can be read, and keep the old file next to it. Change nothing if \
+                 nothing is damaged",
+            )
+            .after_help("Examples:\n  sakuga-server store repair --data-dir /var/lib/sakuga"),
+        )
+        .subcommand(
+            on_folder("export", "Write jobs, events and pictures into a tar archive with checksums")
+                .arg(
+                    Arg::new("out")
+                        .long("out")
+                        .value_name("FILE")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The archive, a new file; `-` is standard output"),
+                )
+                .after_help("Examples:\n  sakuga-server store export --data-dir /var/lib/sakuga --out jobs.tar"),
+        )
+        .subcommand(
+            on_folder("import", "Add the jobs and assets of an archive. Those that are there already are never replaced")
+                .arg(
+                    Arg::new("archive")
+                        .value_name("FILE")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("The archive; `-` is standard input"),
+                )
+                .after_help("Examples:\n  sakuga-server store import --data-dir /var/lib/sakuga jobs.tar"),
         )
 }
 

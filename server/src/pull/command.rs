@@ -68,12 +68,19 @@ pub fn command() -> Command {
                 )
                 .arg(folder())
                 .after_help(
-                    "Environment: HF_TOKEN is sent to the hub, and to no other server. HF_ENDPOINT is the address of the hub. \
+                    "Examples:\n  sakuga-server models pull hf:NewBie-AI/NewBie-image-Exp0.1\n  \
+                     sakuga-server models pull https://example.org/anime.safetensors --name anime\n\n\
+                     Environment: HF_TOKEN is sent to the hub, and to no other server. HF_ENDPOINT is the address of the hub. \
                      HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply, except to this machine.\n\n\
                      Exit status: 0 if the model is there, 1 if not, 64 if the arguments are wrong.",
                 ),
         )
-        .subcommand(Command::new("list").about("List the downloaded models and the unfinished downloads").arg(folder()))
+        .subcommand(
+            Command::new("list")
+                .about("List the downloaded models and the unfinished downloads")
+                .arg(folder())
+                .after_help("Examples:\n  sakuga-server models list"),
+        )
         .subcommand(
             Command::new("inspect")
                 .about("Say what a file or a folder is, from its headers, and what to do with it. Exit status 1 if the server has no use for it")
@@ -85,9 +92,16 @@ pub fn command() -> Command {
                         .help("A file, a folder, or the name of a pulled model"),
                 )
                 .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
-                .arg(folder()),
+                .arg(folder())
+                .after_help("Examples:\n  sakuga-server models inspect anime.safetensors"),
         )
-        .subcommand(Command::new("remove").about("Delete a model that was pulled").arg(name()).arg(folder()))
+        .subcommand(
+            Command::new("remove")
+                .about("Delete a model that was pulled")
+                .arg(name())
+                .arg(folder())
+                .after_help("Examples:\n  sakuga-server models remove anime"),
+        )
 }
 
 fn sha256(text: &str) -> Result<String, String> {
