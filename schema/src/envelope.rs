@@ -4,9 +4,11 @@
 //! text whose places lead back. What is markup (`<img>`, `<document>`) or stands next to it (braces, `caption:`) is
 //! removed by [`crate::lower`], where it is a node like others.
 
+mod csv_table;
 mod escaped;
 mod fence;
 mod foreign;
+mod front_matter;
 mod html;
 mod invisible;
 mod json;
@@ -16,7 +18,9 @@ mod markup;
 mod plain;
 mod prefixes;
 mod segments;
+mod settings;
 mod system_prompt;
+mod tag_page;
 mod thoughts;
 
 use std::ops::Range;
@@ -124,6 +128,41 @@ struct Opening<'t, 'f> {
     wrapper: Option<Wrapper>,
 }
 
+/// The label of a line after the first one of a negative prompt, if it is a setting, a note or a field: it may begin
+/// another part. Where the first line has a label too, these are the parts of the negative prompt.
+fn another_part(text: &str) -> Option<Range<usize>> {
+    const NOTES: &[&str] = &[
+        "note",
+        "notes",
+        "tip",
+        "tips",
+        "usage",
+        "explanation",
+        "comment",
+        "comments",
+        "title",
+        "style",
+        "settings",
+        "recommended settings",
+        "parameters",
+    ];
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let start = at;
+        at += line.len();
+        let Some(label) = phrases::any_label(line) else { continue };
+        if number == 0 || line.contains('<') {
+            return None;
+        }
+        let lower = label.to_lowercase();
+        if NOTES.contains(&lower.as_str()) || settings::is_setting_name(&lower) || mapping::names_a_text(line) {
+            let end = line.find([':', '：', '=']).unwrap_or(0);
+            return Some(start..start + line.ceil_char_boundary(end + 1));
+        }
+    }
+    None
+}
+
 /// Whether what stands behind a `>` makes a face of it: `>o<`, `>.<`, `>w<`, `>(`.
 fn is_face(behind: &str) -> bool {
     let end = behind.find(|character: char| character.is_whitespace() || matches!(character, ',' | '，'));
@@ -150,17 +189,22 @@ impl<'t> Opening<'t, '_> {
         self.read_line_ends();
         self.remove_invisible();
         self.remove_prefixes();
+        self.remove_front_matter()?;
+        self.refuse_page()?;
         self.read_html();
         self.unwrap()?;
         // JSON in a string of JSON is decoded too, and escaped markup may be around it.
         const MOST_LEVELS: usize = 4;
         for _ in 0..MOST_LEVELS {
+            self.relax_json();
             if json::is_likely(self.left()) {
                 self.open_json()?;
                 self.read_line_ends();
                 self.remove_invisible();
+                self.read_html();
             } else if self.decode_escaped() {
                 self.read_line_ends();
+                self.read_html();
             } else {
                 break;
             }
@@ -170,8 +214,8 @@ impl<'t> Opening<'t, '_> {
         self.split_segments()?;
         self.refuse_foreign()?;
         self.note_field();
-        self.trim_plain();
-        Ok(())
+        self.read_negative_list();
+        self.trim_plain()
     }
 
     /// Removes wrappers that may stand inside each other in any order.
@@ -184,6 +228,7 @@ impl<'t> Opening<'t, '_> {
             self.remove_unknown_root();
             self.open_fence()?;
             self.remove_quotes();
+            self.remove_call();
             self.remove_quote_marks();
             self.cut_talk_before_json();
             if self.window == window && self.source.text.len() == length {
@@ -246,6 +291,7 @@ impl<'t> Opening<'t, '_> {
 
     /// Takes a range as the text of the negative prompt.
     fn take_negative(&mut self, range: Range<usize>, label: Range<usize>) -> Result<(), Stop> {
+        let range = self.without_settings(self.trimmed(range));
         let range = self.without_pair(self.trimmed(range), &label);
         if range.is_empty() {
             return Ok(());
@@ -260,6 +306,11 @@ impl<'t> Opening<'t, '_> {
             self.report(system_prompt_split::of_negative(found.span, found.until, &words).at("negative_prompt"));
             range.start = found.until;
             self.negative_system_prompt = Some(words);
+        }
+        if let Some(part) = another_part(&self.source.text[range.clone()]) {
+            let span = range.start + part.start..range.start + part.end;
+            self.report(negative_split::another_part(span.clone(), &self.source.text[span]));
+            return Err(Stop);
         }
         self.report(negative_split::labelled(label, range.clone()));
         self.negative = Some(range);
@@ -370,13 +421,16 @@ impl<'t> Opening<'t, '_> {
         if text.starts_with(['{', '<']) {
             return;
         }
-        let Some(at) = text.find("{\"").or_else(|| text.find("{\n")) else { return };
+        let places = [text.find('{'), text.find("{\""), text.find("{\n")];
+        let is_object = |at: &usize| {
+            let words = &text[..*at];
+            let is_talk = markup::first_tag(words).is_none() && phrases::is_talk(words);
+            is_talk && (json::is_likely(&text[*at..]) || json::is_relaxed(&text[*at..], self.limits.max_depth))
+        };
+        let Some(at) = places.into_iter().flatten().find(is_object) else { return };
         let head = self.trimmed(window.start..window.start + at);
-        let words = &self.source.text[head.clone()];
-        if json::is_likely(&text[at..]) && markup::first_tag(words).is_none() && phrases::is_talk(words) {
-            self.report(envelope_removed::talk(head.clone(), &self.source.text[head]));
-            self.window.start = window.start + at;
-        }
+        self.report(envelope_removed::talk(head.clone(), &self.source.text[head]));
+        self.window.start = window.start + at;
     }
 
     /// Quotes around the whole text.
@@ -395,6 +449,31 @@ impl<'t> Opening<'t, '_> {
         let inside = window.start + open.len_utf8()..window.end - close.len_utf8();
         let quoted = &self.source.text[inside.clone()];
         if quoted.contains([open, close]) || quoted.trim().is_empty() {
+            return;
+        }
+        self.report(envelope_removed::quotes(window.start..inside.start, inside.end..window.end));
+        self.window = inside;
+    }
+
+    /// Marks with which chat programs ask for a picture: `[IMG: 1girl, solo]`, `image###1girl, solo###`.
+    fn remove_call(&mut self) {
+        const CALLS: &[(&str, &str)] = &[
+            ("[img:", "]"),
+            ("[image:", "]"),
+            ("[pic:", "]"),
+            ("[picture:", "]"),
+            ("[prompt:", "]"),
+            ("[image prompt:", "]"),
+            ("image###", "###"),
+        ];
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let begins = |mark: &str| text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+        let Some((open, close)) = CALLS.iter().find(|(open, close)| begins(open) && text.ends_with(close)) else {
+            return;
+        };
+        let inside = window.start + open.len()..window.end - close.len();
+        if inside.start >= inside.end || self.source.text[inside.clone()].contains(['[', ']']) {
             return;
         }
         self.report(envelope_removed::quotes(window.start..inside.start, inside.end..window.end));

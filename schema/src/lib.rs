@@ -39,6 +39,7 @@ mod options;
 mod outline;
 mod patterns;
 mod phrases;
+mod plain_form;
 mod position;
 mod prompt;
 pub mod reference;

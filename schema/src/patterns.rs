@@ -1,14 +1,19 @@
 //! Instructions of other programs, and Markdown, inside a tag or a sentence.
 
+mod markdown;
+mod midjourney;
 mod placeholder;
 mod programs;
 mod weight;
 
 use std::ops::Range;
 
+use markdown::markdown;
 use programs::{comments, regions};
 pub(crate) use weight::weighted_group;
-use weight::{is_number, weights};
+use weight::{is_number, raised, weights};
+
+use crate::plain_form::plain_form;
 
 /// An instruction of another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +34,8 @@ pub(crate) enum Instruction {
     Keyword,
     /// `--ar 3:2`
     Parameter,
+    /// `https://example.com/fox.png`
+    Address,
     /// `("a", "b").blend(1, 1)`
     Function,
     /// `<segment:face>`
@@ -41,6 +48,8 @@ pub(crate) enum Pattern {
     Weight,
     /// A weight of zero or less, which asks for less of a thing.
     Against,
+    /// `--no hat`: what follows must not be drawn.
+    Without,
     /// A part of a template that was not filled in.
     Placeholder,
     /// Another instruction.
@@ -101,6 +110,12 @@ fn pieces(text: &str) -> Vec<&str> {
                 group_end = group_end.max(at + group_length(text, at));
                 continue;
             }
+            // `1.2::a, b::` weighs both.
+            ':' if depth == 0 && at >= group_end && groups < GROUPS_MAX && text[at..].starts_with("::") => {
+                groups += 1;
+                group_end = group_end.max(at + weight::numbered_group(&text[start..], at - start));
+                continue;
+            }
             ',' | '，' if depth == 0 && at >= group_end => {}
             '\n' => depth = 0,
             _ => continue,
@@ -141,8 +156,10 @@ fn is_suspicious(text: &str) -> bool {
         b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
         // The first byte of `：` and of other characters of full width.
         0xEF => matches!(bytes.get(index + 1), Some(0xBC | 0xBD)),
-        // The first byte of `…`.
-        0xE2 => bytes.get(index + 2) == Some(&0xA6),
+        // The first byte of `…`, `–` and `—`.
+        0xE2 => matches!(bytes.get(index + 2), Some(0xA6 | 0x93 | 0x94)),
+        // The first byte of the mathematical alphabets.
+        0xF0 => bytes.get(index + 1) == Some(&0x9D),
         _ => false,
     })
 }
@@ -168,8 +185,14 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
     brackets(piece, &mut add);
     wildcards(piece, &mut add);
     markdown(piece, &mut add);
+    midjourney::parameters(piece, &mut add);
     words(piece, is_tag, &mut add);
+    midjourney::parts(piece, &mut add);
     weights(piece, is_tag, &mut add);
+    raised(piece, &mut add);
+    if is_tag {
+        weight::end_of_group(piece, &mut add);
+    }
     excluded(piece, &mut add);
     wide(piece, is_tag, &mut add);
     found[before..].sort_by_key(|found| found.span.start);
@@ -210,7 +233,13 @@ fn excluded(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
 
 /// `１girl`, `ｌｏｎｇ＿ｈａｉｒ`. In a sentence of Chinese or Japanese such digits and letters are usual.
 fn wide(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
-    let is_wide = |character: char| matches!(character, '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' | '＿');
+    // Digits and letters that have a plain form, and `＿`.
+    let is_wide = |character: char| {
+        let plain = plain_form(character);
+        plain != character
+            && (plain.is_ascii_alphanumeric() || plain == '_')
+            && !matches!(character, '⁰'..='₉' | '²' | '³' | '¹' | '①'..='⑨' | 'Ⓐ'..='ⓩ')
+    };
     let mut previous = None;
     let is_mixed = piece.chars().any(|character| {
         let last = previous.replace(character);
@@ -219,11 +248,7 @@ fn wide(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, O
         })
     });
     if is_mixed || (is_tag && piece.chars().any(is_wide)) {
-        let narrow = |character: char| match character {
-            '！'..='～' => char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character),
-            other => other,
-        };
-        add(0..piece.len(), Pattern::Wide, Some(piece.chars().map(narrow).collect()));
+        add(0..piece.len(), Pattern::Wide, Some(piece.chars().map(plain_form).collect()));
     }
 }
 
@@ -252,7 +277,7 @@ const FUNCTIONS: &[&str] = &[".blend(", ".and(", ".swap("];
 fn functions(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     for name in FUNCTIONS {
         for (at, _) in piece.match_indices(name) {
-            if piece[..at].ends_with([')', '"']) {
+            if piece[..at].ends_with(|last: char| last.is_alphanumeric() || matches!(last, ')' | '"')) {
                 let open = at + name.len() - 1;
                 let end = matching(piece, open, b'(', b')').map_or(piece.len(), |close| close + 1);
                 add(at..end, Pattern::Instruction(Instruction::Function), None);
@@ -292,6 +317,10 @@ fn braces(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String
         }
         let plain = inside.trim_matches(['{', '}']).trim();
         let is_double = inside.starts_with('{') && inside.ends_with('}');
+        if is_double && placeholder::is_macro(plain) {
+            add(open..close + 1, Pattern::Placeholder, None);
+            continue;
+        }
         let is_whole = open == 0 && close + 1 == piece.len();
         if (is_double || is_whole) && plain.contains(char::is_alphabetic) && !plain.contains(['{', '}']) {
             add(open..close + 1, Pattern::Weight, Some(plain.to_owned()));
@@ -308,6 +337,8 @@ fn brackets(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
         from = close + 1;
         if piece[close + 1..].starts_with('(') && piece[close..].contains(')') {
             let end = close + 1 + piece[close + 1..].find(')').unwrap_or(0) + 1;
+            // `![a fox](fox.png)` is a picture.
+            let open = if piece[..open].ends_with('!') { open - 1 } else { open };
             add(open..end, Pattern::Markdown, Some(inside.to_owned()));
             continue;
         }
@@ -360,42 +391,12 @@ fn wildcards(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Str
     }
 }
 
-/// `**bold**`, `` `code` ``, `~~struck~~`, `# heading`, `*whole*`.
-fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
-    let has_word = |text: &str| text.contains(char::is_alphanumeric);
-    for marks in ["***", "**", "~~", "```", "`"] {
-        let mut from = 0;
-        while let Some(open) = piece[from..].find(marks).map(|offset| from + offset) {
-            let inside = &piece[open + marks.len()..];
-            let Some(length) = inside.find(marks).filter(|length| has_word(&inside[..*length])) else { break };
-            let close = open + marks.len() + length + marks.len();
-            add(open..close, Pattern::Markdown, Some(inside[..length].trim().to_owned()));
-            from = close;
-        }
-        // The other mark stands after the next comma: `**red scarf, snow**`.
-        let is_edge = piece.starts_with(marks) || piece.ends_with(marks);
-        let plain = piece.trim_matches(|mark: char| marks.contains(mark));
-        if is_edge && marks.len() == 2 && has_word(plain) && !plain.contains(marks) {
-            add(0..piece.len(), Pattern::Markdown, Some(plain.trim().to_owned()));
-        }
-    }
-    let emphasis = piece.strip_prefix('*').and_then(|inside| inside.strip_suffix('*'));
-    if let Some(inside) = emphasis.filter(|inside| inside.chars().filter(|letter| letter.is_alphabetic()).count() > 1) {
-        add(0..piece.len(), Pattern::Markdown, Some(inside.trim().to_owned()));
-    }
-    let heading = piece.trim_start_matches('#');
-    if heading.len() < piece.len() && heading.starts_with(' ') && has_word(heading) {
-        add(0..piece.len(), Pattern::Markdown, Some(heading.trim().to_owned()));
-    }
-}
-
-/// Keywords, embeddings and parameters.
+/// Keywords, embeddings and addresses.
 fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     const KEYWORDS: &[&str] =
         &["BREAK", "ADDCOMM", "ADDBASE", "ADDCOL", "ADDROW", "ADDP", "AND_PERP", "AND_SALT", "AND_TOPK", "AND"];
     let is_shouted = !piece.bytes().any(|byte| byte.is_ascii_lowercase()) && piece.contains(' ');
     let has_groups = piece.contains(['{', '[']);
-    let mut parameter: Option<usize> = None;
     let mut at = 0;
     for word in piece.split_inclusive(char::is_whitespace) {
         let span = at..at + word.trim_end().len();
@@ -424,17 +425,10 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
         if bare.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("embedding:")) {
             add(span.clone(), Pattern::Instruction(Instruction::Embedding), Some(String::new()));
         }
-        let is_parameter =
-            word.strip_prefix("--").is_some_and(|name| name.starts_with(|first: char| first.is_ascii_alphabetic()));
-        if is_parameter {
-            if let Some(start) = parameter.take() {
-                add(start..span.start, Pattern::Instruction(Instruction::Parameter), Some(String::new()));
-            }
-            parameter = Some(span.start);
+        let is_address = word.starts_with("http://") || word.starts_with("https://");
+        if is_address && !is_tag {
+            add(span.clone(), Pattern::Instruction(Instruction::Address), None);
         }
-    }
-    if let Some(start) = parameter {
-        add(start..piece.len(), Pattern::Instruction(Instruction::Parameter), Some(String::new()));
     }
 }
 
@@ -507,20 +501,6 @@ mod tests {
         );
         for (text, is_tag) in [("-_-", true), ("-o-", true), ("１人の少女。", false), ("（笑）", true)] {
             assert_eq!(patterns(text, is_tag), [], "{text}");
-        }
-    }
-
-    #[test]
-    fn markdown_is_found() {
-        for (tag, plain) in [
-            ("**soft wash**", "soft wash"),
-            ("`paper grain`", "paper grain"),
-            ("~~hat~~", "hat"),
-            ("*hat*", "hat"),
-            ("# Style", "Style"),
-            ("[fox](http://x.example)", "fox"),
-        ] {
-            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Markdown, Some(plain.to_owned()))], "{tag}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Opening, Wrapper, WrapperKind, markup};
+use super::{Opening, Wrapper, WrapperKind, html, markup};
 use crate::checked::Envelope;
 use crate::findings::WriteBack;
 use crate::source::Change;
@@ -13,7 +13,7 @@ impl Opening<'_, '_> {
     pub(super) fn decode_escaped(&mut self) -> bool {
         const MOST_LEVELS: usize = 3;
         let mut levels = 0;
-        while levels < MOST_LEVELS && markup::first_tag(self.left()).is_none() && has_escaped_tag(self.left()) {
+        while levels < MOST_LEVELS && markup::first_tag(self.left()).is_none() && is_escaped(self.left()) {
             let changes = entities(&self.source.text, self.window.start, self.window.end);
             self.replace(&changes);
             levels += 1;
@@ -99,10 +99,27 @@ fn has_escaped_tag(text: &str) -> bool {
     })
 }
 
+fn is_escaped(text: &str) -> bool {
+    has_escaped_tag(text) || has_escaped_html(text)
+}
+
+/// Whether an element of HTML with its end stands in a text in escapes: `&lt;p&gt;1girl&lt;/p&gt;`.
+fn has_escaped_html(text: &str) -> bool {
+    // Each look goes through the text.
+    const LOOKS_MAX: usize = 4;
+    let names =
+        text.match_indices('&').filter_map(|(at, _)| bracket(&text[at..])).map(|(inside, _)| markup::name_at(inside));
+    let mut names = names.filter(|name| html::is_name(name)).take(LOOKS_MAX);
+    names.any(|name| text.contains(&format!(";/{name}&")))
+}
+
+/// What follows the `&` of an escaped `&`.
+const AMPERSANDS: &[&str] = &["amp;", "#38;", "#x26;", "#X26;", "AMP;"];
+
 /// What stands after an escaped `<`, however often it is escaped.
 fn bracket(text: &str) -> Option<(&str, usize)> {
     let mut rest = text.strip_prefix('&')?;
-    while let Some(inside) = rest.strip_prefix("amp;") {
+    while let Some(inside) = AMPERSANDS.iter().find_map(|name| rest.strip_prefix(name)) {
         rest = inside;
     }
     // HTML reads `&lt` without its semicolon too.
@@ -191,12 +208,27 @@ mod tests {
 
     #[test]
     fn escaped_tags_are_those_of_the_grammar() {
-        for text in ["&ltcaption&gtA", "&lt;character_1&gt;", "&amp;lt;n&amp;gt;", "&#60;caption>", "x &lt;/gender&gt;"]
-        {
+        for text in [
+            "&ltcaption&gtA",
+            "&lt;character_1&gt;",
+            "&amp;lt;n&amp;gt;",
+            "&#60;caption>",
+            "x &lt;/gender&gt;",
+            "&#38;lt;n&gt;",
+            "&#x26;#38;#60;n>",
+        ] {
             assert!(has_escaped_tag(text), "{text}");
         }
         for text in ["&lt;3", "a &lt; b", ">_&lt;", "&lt;b&gt;", "R&B"] {
             assert!(!has_escaped_tag(text), "{text}");
         }
+    }
+
+    #[test]
+    fn escaped_elements_of_html_have_ends() {
+        assert!(
+            has_escaped_html("&lt;p&gt;1girl&lt;/p&gt;") && has_escaped_html("a &amp;lt;b&amp;gt;b&amp;lt;/b&amp;gt;")
+        );
+        assert!(!has_escaped_html("&lt;b&gt; and &lt;3") && !has_escaped_html("a &lt; b"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Opening, Stop, markup, segments};
+use super::{Opening, Stop, markup, settings};
 use crate::checked::Envelope;
 use crate::phrases::{self, Label};
 use crate::rules::envelope_removed;
@@ -117,7 +117,7 @@ impl Opening<'_, '_> {
         let behind = &self.source.text[content..talk.end];
         let skipped = behind.len() - behind.trim_start().len();
         let end = behind[skipped..].find("\n\n").map_or(talk.end, |offset| content + skipped + offset);
-        let end = segments::settings_start(behind).map_or(end, |offset| end.min(content + offset));
+        let end = settings::settings_start(behind).map_or(end, |offset| end.min(content + offset));
         if self.negative.is_some() && self.source.text[content..end].trim().is_empty() {
             return Ok(());
         }

@@ -11,7 +11,8 @@ impl Opening<'_, '_> {
         let window = self.trimmed(self.window.clone());
         // An array of messages may hold markup, which is not the prompt as it stands.
         let is_array = self.source.text[window.clone()].starts_with("[{\"");
-        if markup::first_tag(self.left()).is_some() && !is_array {
+        let is_attribute = || self.source.text[window.clone()].starts_with("<img ") && has_attribute(self.left());
+        if markup::first_tag(self.left()).is_some() && !is_array && !is_attribute() {
             return Ok(());
         }
         if matches!(&self.source.text[window.clone()], "{}" | "[]") {
@@ -43,6 +44,12 @@ fn format(text: &str) -> Option<Format> {
     if begins_document && text.lines().skip(1).any(|line| line.split_once(':').is_some_and(|(key, _)| is_member(key))) {
         return Some(Format::Yaml);
     }
+    if text.starts_with("[(") && text.contains(['\'', '"']) && text.contains("),") {
+        return Some(Format::Tuples);
+    }
+    if has_attribute(text) {
+        return Some(Format::Attribute);
+    }
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
     }
@@ -59,7 +66,9 @@ fn format(text: &str) -> Option<Format> {
         if is_rule && line.contains('|') {
             table += ENOUGH;
         }
-        if line.starts_with('|') && line.matches('|').count() >= 3 && line.split('|').any(|cell| is_field(cell.trim()))
+        if line.starts_with('|')
+            && line.matches('|').count() >= 3
+            && line.split('|').any(|cell| names_a_cell(cell.trim()))
         {
             table += 1;
         }
@@ -105,6 +114,16 @@ fn is_dictionary(text: &str) -> bool {
     behind.starts_with([':', '=']) && is_member(name)
 }
 
+/// Whether the prompt stands in an attribute of a tag: `<pic prompt="1girl">`.
+fn has_attribute(text: &str) -> bool {
+    ["prompt=\"", "prompt='", "prompt = \""].iter().any(|attribute| {
+        text.match_indices(attribute).take(8).any(|(at, _)| {
+            let tag = text[..at].rfind('<').map(|open| &text[open + 1..at]);
+            tag.is_some_and(|tag| tag.starts_with(|first: char| first.is_ascii_alphabetic()) && !tag.contains('>'))
+        })
+    })
+}
+
 /// Whether a tag of the grammar begins after a bracket in other characters.
 fn has_tag_behind(text: &str, bracket: &str) -> bool {
     text.match_indices(bracket).any(|(at, _)| {
@@ -112,6 +131,12 @@ fn has_tag_behind(text: &str, bracket: &str) -> bool {
         let inside = ["/", "／", "%2F", "%2f"].iter().find_map(|slash| inside.strip_prefix(slash)).unwrap_or(inside);
         markup::is_tag_name(markup::name_at(inside))
     })
+}
+
+/// Whether a cell of a table names a field, a prompt or a negative prompt.
+fn names_a_cell(cell: &str) -> bool {
+    let cell = cell.trim_matches(['*', ' ']);
+    is_field(cell) || phrases::is_negative_name(cell) || phrases::is_positive_name(cell)
 }
 
 /// Whether a key is a member of a prompt, the caption included.
@@ -152,6 +177,8 @@ mod tests {
         check("[character_1]\nn = \"miku\"", Some(Format::Toml));
         check("character_1.gender = \"1girl\"\ncharacter_1.appearance = \"x\"", Some(Format::Toml));
         check("{'character_1': {'n': 'miku'}}", Some(Format::Dictionary));
+        check("[('Prompt', '1girl'), ('Seed', 1)]", Some(Format::Tuples));
+        check("<pic prompt=\"1girl\">", Some(Format::Attribute));
         check("{character_1: {n: miku}}", Some(Format::Dictionary));
         check("[{\"n\": \"miku\"}]", Some(Format::Array));
         check("{'caption': 'A girl'}", Some(Format::Dictionary));
@@ -167,6 +194,7 @@ mod tests {
         check("[[\"1girl\"], [\"solo\"]]", Some(Format::Array));
         check("%3Ccaption%3EA%20girl%3C/caption%3E", Some(Format::UrlEncoded));
         check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));
+        check("| Positive | 1girl |\n| Negative | hat |", Some(Format::Table));
         check("| appearance | blue hair |  |\n| clothing | dress | |", Some(Format::Table));
     }
 

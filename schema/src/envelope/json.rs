@@ -6,6 +6,7 @@
 //! to them, so that they are read like any other prompt.
 
 mod members;
+mod relaxed;
 mod scan;
 
 use std::ops::Range;
@@ -21,6 +22,7 @@ use crate::source::{Source, SourceBuilder};
 use members::Members;
 use scan::{Fault, Scanner, Value, escaped};
 
+pub(super) use relaxed::is_relaxed;
 pub(super) use scan::escaped as escape_at;
 
 /// Whether a text begins like a JSON object rather than like blocks in braces.
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn faults_have_a_place() {
         for (text, at) in
-            [("{\"a\" 1}", 5), ("{\"a\": }", 6), ("{\"a\": \"b", 6), ("{\"a\": \"\\x\"}", 7), ("{\"a\": 1,}", 8)]
+            [("{\"a\" 1}", 5), ("{\"a\": }", 6), ("{\"a\": \"b", 6), ("{\"a\": \"\\x\"}", 7), ("{\"a\": 1,,}", 8)]
         {
             assert_eq!(first_code(text), ("not-well-formed", at), "{text}");
         }

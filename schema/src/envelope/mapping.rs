@@ -1,6 +1,6 @@
 //! Mappings in YAML or TOML: lines of `key: value` or `key = value` whose keys are fields of a prompt.
 
-use super::{Opening, Stop, foreign, markup};
+use super::{Opening, Stop, csv_table, foreign, markup, settings};
 use crate::phrases::{self, Label};
 use crate::rules::foreign_format::{self, Format};
 
@@ -15,6 +15,10 @@ impl Opening<'_, '_> {
         let first = text.lines().next().unwrap_or_default().trim_end().len();
         let place = window.start..window.start + first;
         let head = markup::first_tag(text).map(|at| &text[..at]);
+        if csv_table::is_table(text) {
+            self.report(foreign_format::finding(place, Format::Csv));
+            return Err(Stop);
+        }
         if let Some(format) = head.map_or_else(|| mapping(text), quoted_markup) {
             self.report(foreign_format::finding(place, format));
             return Err(Stop);
@@ -34,6 +38,11 @@ impl Opening<'_, '_> {
         let (span, written) = (window.start..window.start + written.len(), written.to_owned());
         self.report(foreign_format::field_in_plain_text(span, &written));
     }
+}
+
+/// Whether a line gives a prompt, a negative prompt or a field its text.
+pub(super) fn names_a_text(line: &str) -> bool {
+    Entry::read(line).is_some_and(|entry| entry.is_field() || entry.is_label())
 }
 
 /// One line with a key.
@@ -88,7 +97,7 @@ impl<'t> Entry<'t> {
         const OTHERS: &[&str] =
             &["title", "name", "id", "version", "notes", "note", "comment", "author", "date", "type", "size", "lora"];
         let name = self.name().to_lowercase();
-        OTHERS.contains(&name.as_str()) || super::segments::is_setting_name(&name)
+        OTHERS.contains(&name.as_str()) || settings::is_setting_name(&name)
     }
 
     /// Whether the value is one that only YAML or TOML writes like this: in quotes, a list, a block of lines.
@@ -127,6 +136,10 @@ fn mapping(text: &str) -> Option<Format> {
             continue;
         }
         let entry = Entry::read(line.strip_prefix("- ").unwrap_or(line))?;
+        if settings::is_setting(line) {
+            others += 1;
+            continue;
+        }
         match () {
             () if entry.is_caption() => captions += 1,
             () if entry.is_field() => fields += 1,
@@ -228,6 +241,7 @@ mod tests {
             "caption: A girl in the rain.\nShe smiles: happy.",
             "caption: A girl\nNegative prompt: lowres",
             "Prompt: 1girl\nNegative prompt: lowres\nSteps: 20",
+            "Prompt: 1girl\nStyles: ['Fooocus V2']\nResolution: (1152, 896)",
             "prompt: 1girl\nnegative_prompt: \"\"",
             "Title: Rain\nPrompt: 1girl",
             "A girl: she laughs.",

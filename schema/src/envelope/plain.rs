@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::{Opening, markup};
+use super::segments::is_rule;
+use super::{Document, Opening, Stop, markup};
 use crate::phrases;
 use crate::rules::{envelope_removed, negative_split, separator};
 use crate::source::Change;
@@ -12,10 +13,11 @@ use crate::xml::entity_at;
 
 impl Opening<'_, '_> {
     /// Cuts a title and talk off plain text. In a prompt with blocks such text is a node, which [`crate::lower`] reads.
-    pub(super) fn trim_plain(&mut self) {
+    pub(super) fn trim_plain(&mut self) -> Result<(), Stop> {
         if markup::first_tag(self.left()).is_some() {
-            return;
+            return Ok(());
         }
+        self.cut_bare_title();
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
         let first = text.lines().next().unwrap_or_default().len();
@@ -28,7 +30,77 @@ impl Opening<'_, '_> {
         self.cut_announcement();
         let window = self.trimmed(self.window.clone());
         self.window = self.without_talk(window);
-        self.read_list();
+        self.cut_rules();
+        self.refuse_several()?;
+        self.read_tag_page();
+        let window = self.trimmed(self.window.clone());
+        self.window = window.clone();
+        self.read_list(&window);
+        Ok(())
+    }
+
+    /// A negative prompt that is a list with a mark before each entry.
+    pub(super) fn read_negative_list(&mut self) {
+        let Some(negative) = self.negative.clone().map(|negative| self.trimmed(negative)) else { return };
+        if markup::first_tag(&self.source.text[negative.clone()]).is_none() {
+            self.negative = Some(negative.clone());
+            self.read_list(&negative);
+        }
+    }
+
+    /// Lines of dashes above and below the text.
+    fn cut_rules(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let (first, last) = (text.lines().next().unwrap_or_default(), text.lines().next_back().unwrap_or_default());
+        if first.len() == text.len() {
+            return;
+        }
+        let (above, below) = (is_rule(first.trim()), is_rule(last.trim()));
+        let (start, end) = (window.start + first.len(), window.end - last.len());
+        for rule in [above.then_some(window.start..start), below.then_some(end..window.end)].into_iter().flatten() {
+            self.report(envelope_removed::talk(rule.clone(), &self.source.text[rule]));
+        }
+        let inside = if above { start } else { window.start }..if below { end } else { window.end };
+        self.window = self.trimmed(inside);
+    }
+
+    /// A first line of nothing but the word `Prompt`, as pages have it above the text.
+    fn cut_bare_title(&mut self) {
+        const TITLES: &[&str] = &["prompt", "prompts", "positive", "positive prompt", "generation data"];
+        let window = self.trimmed(self.window.clone());
+        let line = self.source.text[window.clone()].lines().next().unwrap_or_default();
+        let title = window.start..window.start + line.len();
+        if title.end < window.end && TITLES.contains(&line.trim().to_ascii_lowercase().as_str()) {
+            self.report(envelope_removed::label(title.clone(), &self.source.text[title.clone()]));
+            self.window = self.trimmed(title.end..window.end);
+        }
+    }
+
+    /// Refuses a text of several prompts, and one that a line of dashes divides: its second part may be the negative
+    /// prompt.
+    fn refuse_several(&mut self) -> Result<(), Stop> {
+        let window = self.trimmed(self.window.clone());
+        let mut at = window.start;
+        for (number, line) in self.source.text[window.clone()].split_inclusive('\n').enumerate() {
+            let span = self.trimmed(at..at + line.len());
+            at += line.len();
+            if number == 0 {
+                continue;
+            }
+            // The number of `Prompt 2: a girl` stands near its beginning.
+            const NEAR: usize = 24;
+            let label = line.find([':', '：']).filter(|colon| (5..=NEAR).contains(colon)).map(|colon| &line[..colon]);
+            if label.is_some_and(|label| phrases::announces_another(&format!("{label}:"))) {
+                self.report(envelope_removed::several_prompts(span));
+                return Err(Stop);
+            }
+            if is_rule(line.trim()) && span.end < window.end && self.document == Document::Prompt {
+                self.report(negative_split::divided(span.clone(), &self.source.text[span]));
+                return Err(Stop);
+            }
+        }
+        Ok(())
     }
 
     /// A first paragraph of agreement: `Sure!`, `もちろんです！`.
@@ -59,8 +131,7 @@ impl Opening<'_, '_> {
     }
 
     /// A list with a mark before each entry. The entries are tags or sentences; a strict check keeps the marks.
-    fn read_list(&mut self) {
-        let window = self.trimmed(self.window.clone());
+    fn read_list(&mut self, window: &Range<usize>) {
         let text = &self.source.text[window.clone()];
         if self.findings.is_strict() || list_mark(text) == 0 {
             return;
@@ -99,7 +170,6 @@ impl Opening<'_, '_> {
         }
         let written = &self.source.text[window.start..window.start + marks[0]];
         self.report(separator::plain_list(window.start..window.start + marks[0], written, &changes));
-        self.window = window;
         self.replace(&changes);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::settings::infotext_start;
 use super::{Document, Opening, Stop, markup};
 use crate::checked::Envelope;
 use crate::phrases::{self, Label};
@@ -19,7 +20,7 @@ struct Mark {
 impl Opening<'_, '_> {
     /// Splits the text at its labels: into the prompt, the negative prompt, and settings, which are left out.
     pub(super) fn split_segments(&mut self) -> Result<(), Stop> {
-        self.cut_settings();
+        self.window = self.without_settings(self.window.clone());
         let window = self.window.clone();
         let marks = self.marks();
         if marks.is_empty() {
@@ -32,7 +33,8 @@ impl Opening<'_, '_> {
         let head = self.trimmed(window.start..marks[0].span.start);
         for (_, settings) in segments.iter().filter(|(mark, _)| mark.label.is_none()) {
             let settings = self.trimmed(settings.clone());
-            self.report(envelope_removed::settings(settings.clone(), &self.source.text[settings]));
+            let written = self.source.text[settings.clone()].trim_start_matches([',', ' ']);
+            self.report(envelope_removed::settings(settings.clone(), written));
         }
         segments.retain(|(mark, _)| mark.label.is_some());
         if segments.is_empty() {
@@ -70,6 +72,8 @@ impl Opening<'_, '_> {
             }
         }
         let prompt = self.trimmed(prompt.unwrap_or(head));
+        let prompt = self.without_settings(prompt);
+        let prompt = self.trimmed(prompt);
         let prompt = if is_labelled || self.negative.is_some() { self.without_divider(prompt) } else { prompt };
         if prompt.is_empty()
             && let Some(negative) = self.negative.clone()
@@ -148,8 +152,10 @@ impl Opening<'_, '_> {
             let behind_tag = line.rfind('>').filter(|_| line.contains('<')).map_or(0, |close| close + 1);
             let found = (behind_tag > 0).then(|| mark(&line[behind_tag..], span.start + behind_tag)).flatten();
             let found = found.or_else(|| mark(line, span.start));
+            // `Positive: 1girl. Negative: dogs`
+            let same_line = found.as_ref().and_then(|mark| negative_behind(text, mark, span.start + line.len()));
             let settings = infotext_start(line).map(|at| Mark { label: None, span: span.start + at..span.start + at });
-            for mark in found.into_iter().chain(no_parameter(line, span.start)).chain(settings) {
+            for mark in found.into_iter().chain(same_line).chain(no_parameters(line, span.start)).chain(settings) {
                 // A sign in the picture may bear everyday words.
                 let is_writing = is_written && phrases::is_everyday(&text[mark.span.clone()]);
                 if depth.at(text, mark.span.start) == 0 && !is_writing && !is_in_comment(mark.span.start) {
@@ -173,27 +179,6 @@ impl Opening<'_, '_> {
         });
         marks
     }
-
-    /// Cuts off settings on lines of their own at the end.
-    fn cut_settings(&mut self) {
-        let text = self.left();
-        let mut end = text.len();
-        loop {
-            let kept = text[..end].trim_end();
-            let line = kept.rfind('\n').map_or(0, |newline| newline + 1);
-            if kept.is_empty() || !is_setting(&kept[line..]) {
-                break;
-            }
-            end = line;
-        }
-        let settings = self.trimmed(self.window.start + end..self.window.end);
-        if settings.is_empty() || markup::open_elements(&text[..end]) > 0 {
-            return;
-        }
-        self.report(envelope_removed::settings(settings.clone(), &self.source.text[settings.clone()]));
-        self.envelope.get_or_insert(Envelope::Infotext);
-        self.window.end = settings.start;
-    }
 }
 
 fn mark(line: &str, start: usize) -> Option<Mark> {
@@ -208,99 +193,45 @@ fn mark(line: &str, start: usize) -> Option<Mark> {
     Some(Mark { label: Some(Label::Negative), span: start + inline.start..start + inline.end })
 }
 
-/// `--no hands`, as Midjourney writes a negative prompt, and the options of other programs.
-fn no_parameter(line: &str, start: usize) -> Option<Mark> {
-    const NAMES: &[&str] =
-        &["--no ", "--neg ", "--negative ", "--negative-prompt ", "--negative_prompt ", "--uc ", "--not "];
-    let is_start = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
-    let name_at = |at: usize| NAMES.iter().find(|name| line[at..].starts_with(**name)).map(|name| at..at + name.len());
-    let span = line.match_indices("--").map(|(at, _)| at).filter(is_start).find_map(name_at)?;
+/// A label of the negative prompt behind the label of the prompt on the same line.
+fn negative_behind(text: &str, prompt: &Mark, line_end: usize) -> Option<Mark> {
+    if prompt.label != Some(Label::Prompt) {
+        return None;
+    }
+    let (start, line) = (prompt.span.end, text.get(prompt.span.end..line_end)?.trim_end());
+    let bare = phrases::bare_negative(line).map(|bare| bare.span);
+    let bare = bare.filter(|span| phrases::is_technical(&line[span.clone()]));
+    let span = phrases::inline_negative(line).or(bare)?;
     Some(Mark { label: Some(Label::Negative), span: start + span.start..start + span.end })
 }
 
-/// Where the settings of AUTOMATIC1111's program begin in a line, which may have lost its line breaks.
-fn infotext_start(line: &str) -> Option<usize> {
-    let is_word = |at: &usize| !line[..*at].ends_with(|before: char| before.is_alphanumeric());
-    // Each look goes through the rest of the line.
-    const LOOKS_MAX: usize = 8;
-    let places = line.match_indices("Steps:").map(|(at, _)| at).filter(is_word).take(LOOKS_MAX);
-    places.into_iter().find(|at| is_infotext(&line[*at..]))
+/// `--no hands`, as Midjourney writes a negative prompt, and the options of other programs. Other parameters behind it,
+/// such as `--ar 3:2`, are settings.
+fn no_parameters(line: &str, start: usize) -> Vec<Mark> {
+    const NAMES: &[&str] =
+        &["--no ", "--neg ", "--negative ", "--negative-prompt ", "--negative_prompt ", "--uc ", "--not "];
+    const MOST: usize = 16;
+    let is_start = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
+    let mut marks: Vec<Mark> = Vec::new();
+    for at in line.match_indices("--").map(|(at, _)| at).filter(is_start).take(MOST) {
+        let name = NAMES.iter().find(|name| line[at..].starts_with(**name));
+        let is_name = line[at + 2..].starts_with(|first: char| first.is_ascii_alphabetic());
+        match name {
+            Some(name) => {
+                marks.push(Mark { label: Some(Label::Negative), span: start + at..start + at + name.len() });
+            }
+            None if is_name && marks.last().is_some_and(|mark| mark.label.is_some()) => {
+                marks.push(Mark { label: None, span: start + at..start + at });
+            }
+            None => {}
+        }
+    }
+    marks
 }
 
 /// Whether a line is a rule of dashes or the like.
-fn is_rule(line: &str) -> bool {
-    line.len() >= 3 && line.trim_matches(['-', '=', '*', '~', '_']).is_empty()
-}
-
-/// Where a line of settings begins.
-pub(super) fn settings_start(text: &str) -> Option<usize> {
-    let lines = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1));
-    lines.into_iter().find(|at| is_infotext(&text[*at..]))
-}
-
-/// Whether a text begins with the settings that AUTOMATIC1111's program and its kin write after a prompt.
-fn is_infotext(text: &str) -> bool {
-    const OTHERS: &[&str] = &["Sampler:", "CFG scale:", "Seed:", "Size:", "Model:", "Model hash:", "Schedule type:"];
-    let line = text.lines().next().unwrap_or_default();
-    let behind = line.trim_start().strip_prefix("Steps:").map(str::trim_start);
-    behind.is_some_and(|behind| behind.starts_with(|digit: char| digit.is_ascii_digit()))
-        && OTHERS.iter().any(|other| line.contains(other))
-}
-
-/// Whether a word, in lower case, is the name of a setting.
-pub(super) fn is_setting_name(name: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "steps",
-        "sampler",
-        "sampling method",
-        "sampling steps",
-        "scheduler",
-        "schedule type",
-        "cfg",
-        "cfg scale",
-        "guidance",
-        "guidance scale",
-        "seed",
-        "size",
-        "width",
-        "height",
-        "aspect ratio",
-        "ratio",
-        "model",
-        "model hash",
-        "checkpoint",
-        "vae",
-        "vae hash",
-        "clip skip",
-        "denoising strength",
-        "denoise",
-        "hires upscale",
-        "hires steps",
-        "hires upscaler",
-        "lora hashes",
-        "ti hashes",
-        "version",
-        "batch size",
-        "shift",
-        "ensd",
-        "eta",
-        "rng",
-        "hashes",
-        "tiling",
-        "refiner",
-        "variation seed",
-        "token merging ratio",
-        "time taken",
-    ];
-    NAMES.contains(&name)
-}
-
-/// Whether a line is one setting: `Seed: 12`, `Size: 832x1216`.
-fn is_setting(line: &str) -> bool {
-    let line = line.trim().trim_start_matches(['*', '-', '#', ' ']).trim_end_matches(['*', ',']);
-    let Some((name, value)) = line.split_once([':', '：']) else { return false };
-    let name = name.trim_end_matches(['*', '_', ' ']).to_lowercase();
-    is_setting_name(&name) && !value.trim().is_empty() && !value.contains('<')
+pub(super) fn is_rule(line: &str) -> bool {
+    line.len() >= 3 && line.trim_matches(['-', '=', '*', '~', '_', '#']).is_empty()
 }
 
 #[cfg(test)]
@@ -308,24 +239,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_are_known() {
-        assert!(is_infotext("Steps: 24, Sampler: DPM++ 2M Karras, CFG scale: 6\nmore"));
-        assert!(!is_infotext("Steps: up and down, night"));
-        assert_eq!(infotext_start("1girl, solo Steps: 24, Sampler: Euler a, Seed: 1"), Some(12));
-        assert_eq!(infotext_start("footSteps: 24, Seed: 1"), None);
-        for line in ["Seed: 12", "**Size:** 832x1216", "- CFG scale: 7", "Sampler: Euler a"] {
-            assert!(is_setting(line), "{line}");
-        }
-        for line in ["1girl, solo", "a sign that says seed", "Model: <n>", "style: anime"] {
-            assert!(!is_setting(line), "{line}");
-        }
+    fn midjourney_has_a_parameter_for_it() {
+        let line = "a red fox --no hands, text --ar 3:2 --v 6";
+        let marks = no_parameters(line, 0);
+        assert_eq!(marks.len(), 2, "{marks:?}");
+        assert_eq!(&line[marks[0].span.end..marks[1].span.start], "hands, text ");
+        assert_eq!(no_parameters("1girl --neg hands", 0).first().map(|mark| mark.span.clone()), Some(6..12));
+        assert_eq!(no_parameters("--no hands", 7), [Mark { label: Some(Label::Negative), span: 7..12 }]);
+        assert_eq!(no_parameters("a fox --ar 3:2", 0), []);
     }
 
     #[test]
-    fn midjourney_has_a_parameter_for_it() {
-        let line = "a red fox --no hands, text --ar 3:2";
-        assert_eq!(no_parameter(line, 0).map(|mark| &line[mark.span.end..]), Some("hands, text --ar 3:2"));
-        assert_eq!(no_parameter("1girl --neg hands", 0).map(|mark| mark.span), Some(6..12));
-        assert_eq!(no_parameter("--no hands", 7), Some(Mark { label: Some(Label::Negative), span: 7..12 }));
+    fn both_labels_may_stand_on_one_line() {
+        let line = "Positive: 1girl. Negative: dogs";
+        let prompt = Mark { label: Some(Label::Prompt), span: 0..10 };
+        assert_eq!(negative_behind(line, &prompt, line.len()).map(|mark| mark.span), Some(17..27));
+        let line = "Prompt: A sign. Avoid: dogs";
+        assert_eq!(negative_behind(line, &Mark { span: 0..8, ..prompt }, line.len()), None);
     }
 }

@@ -217,7 +217,7 @@ fn is_semicolon(before: &str, behind: &str) -> bool {
     }
     let word = before.rsplit(|character: char| !character.is_alphanumeric()).next().unwrap_or_default();
     let stem = &before[..before.len() - word.len()];
-    let is_entity = stem.ends_with('&') || stem.ends_with("&#");
+    let is_entity = stem.ends_with('&') || stem.ends_with("&#") || ends_with_escaped_ampersand(stem);
     if is_entity || TITLES.iter().any(|title| title.eq_ignore_ascii_case(word)) {
         return false;
     }
@@ -225,6 +225,18 @@ fn is_semicolon(before: &str, behind: &str) -> bool {
     let is_spaced = behind.is_empty() || behind.starts_with(char::is_whitespace);
     let is_word = behind.chars().take(2).filter(|character| character.is_alphanumeric()).count() == 2;
     (is_spaced || is_word) && !open
+}
+
+/// Whether a text ends with an `&` that is escaped, perhaps several times: `ink_&amp;amp;`.
+fn ends_with_escaped_ampersand(text: &str) -> bool {
+    const ESCAPES: &[&str] = &["amp;", "#38;", "#x26;"];
+    let mut rest = text.strip_suffix('#').unwrap_or(text);
+    let mut levels = 0;
+    while let Some(before) = ESCAPES.iter().find_map(|escape| rest.strip_suffix(escape)) {
+        rest = before;
+        levels += 1;
+    }
+    levels > 0 && rest.ends_with('&')
 }
 
 /// Whether there is a word on both sides.

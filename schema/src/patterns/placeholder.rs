@@ -58,6 +58,23 @@ const WORDS: &[&str] = &[
     "xxx",
 ];
 
+/// Whether a word in two braces is filled in by a chat program: `{{char}}`.
+pub(super) fn is_macro(word: &str) -> bool {
+    const MACROS: &[&str] = &[
+        "char",
+        "user",
+        "prompt",
+        "description",
+        "personality",
+        "scenario",
+        "persona",
+        "input",
+        "input_prompt",
+        "last_message",
+    ];
+    MACROS.contains(&word.to_ascii_lowercase().as_str())
+}
+
 /// Pairs of brackets around such a word.
 const BRACKETS: &[(&str, &str)] =
     &[("{{", "}}"), ("{", "}"), ("[[", "]]"), ("[", "]"), ("<", ">"), ("$", "$"), ("%", "%")];

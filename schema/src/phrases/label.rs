@@ -1,6 +1,7 @@
 //! Labels: words before a colon that say what follows.
 
 mod derived;
+mod doubtful;
 mod letters;
 mod words;
 
@@ -9,6 +10,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use derived::{derived_negative, is_negative_words};
+pub(crate) use doubtful::{asks_for_less, bare_negative, is_technical};
 use letters::{latin, lower};
 use words::{NEGATIVE, PROMPT};
 
@@ -75,7 +77,10 @@ fn find_heading(line: &str) -> Option<(Label, usize)> {
             return Some((label, line.len()));
         }
         let unmarked = behind.trim_start_matches(MARKS);
-        if let Some(content) = unmarked.strip_prefix([':', '：', '=']) {
+        let is_sign = |mark: char| {
+            MARKS.contains(&mark) || u32::from(mark) >= 0x2190 && !mark.is_alphanumeric() && !is_wide_mark(mark)
+        };
+        if let Some(content) = behind.trim_start_matches(is_sign).strip_prefix([':', '：', '=']) {
             let content = content.trim_start_matches(['*', '_', '`', ' ', '\t']);
             return Some((label, line.len() - content.len()));
         }
@@ -97,6 +102,11 @@ fn find_heading(line: &str) -> Option<(Label, usize)> {
         // `negative space` is a tag.
     }
     derived_negative(rest, line[..start].contains('#')).map(|length| (Label::Negative, start + length))
+}
+
+/// Whether a mark is punctuation of full width, and no emoji.
+fn is_wide_mark(mark: char) -> bool {
+    matches!(mark, '\u{3001}'..='\u{303F}' | '\u{FF01}'..='\u{FF65}')
 }
 
 /// The content of the next cell of a table without rules: `Negative prompt\tlowres`, `Negative prompt | lowres`.
@@ -246,12 +256,12 @@ fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
     (!content.is_empty()).then_some(content)
 }
 
-/// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
+/// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands, a bare word where
+/// [`bare_negative`] says so.
 pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
     const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
-    /// Clear only after the end of a sentence or a part: `…; Negative: lowres`.
-    const SHORT: &[&str] = &["negatives", "negative"];
-    if !line.contains([':', '：']) {
+    let has_dash = || [" - ", " – ", " — "].iter().any(|dash| line.contains(dash));
+    if !line.contains([':', '：']) && !has_dash() {
         return None;
     }
     let listed = line.char_indices().find_map(|(at, character)| {
@@ -263,15 +273,16 @@ pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
         if !is_start {
             return None;
         }
-        let is_part = line[..at].trim_end().ends_with([';', '|', '.', '；', '。', '!', '(', '[', '{', '（', '【']);
-        let words = WORDS.iter().chain(if is_part { SHORT } else { &[] });
-        let length = words.into_iter().find_map(|words| prefix(&line[at..], words))?;
-        let behind = line[at + length..].trim_start_matches(MARKS);
-        let content = behind.strip_prefix([':', '：'])?.trim_start_matches(['*', '_', '`', ' ', '\t']);
+        let length = WORDS.iter().find_map(|words| prefix(&line[at..], words))?;
+        let behind = &line[at + length..];
+        let colon = behind.trim_start_matches(MARKS).strip_prefix([':', '：']);
+        let content = colon.map(|content| content.trim_start_matches(['*', '_', '`', ' ', '\t']));
+        let content = content.or_else(|| dashed(behind))?;
         let end = line.len() - content.len();
         (!is_measure(&line[at..end], content)).then_some(at..end)
     });
-    listed.or_else(|| derived::inline(line))
+    let bare = || bare_negative(line).filter(|bare| bare.is_clear).map(|bare| bare.span);
+    listed.or_else(|| derived::inline(line)).or_else(bare)
 }
 
 /// The length of `words` at the beginning of a text, whatever its case, its width and the alphabet of its letters.

@@ -3,8 +3,10 @@
 use std::ops::Range;
 
 use super::renamed_element::rename;
+use crate::diagnostic::Edit;
 use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
+use crate::source::Change;
 use crate::tree::Element;
 
 rule! {
@@ -158,6 +160,21 @@ pub(crate) fn json(span: Range<usize>, whole: Range<usize>, canonical: Option<St
         Some(canonical) => finding.fix("send the blocks alone", [replace(whole, canonical)]),
         None => finding.help("send the blocks alone"),
     }
+}
+
+/// An object in the notation of JavaScript or Python; `changes` make JSON of it.
+pub(crate) fn relaxed_json(changes: &[Change]) -> Finding {
+    let first = changes.first().map(|(span, _)| span.clone()).unwrap_or_default();
+    let edits: Vec<Edit> =
+        changes.iter().map(|(span, replacement)| replace(span.clone(), replacement.as_ref())).collect();
+    Finding::new(
+        &RULE,
+        first,
+        "this is not quite JSON: it has comments, commas before a bracket, or names and quotes as other languages write \
+         them; it is read as JSON",
+    )
+    .into_warning()
+    .fix("write JSON", edits)
 }
 
 /// A member of the JSON object that is not read; `is_lost` if it says something about the picture.

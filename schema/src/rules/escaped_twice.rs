@@ -1,5 +1,6 @@
 //! `escaped-twice`: text that was escaped once more than XML needs.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::findings::{Finding, Findings, excerpt, replace};
@@ -58,7 +59,7 @@ pub(crate) fn check(
         if at < copied {
             continue;
         }
-        if let Some((character, end)) = entity_at(text, at) {
+        if let Some((character, end)) = entity_through(text, at) {
             first.get_or_insert_with(|| (text[at..end].to_owned(), character.clone().into_owned()));
             decoded.push_str(&text[copied..at]);
             decoded.push_str(&character);
@@ -76,6 +77,22 @@ pub(crate) fn check(
     });
 }
 
+/// The text of the entity at an offset, however often its `&` is escaped, and its end: `&amp;amp;lt;` is `<`.
+fn entity_through(text: &str, at: usize) -> Option<(Cow<'static, str>, usize)> {
+    const LEVELS_MAX: usize = 16;
+    const LONGEST: usize = 36;
+    let (mut character, mut end) = entity_at(text, at)?;
+    for _ in 0..LEVELS_MAX {
+        if character != "&" {
+            break;
+        }
+        let near = format!("&{}", &text[end..text.floor_char_boundary(end + LONGEST)]);
+        let Some((inner, length)) = entity_at(&near, 0) else { break };
+        (character, end) = (inner, end + length - 1);
+    }
+    Some((character, end))
+}
+
 /// An end tag of markup inside a text: `</b>`.
 fn end_tag(text: &str) -> Option<&str> {
     text.match_indices("</").find_map(|(at, _)| {
@@ -88,6 +105,19 @@ fn end_tag(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entities_of_entities_are_read_at_once() {
+        for (text, expected) in [
+            ("&amp;", ("&", 5)),
+            ("&amp;amp;lt;", ("<", 12)),
+            ("&#38;#38;amp;", ("&", 13)),
+            ("&amp;#60;b", ("<", 9)),
+            ("&amp; b", ("&", 5)),
+        ] {
+            assert_eq!(entity_through(text, 0), Some((expected.0.into(), expected.1)), "{text}");
+        }
+    }
 
     #[test]
     fn end_tags_are_found() {

@@ -6,8 +6,8 @@ use crate::findings::{Finding, excerpt};
 use crate::rule::rule;
 
 rule! {
-    /// A text that lists the fields of a prompt in YAML, TOML, a Python dictionary or a table, or that holds markup with
-    /// other brackets than `<` and `>`, is not read: as plain text it would become the
+    /// A text that lists the fields of a prompt in YAML, TOML, CSV, a Python dictionary or a table, a page of HTML, or a
+    /// text that holds markup with other brackets than `<` and `>`, is not read: as plain text it would become the
     /// caption, names of fields included. Write the blocks in XML, or send a JSON object with the same members. A single
     /// `style: …` before plain text is a warning.
     "foreign-format", Error;
@@ -36,6 +36,14 @@ pub(crate) enum Format {
     OtherBrackets,
     /// `%3Ccaption%3E`
     UrlEncoded,
+    /// A line of names with commas or tabs, and lines of values.
+    Csv,
+    /// A page or a table of HTML.
+    Html,
+    /// `[('Prompt', '…'), …]`
+    Tuples,
+    /// `<pic prompt="…">`
+    Attribute,
 }
 
 /// The text as a whole.
@@ -50,12 +58,26 @@ pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
         Format::List => "a list of fields with their values",
         Format::OtherBrackets => "markup with other brackets than `<` and `>`",
         Format::UrlEncoded => "the percent-encoding of addresses",
+        Format::Csv => "a table with names in its first line (CSV or TSV)",
+        Format::Html => "a page or a table of HTML",
+        Format::Tuples => "a list of Python tuples, as logs have it",
+        Format::Attribute => "a tag with the prompt in an attribute",
     };
-    Finding::new(&RULE, span, format!("this looks like {looks}, which is not read as a prompt")).into_error().help(
-        "write XML blocks, such as `<character_1><gender>1girl</gender></character_1>`, or a JSON object with the members \
-         `characters`, `general_tags` and `caption`",
-    )
+    let help = match format {
+        Format::Csv => {
+            "give the file to `sakuga generate --batch FILE.csv`, which draws every line, or copy the text of one prompt"
+        }
+        Format::Html | Format::Tuples | Format::Attribute => {
+            "copy the text of the prompt alone, and give the negative prompt as its own text"
+        }
+        _ => BLOCKS,
+    };
+    Finding::new(&RULE, span, format!("this looks like {looks}, which is not read as a prompt")).into_error().help(help)
 }
+
+/// How fields are written.
+const BLOCKS: &str = "write XML blocks, such as `<character_1><gender>1girl</gender></character_1>`, or a JSON object with the members \
+     `characters`, `general_tags` and `caption`";
 
 /// The name of a field before plain text, such as `style:`.
 pub(crate) fn field_in_plain_text(span: Range<usize>, written: &str) -> Finding {

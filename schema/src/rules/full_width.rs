@@ -15,7 +15,9 @@ rule! {
 
 /// A tag with such characters.
 pub(crate) fn finding(span: Range<usize>, written: &str) -> Finding {
-    let message =
-        format!("`{}` has letters of full width, which are other characters to the encoders", excerpt(written));
+    let message = format!(
+        "`{}` has letters or digits of full width or of a mathematical alphabet, which are other characters to the encoders",
+        excerpt(written)
+    );
     Finding::new(&RULE, span, message).help("write plain letters and digits")
 }

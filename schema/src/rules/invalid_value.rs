@@ -5,13 +5,14 @@ use std::ops::Range;
 use crate::findings::{Finding, excerpt, replace};
 use crate::grammar::TextDecl;
 use crate::outline::Field;
+use crate::plain_form::plain_form;
 use crate::rule::rule;
 
 rule! {
     /// Some elements take one of a few words: a character's `<gender>` is `1girl`, `1boy` or `1other`. A lenient check
-    /// understands `girl`, `female`, `1 girl` or `1girl, solo`; a text that names two genders is an error. In a typed
-    /// prompt the rule also names the tags that could not be read back: an empty one, one with a comma, one with spaces
-    /// at its ends.
+    /// understands `girl`, `female`, `1 girl` or `1girl, solo`, also in letters and digits of full width; a text that names
+    /// two genders is an error. In a typed prompt the rule also names the tags that could not be read back: an empty one,
+    /// one with a comma, one with spaces at its ends.
     "invalid-value", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>female</gender>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
@@ -81,8 +82,13 @@ const WITH_IT: &[&str] = &["solo", "a", "an", "one", "single", "adult", "young",
 /// nothing. A text that names two says nothing.
 pub(crate) fn meant(text: &str, values: &[&'static str]) -> Option<&'static str> {
     const MOST_WORDS: usize = 6;
-    let lower =
-        text.chars().take(64).flat_map(char::to_lowercase).collect::<String>().replace("non-binary", "nonbinary");
+    let lower = text
+        .chars()
+        .take(64)
+        .map(plain_form)
+        .flat_map(char::to_lowercase)
+        .collect::<String>()
+        .replace("non-binary", "nonbinary");
     let mut found: Option<&'static str> = None;
     let words = lower.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     for (index, word) in words.enumerate() {
@@ -139,6 +145,11 @@ mod tests {
             ("1girl, solo", "1girl"),
             ("Female", "1girl"),
             ("1 girl", "1girl"),
+            ("１girl", "1girl"),
+            ("1ｇirl", "1girl"),
+            ("１ｂｏｙ，ｓｏｌｏ", "1boy"),
+            ("𝟏girl", "1girl"),
+            ("１", ""),
             ("a woman", "1girl"),
             ("GENDER_1BOY", "1boy"),
             ("GENDER_BOY", "1boy"),

@@ -10,7 +10,10 @@ rule! {
     /// The negative prompt is a separate text. Where it stands inside the prompt's text and it is clear what it is
     /// (`<negative_prompt>` or `<danbooru_tags>` next to the blocks, a line `Negative prompt:`, a member of a JSON object),
     /// it is split off and used as the negative prompt; nothing of it becomes a part of the prompt. Where it is not clear
-    /// it is an error.
+    /// it is an error. A label with a word for a prompt (`Negative prompt:`) is clear wherever it stands. A bare word
+    /// (`Negative:`) is clear at the beginning of a line; behind a sentence on the same line only if nothing before it
+    /// speaks of writing (a sign, a text, a report) and what follows is no sentence. `A sign. Negative: dogs` and
+    /// `A girl. Avoid: dogs` are errors that name both readings; in quotes the words belong to the picture.
     "negative-split", Warning, strict Error;
     bad: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n\n<negative_prompt>\n<danbooru_tags>lowres</danbooru_tags>\n</negative_prompt>\n";
     good: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n";
@@ -101,4 +104,32 @@ pub(crate) fn prompt_in_negative(span: Range<usize>) -> Finding {
 pub(crate) fn label_in_text(span: Range<usize>, label: &str) -> Finding {
     let message = format!("`{}` stands inside a field, so what follows would be drawn", excerpt(label));
     Finding::new(&RULE, span, message).into_error().help(HELP)
+}
+
+/// Words that may begin the negative prompt or be words of the picture.
+pub(crate) fn perhaps(span: Range<usize>, label: &str) -> Finding {
+    let label = excerpt(label.trim_end());
+    Finding::new(&RULE, span, format!("`{label}` may begin the negative prompt, or be words of the picture"))
+        .into_error()
+        .help(
+            "if what follows must not be drawn, give it as the negative prompt, or put `Negative prompt:` and it on a line of \
+             its own; if these are words of the picture, put them in quotes",
+        )
+}
+
+/// A part with another label after the negative prompt.
+pub(crate) fn another_part(span: Range<usize>, label: &str) -> Finding {
+    let label = excerpt(label.trim_end());
+    Finding::new(&RULE, span, format!("`{label}` stands after the negative prompt, and may belong to it or not"))
+        .into_error()
+        .help("remove its line, or write it in front of the negative prompt if it describes the picture")
+}
+
+/// A line that divides a text without labels.
+pub(crate) fn divided(span: Range<usize>, rule: &str) -> Finding {
+    let message = format!("`{}` divides the text in two, and what follows may be the negative prompt", excerpt(rule));
+    Finding::new(&RULE, span, message).into_error().help(
+        "if what follows must not be drawn, write `Negative prompt:` instead of the line; if it is a part of the prompt, \
+         remove the line",
+    )
 }

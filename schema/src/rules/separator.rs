@@ -75,3 +75,12 @@ pub(crate) fn plain_list(span: Range<usize>, written: &str, changes: &[Change]) 
     Finding::new(&RULE, span, format!("the list marks, such as `{}`, are left out", excerpt(written)))
         .fix("remove them, and separate tags with commas", edits)
 }
+
+/// A plain text of tags with counts; `changes` make it a list of tags.
+pub(crate) fn tag_page(changes: &[Change]) -> Finding {
+    let first = changes.first().map(|(span, _)| span.clone()).unwrap_or_default();
+    let edits: Vec<Edit> =
+        changes.iter().map(|(span, replacement)| replace(span.clone(), replacement.as_ref())).collect();
+    Finding::new(&RULE, first, "the counts, marks and headings of a page of tags are left out")
+        .fix("remove them, and separate tags with commas", edits)
+}

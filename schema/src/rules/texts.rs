@@ -113,6 +113,9 @@ fn check(passage: &Passage<'_>, source: &str, path: impl Fn() -> String, finding
     } else if let Some(label) = negative_label(passage.text) {
         let span = passage.place(label.clone());
         findings.push(negative_split::label_in_text(span, &passage.text[label]).at(path()));
+    } else if let Some(label) = doubtful_label(passage.text) {
+        let span = passage.place(label.clone());
+        findings.push(negative_split::perhaps(span, &passage.text[label]).at(path()));
     }
 }
 
@@ -121,6 +124,7 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
     match found.pattern {
         Pattern::Weight => weight_syntax::finding(span, written),
         Pattern::Against => weight_syntax::against(span, written),
+        Pattern::Without => negative_split::label_in_text(span, written),
         Pattern::Placeholder => placeholder::finding(span, written),
         Pattern::Markdown => markdown::finding(span, written),
         Pattern::Wide => full_width::finding(span, written),
@@ -163,6 +167,25 @@ fn negative_label(text: &str) -> Option<Range<usize>> {
             return Some(at + label.start..at + label.end);
         }
         if !line.trim().is_empty() {
+            is_written = phrases::announces_writing(line);
+        }
+    }
+    None
+}
+
+/// Words that may be the label of a negative prompt inside a text that is drawn.
+fn doubtful_label(text: &str) -> Option<Range<usize>> {
+    let mut start = 0;
+    let mut is_written = false;
+    for line in text.split_inclusive('\n') {
+        let at = start;
+        start += line.len();
+        let line = line.trim_end();
+        let found = phrases::bare_negative(line).map(|bare| bare.span).or_else(|| phrases::asks_for_less(line));
+        if let Some(label) = found.filter(|_| !is_written) {
+            return Some(at + label.start..at + label.end);
+        }
+        if !line.is_empty() {
             is_written = phrases::announces_writing(line);
         }
     }

@@ -1,10 +1,10 @@
 //! `unknown-element`: an element that the language does not have.
 
-use std::ops::Range;
-
 use super::renamed_element::rename;
+use crate::diagnostic::Edit;
 use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
+use crate::source::Change;
 use crate::tree::Element;
 
 rule! {
@@ -56,13 +56,22 @@ pub(crate) fn unwrapped(element: &Element<'_>, source: &str, is_list: bool) -> F
     Finding::new(&RULE, element.open.clone(), message).fix("remove its tags", edits)
 }
 
-/// A mark of HTML.
-pub(crate) fn html(span: Range<usize>, written: &str, replacement: &str) -> Finding {
-    let written = excerpt(written);
-    let (read, fix) = match replacement {
-        "" => ("left out", "remove it"),
-        _ => ("read as a line break", "write a line break"),
+/// Marks of HTML, and what each is read as. They are one finding: without its other end a mark would be text.
+pub(crate) fn html(changes: &[Change], source: &str) -> Finding {
+    let edits: Vec<Edit> =
+        changes.iter().map(|(span, replacement)| replace(span.clone(), replacement.as_ref())).collect();
+    let first = changes.first().map(|(span, _)| span.clone()).unwrap_or_default();
+    let written = excerpt(source.get(first.clone()).unwrap_or_default());
+    let has_break = changes.iter().any(|(_, replacement)| !replacement.is_empty());
+    let has_rest = changes.iter().any(|(_, replacement)| replacement.is_empty());
+    let (read, fix) = match (has_break, has_rest) {
+        (true, true) => ("left out, or read as a line break", "remove it, or write a line break"),
+        (true, false) => ("read as a line break", "write a line break"),
+        _ => ("left out", "remove it"),
     };
-    Finding::new(&RULE, span.clone(), format!("`{written}` is HTML, which a prompt does not have; it is {read}"))
-        .fix(fix, [replace(span, replacement)])
+    let subject = match changes.len() {
+        0 | 1 => format!("`{written}` is HTML"),
+        count => format!("`{written}`, like {} more tags, is HTML", count - 1),
+    };
+    Finding::new(&RULE, first, format!("{subject}, which a prompt does not have; it is {read}")).fix(fix, edits)
 }
