@@ -324,7 +324,8 @@ type Estimate struct {
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The device.
 	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
-	// Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
+	// Number of measured jobs of the model behind the times; a pass of a scene counts as one. 0: `time` is a guess from the size of
+	// the model.
 	LearnedJobs uint32 `protobuf:"varint,3,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
 	// From the start of the job until its pictures are ready, including the loads of its models, without the time in the queue.
 	Time *EstimatedTime `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
@@ -344,8 +345,8 @@ type Estimate struct {
 	MemoryNeededBytes uint64 `protobuf:"varint,11,opt,name=memory_needed_bytes,json=memoryNeededBytes,proto3" json:"memory_needed_bytes,omitempty"`
 	// Device memory that it may use. Absent: not known.
 	MemoryAvailableBytes *uint64 `protobuf:"varint,12,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3,oneof" json:"memory_available_bytes,omitempty"`
-	// Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
-	// job was measured yet.
+	// Energy of the device for the job, in joules, the pass of a scene included. Absent: the device does not measure it, or no job of
+	// a model was measured yet.
 	EnergyJoules *float64 `protobuf:"fixed64,13,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
 	// Number of jobs that would run before it, running ones included. 0: a device is free for it.
 	QueuePosition uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`

@@ -589,12 +589,12 @@ type JobFilter struct {
 	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
 	// Those accepted before this time.
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
-	// Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
-	// part of a word and regardless of case. At most 256 bytes.
+	// Words, separated by spaces or `_`. Each must occur in the prompt or the model's name of the request or its scene, in the
+	// `request_id` or in a label, also as a part of a word and regardless of case. At most 256 bytes.
 	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
 	// Those that have all of these labels. At most 16.
 	Labels []string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
-	// Those of this model.
+	// Those that this model draws, or whose scene it draws.
 	Model         string `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

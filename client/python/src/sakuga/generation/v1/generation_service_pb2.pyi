@@ -223,7 +223,9 @@ class Estimate(_message.Message):
     device: _builtins.str
     """The device."""
     learned_jobs: _builtins.int
-    """Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model."""
+    """Number of measured jobs of the model behind the times; a pass of a scene counts as one. 0: `time` is a guess from the size of
+    the model.
+    """
     steps: _builtins.int
     """Number of computed steps, over all passes and batches."""
     evaluations: _builtins.int
@@ -235,8 +237,8 @@ class Estimate(_message.Message):
     memory_available_bytes: _builtins.int
     """Device memory that it may use. Absent: not known."""
     energy_joules: _builtins.float
-    """Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
-    job was measured yet.
+    """Energy of the device for the job, in joules, the pass of a scene included. Absent: the device does not measure it, or no job of
+    a model was measured yet.
     """
     queue_position: _builtins.int
     """Number of jobs that would run before it, running ones included. 0: a device is free for it."""

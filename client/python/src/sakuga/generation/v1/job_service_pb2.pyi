@@ -311,11 +311,11 @@ class JobFilter(_message.Message):
     request_id: _builtins.str
     """Those with this name."""
     text: _builtins.str
-    """Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
-    part of a word and regardless of case. At most 256 bytes.
+    """Words, separated by spaces or `_`. Each must occur in the prompt or the model's name of the request or its scene, in the
+    `request_id` or in a label, also as a part of a word and regardless of case. At most 256 bytes.
     """
     model: _builtins.str
-    """Those of this model."""
+    """Those that this model draws, or whose scene it draws."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Those in one of these states."""

@@ -115,7 +115,8 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   device: string;
 
   /**
-   * Number of measured jobs of the model behind the times. 0: `time` is a guess from the size of the model.
+   * Number of measured jobs of the model behind the times; a pass of a scene counts as one. 0: `time` is a guess from the size of
+   * the model.
    *
    * @generated from field: uint32 learned_jobs = 3;
    */
@@ -185,8 +186,8 @@ export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
   memoryAvailableBytes?: bigint | undefined;
 
   /**
-   * Energy of the device for the job, in joules; the pass of a scene is not included. Absent: the device does not measure it, or no
-   * job was measured yet.
+   * Energy of the device for the job, in joules, the pass of a scene included. Absent: the device does not measure it, or no job of
+   * a model was measured yet.
    *
    * @generated from field: optional double energy_joules = 13;
    */

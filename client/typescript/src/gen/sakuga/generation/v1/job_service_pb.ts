@@ -342,8 +342,8 @@ export type JobFilter = Message<"sakuga.generation.v1.JobFilter"> & {
   createdBefore?: Timestamp | undefined;
 
   /**
-   * Words, separated by spaces or `_`. Each must occur in the prompt, the `request_id`, the model's name or a label, also as a
-   * part of a word and regardless of case. At most 256 bytes.
+   * Words, separated by spaces or `_`. Each must occur in the prompt or the model's name of the request or its scene, in the
+   * `request_id` or in a label, also as a part of a word and regardless of case. At most 256 bytes.
    *
    * @generated from field: string text = 6;
    */
@@ -357,7 +357,7 @@ export type JobFilter = Message<"sakuga.generation.v1.JobFilter"> & {
   labels: string[];
 
   /**
-   * Those of this model.
+   * Those that this model draws, or whose scene it draws.
    *
    * @generated from field: string model = 8;
    */
