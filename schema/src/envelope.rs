@@ -145,6 +145,17 @@ fn another_part(text: &str) -> Option<Range<usize>> {
         "settings",
         "recommended settings",
         "parameters",
+        "备注",
+        "说明",
+        "注意",
+        "風格",
+        "风格",
+        "備考",
+        "メモ",
+        "スタイル",
+        "참고",
+        "примечание",
+        "стиль",
     ];
     let mut at = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {

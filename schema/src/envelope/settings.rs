@@ -142,13 +142,12 @@ impl Value {
             text.trim_start_matches(['-', '(', '[']).trim_start().starts_with(|digit: char| digit.is_ascii_digit());
         let is_number = || text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b','));
         // Of `seed:1.2, steps` a person knows what it is; behind `Steps: 20, Seed: 5` there are more settings.
-        let is_one = !text.contains(',') || text.contains(": ") || !text.contains(char::is_alphabetic);
+        let has_letters = text.contains(char::is_alphabetic);
+        let is_one = !text.contains(',') || text.contains(": ") || !has_letters;
         match self {
             Value::Number if is_alone => begins_number && is_number(),
             Value::Number => (begins_number && is_one) || matches!(text, "random" | "auto" | "None" | "none"),
-            Value::Size => {
-                begins_number && is_one && (!is_alone || !text.contains(char::is_alphabetic) || is_size(text))
-            }
+            Value::Size => begins_number && is_one && is_extent(text) && (!is_alone || !has_letters || is_size(text)),
             Value::Sampler => !is_alone || is_sampler(text),
             Value::List => !is_alone && (text.starts_with(['[', '(']) || text.starts_with("Fooocus")),
             Value::Performance => {
@@ -157,6 +156,12 @@ impl Value {
             Value::Any => !is_alone && !text.is_empty(),
         }
     }
+}
+
+/// Whether a text has two numbers or nothing but one: `4k` is a word of quality.
+fn is_extent(text: &str) -> bool {
+    let numbers = text.split(|other: char| !other.is_ascii_digit()).filter(|number| !number.is_empty()).count();
+    numbers > 1 || !text.contains(char::is_alphabetic)
 }
 
 fn is_sampler(text: &str) -> bool {
@@ -397,6 +402,7 @@ mod tests {
             "style: anime",
             "Performance: on a stage",
             "Resolution: highres",
+            "Resolution: 4k",
             "Size: large hat",
             "Steps to the temple",
             "Seed of doubt",

@@ -5,7 +5,7 @@ mod doubtful;
 mod letters;
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -34,6 +34,10 @@ static BY_LETTER: LazyLock<HashMap<char, Vec<(Label, &str)>>> = LazyLock::new(||
     }
     labels
 });
+
+/// The labels of a negative prompt in other scripts, as names of elements: with `_` for blanks.
+static NEGATIVE_NAMES: LazyLock<HashSet<String>> =
+    LazyLock::new(|| NEGATIVE.iter().filter(|words| !words.is_ascii()).map(|words| words.replace(' ', "_")).collect());
 
 /// Marks that tools and people put around a label.
 const MARKS: &[char] = &[
@@ -355,7 +359,7 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
     NAMES.contains(&plain.as_str())
         || is_word("negative")
         || plain.starts_with("negativ")
-        || NEGATIVE.iter().any(|words| !words.is_ascii() && plain == words.replace(' ', "_"))
+        || NEGATIVE_NAMES.contains(&plain)
         || is_negative_words(name)
 }
 

@@ -71,6 +71,7 @@ pub(crate) fn html(changes: &[Change], source: &str) -> Finding {
     };
     let subject = match changes.len() {
         0 | 1 => format!("`{written}` is HTML"),
+        2 => format!("`{written}`, like one more tag, is HTML"),
         count => format!("`{written}`, like {} more tags, is HTML", count - 1),
     };
     Finding::new(&RULE, first, format!("{subject}, which a prompt does not have; it is {read}")).fix(fix, edits)

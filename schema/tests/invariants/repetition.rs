@@ -123,9 +123,7 @@ const UNITS: &[&str] = &[
     "<![CDATA[<n>]]>",
     "&lt;n&gt;",
     "a::1 ",
-    "a::",
     "1:: ",
-    "(a)+ ",
     "—v 6 ",
     "--no a --ar 1 ",
     ", avoid ",
@@ -139,17 +137,13 @@ const UNITS: &[&str] = &[
     "<p>",
     "<p>a</p>",
     "<img src=",
-    "<img ",
     "{'a':1,",
     ",]",
     "// a\n",
     "? a 1k\n",
     "prompt,negative\n",
-    "prompt=\"",
     "&amp;amp;",
     "Prompt 2: a\n",
-    "+++\n",
-    "𝐚",
 ];
 
 const SURROUNDINGS: &[(&str, &str)] = &[
