@@ -96,7 +96,7 @@ impl Opening<'_, '_> {
     }
 }
 
-/// Whether a text has no elements of the grammar. A picture `<img src="…">` is none.
+/// Whether a text has no elements of the grammar. A picture `<img src="…">` does not count.
 fn is_plain(text: &str) -> bool {
     const FAR: usize = 200;
     let is_picture = |inside: &str| {

@@ -174,7 +174,7 @@ fn is_weight(text: &str, is_bracketed: bool) -> bool {
 }
 
 /// The length from `at`, where the first `::` of a text stands, to the end of the group with one weight, as NovelAI
-/// writes it: `1.2::blue hair, red eyes::`. 0 if it is none.
+/// writes it: `1.2::blue hair, red eyes::`. 0 if there is no group.
 pub(super) fn numbered_group(text: &str, at: usize) -> usize {
     const FAR: usize = 1000;
     const MARK: &str = "::";
