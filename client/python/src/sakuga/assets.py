@@ -5,11 +5,11 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from sakuga.asset.v1 import asset_service_pb2
 from sakuga.errors import ProtocolError, RequestError, RequestRefused, SakugaError
-from sakuga.files import FileLike, hash_of
+from sakuga.files import FileLike, hash_of, open_regular
 from sakuga.request import fill
 
 _PIECE_BYTES: Final = 256 << 10
@@ -33,8 +33,6 @@ class Upload:
             )
         if isinstance(source, str | os.PathLike):
             self._source: bytes | Path = Path(source)
-            if self._source.exists() and not self._source.is_file():
-                raise RequestError(f"{self._source} is a folder, device or pipe; name a regular file")
         elif isinstance(source, bytes):
             self._source = source
         else:
@@ -66,8 +64,8 @@ class Upload:
         self._offset = int(held)
         return self._restarts < _RESTARTS_MAX
 
-    def _open(self) -> io.BytesIO | io.BufferedReader:
-        return io.BytesIO(self._source) if isinstance(self._source, bytes) else self._source.open("rb")
+    def _open(self) -> BinaryIO:
+        return io.BytesIO(self._source) if isinstance(self._source, bytes) else open_regular(self._source)
 
 
 class Download:

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import grpc
 
-from sakuga.errors import CredentialsError
+from sakuga.errors import CredentialsError, RequestError
+from sakuga.files import open_regular
 
 TOKEN_VARIABLE: Final = "SAKUGA_TOKEN"
 CA_VARIABLE: Final = "SAKUGA_CA"
@@ -108,8 +108,10 @@ def _read(pem: Pem) -> bytes:
 def _read_file(path: str | os.PathLike[str]) -> bytes:
     """The bytes of a file. One that cannot be opened is Python's own `OSError`."""
     try:
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             content = file.read(_FILE_BYTES_MAX + 1)
+    except RequestError as error:
+        raise CredentialsError(str(error)) from error
     except ValueError as error:
         raise CredentialsError(f"{path!r} cannot be the name of a file: {error}") from error
     if len(content) > _FILE_BYTES_MAX:

@@ -1,10 +1,12 @@
 """How a call names a file: by its bytes, its path, or the SHA-256 of one that was uploaded. One rule for every method."""
 
 import os
+import stat
 import string
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 from sakuga.asset.v1 import asset_service_pb2
+from sakuga.errors import RequestError
 
 FileLike: TypeAlias = bytes | os.PathLike[str] | str
 """The bytes of a file, or its path. A `str` of 64 hexadecimal digits is not a path: write `Path` for a file of that name."""
@@ -14,6 +16,31 @@ ImageLike: TypeAlias = bytes | os.PathLike[str] | str | asset_service_pb2.Asset
 other `str` is a path."""
 
 _HASH_DIGITS: Final = 64
+
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file for reading.
+
+    Everything else is a `RequestError`: a pipe waits for a writer, and a device may never end. A file that cannot be opened is
+    Python's own `OSError`.
+    """
+    # Before it is opened: opening a device may change its state.
+    _require_regular(os.stat(path), path)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        # A pipe may have replaced the file since.
+        _require_regular(os.fstat(descriptor), path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "rb")
+
+
+def _require_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RequestError(f"{os.fspath(path)} is a folder, device or pipe; name a regular file")
 
 
 def hash_of(given: object) -> str | None:

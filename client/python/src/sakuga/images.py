@@ -2,13 +2,12 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final, Literal, TypedDict
 
 from google.protobuf.message import Message
 
 from sakuga.errors import RequestError
-from sakuga.files import ImageLike, hash_of
+from sakuga.files import ImageLike, hash_of, open_regular
 from sakuga.generation.v1 import image_input_pb2, request_pb2
 from sakuga.wording import number
 
@@ -119,7 +118,7 @@ def put_file(source: image_input_pb2.ImageSource, given: object, option: str) ->
             pass
         case str() | os.PathLike():
             try:
-                with Path(given).open("rb") as file:
+                with open_regular(given) as file:
                     content = file.read(_INLINE_BYTES_MAX + 1)
             except ValueError as error:  # A NUL, or half of a surrogate pair.
                 raise RequestError(f"`{option}` is not the name of a file: {error}") from error

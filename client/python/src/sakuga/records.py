@@ -4,12 +4,12 @@ import os
 import struct
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from google.protobuf import json_format
 
 from sakuga.errors import RequestError
+from sakuga.files import open_regular
 from sakuga.generation.v1 import event_pb2
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
@@ -30,7 +30,7 @@ def read_record(source: bytes | str | os.PathLike[str]) -> event_pb2.ImageMetada
     Raises `RequestError` if the file is not a PNG, is damaged, or has no record that this version can read. A path that cannot be
     read is Python's own `OSError`.
     """
-    file = source if isinstance(source, bytes) else Path(source).read_bytes()
+    file = source if isinstance(source, bytes) else _read(source)
     if not file.startswith(_SIGNATURE):
         raise RequestError("it is not a PNG file")
     text = next((text for kind, body in _chunks(file) if (text := _record(kind, body)) is not None), None)
@@ -64,6 +64,11 @@ def _chunks(file: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         place += 12 + length
     raise RequestError("the PNG file is damaged: its end is missing")
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
 
 
 def _record(kind: bytes, body: bytes) -> str | None:

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from sakuga.asset.v1 import asset_service_pb2
 from sakuga.controls import control_messages
 from sakuga.errors import RequestError
-from sakuga.files import hash_of
+from sakuga.files import hash_of, open_regular
 from sakuga.generation.v1 import image_input_pb2, request_pb2
 from sakuga.images import ImageOptions, put_images
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
@@ -286,7 +286,7 @@ def _put_text(message: Message, name: str, given: object, option: str, typed: st
 
 def _read(path: Path) -> str:
     """The text of a file. A file that cannot be opened is Python's own `OSError`."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         content = file.read(_TEXT_BYTES_MAX + 1)
     if len(content) > _TEXT_BYTES_MAX:
         raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is not a prompt")
