@@ -74,6 +74,11 @@ impl Finding {
         (is_of_scene, self)
     }
 
+    /// Its rule and message, which are the same for the same fault in another text.
+    pub(crate) fn kind(&self) -> (String, String) {
+        (self.code.clone(), self.message.clone())
+    }
+
     /// Whether it is the same rule at the same place.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.code == other.code && self.span == other.span

@@ -159,6 +159,24 @@ async fn a_batch_draws_what_it_can_and_waits_for_a_busy_server() {
     run.expect(2).says("nowhere.csv");
 }
 
+/// Rows are often alike: a finding is printed with the first row that has it, and the others are counted.
+#[tokio::test]
+async fn findings_of_a_batch_are_printed_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    write(
+        path,
+        "rows.csv",
+        "prompt\n\"1girl, <lora:style:1>\"\n\"1girl, <lora:style:1>\"\n\"1girl\nNegative prompt: lowres\"\n",
+    );
+    let fake = Fake::playing(job(1, &[b"png"])).await;
+    let run = generate(&fake, path, &["--batch", "rows.csv", "--out", "out"]).await;
+    let run = run.expect(0).says("rows.csv, row 1").says("rows.csv, row 3").says("1 further finding");
+    assert_eq!(run.stderr.matches("warning[foreign-syntax]").count(), 1, "{run:#?}");
+    let run = generate(&fake, path, &["--batch", "rows.csv", "--out", "quiet", "--quiet"]).await;
+    assert!(!run.expect(0).stderr.contains("lora:style"), "{run:#?}");
+}
+
 #[tokio::test]
 async fn a_server_that_refuses_everything_fails_each_row_and_a_missing_one_stops() {
     let directory = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use super::inherited;
 use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
 use super::scene_file::PassTexts;
+use super::shown::Shown;
 use super::texts::Texts;
 use crate::cli::check::{self, Checker, Kind, Outcome};
 use crate::cli::failure::Failure;
@@ -62,8 +63,8 @@ pub(crate) struct Base {
     pub checker: Checker,
     /// Whether the terminal can show previews.
     pub shows_pictures: bool,
-    /// Whether the request is one of many: then only what is wrong is reported.
-    pub is_one_of_many: bool,
+    /// What was printed, if the request is one of many: then each finding is printed once, and no notes.
+    pub shown: Option<Shown>,
 }
 
 impl Base {
@@ -74,7 +75,7 @@ impl Base {
             Some(path) => origin::read(path)?,
             None => (GenerateRequest::default(), None),
         };
-        Ok(Self { request, origin, checker, shows_pictures, is_one_of_many: false })
+        Ok(Self { request, origin, checker, shows_pictures, shown: None })
     }
 }
 
@@ -93,9 +94,7 @@ pub(crate) fn compose(
     let mut diagnostics = Vec::new();
     let mut take = |kind: Kind, is_of_scene: bool, input: &Input| {
         let mut outcome = checker.check(kind, input);
-        if !(base.is_one_of_many && outcome.is_valid) {
-            report(kind, input, &outcome, arguments, terminal);
-        }
+        report(kind, input, &outcome, (arguments, base), terminal);
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
         texts.push(CheckedText { kind, is_of_scene, input: input.clone(), findings: outcome.findings() });
         refused |= !outcome.is_valid;
@@ -165,7 +164,7 @@ pub(crate) fn compose(
         notes.insert(0, format!("the negative prompt inside {prompt} is used"));
     }
     notes.extend(request.expansion.as_ref().filter(|_| names != [None, None]).map(expansion::note));
-    if !(arguments.quiet || base.is_one_of_many) {
+    if !arguments.quiet && base.shown.is_none() {
         notes.iter().for_each(|note| say(format_args!("note: {note}")));
     }
     Ok(Ok(Composed { request, texts, origin, notes }))
@@ -220,7 +219,13 @@ fn without_effect(
     notes
 }
 
-fn report(kind: Kind, input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
+fn report(
+    kind: Kind,
+    input: &Input,
+    outcome: &Outcome,
+    (arguments, base): (&GenerateArguments, &Base),
+    terminal: &Terminal,
+) {
     if arguments.json && !outcome.is_valid {
         return;
     }
@@ -230,6 +235,11 @@ fn report(kind: Kind, input: &Input, outcome: &Outcome, arguments: &GenerateArgu
     if arguments.quiet && outcome.is_valid {
         return;
     }
+    let is_advised = findings.len() > serious.len() && base.shown.is_none();
+    let serious = match &base.shown {
+        Some(shown) if outcome.is_valid => shown.new_of(serious),
+        _ => serious,
+    };
     let shown = render::findings(&input.name, &input.bytes, &serious, terminal, Stream::Stderr);
     if !shown.is_empty() {
         say(shown.trim_end());
@@ -241,8 +251,9 @@ fn report(kind: Kind, input: &Input, outcome: &Outcome, arguments: &GenerateArgu
     }
     if !outcome.is_valid {
         say(format_args!("{name}: not valid, nothing was sent; {}", render::tally(&findings)));
-    } else if findings.len() > serious.len() {
-        let pieces = units::count(findings.len() - serious.len(), "piece");
+    } else if is_advised {
+        let advice = findings.iter().filter(|finding| finding.severity() == Severity::Advice).count();
+        let pieces = units::count(advice, "piece");
         say(format_args!("{name}: {pieces} of advice, shown by `{}`", validate_command(kind, input, arguments)));
     }
 }

@@ -17,6 +17,7 @@ mod sampling;
 mod scene_file;
 mod session;
 mod setting;
+mod shown;
 pub(crate) mod step_cache;
 mod summary;
 mod texts;

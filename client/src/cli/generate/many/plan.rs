@@ -12,6 +12,7 @@ use super::super::compose::{self, Base};
 use super::super::expansion::Expander;
 use super::super::inherited;
 use super::super::results;
+use super::super::shown::Shown;
 use super::super::texts::Texts;
 use super::matrix::Matrix;
 use super::rows::Row;
@@ -60,7 +61,7 @@ pub(crate) fn plan(
     seed: u64,
     terminal: &Terminal,
 ) -> Result<Vec<Planned>, Failure> {
-    let base = Base { is_one_of_many: true, ..Base::read(arguments, false)? };
+    let base = Base { shown: Some(Shown::default()), ..Base::read(arguments, false)? };
     let given = Texts::read(arguments)?;
     let expander = arguments.expand.expand.map(|_| Expander::new(arguments.expand.wildcards.as_deref(), seed));
     let mut composer = Composer { arguments, base, expander: expander.transpose()?, terminal };
@@ -75,6 +76,7 @@ pub(crate) fn plan(
         Source::Rows(rows) => composer.rows(rows, &given, variations),
         Source::Matrix(matrix) => composer.matrix(matrix, given, seed)?,
     };
+    composer.base.shown.iter().for_each(Shown::close);
     check_apart(&items)?;
     Ok(items)
 }
