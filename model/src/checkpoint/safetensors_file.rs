@@ -22,6 +22,12 @@ const PREFIX_BYTES: usize = 8;
 /// Longer headers are rejected, as by the format's reference implementation.
 const MAX_HEADER_BYTES: usize = 100_000_000;
 
+/// The longest name of a tensor, and the most axes: both are quoted in errors and lists.
+const NAME_BYTES_MAX: usize = 1024;
+const AXES_MAX: usize = 16;
+/// The most bytes of an error about a header, which may quote it.
+const QUOTED_BYTES_MAX: usize = 600;
+
 /// Bytes at the beginning of a file by which other formats are recognised.
 const OTHER_FORMAT_BYTES: usize = 16;
 
@@ -144,7 +150,15 @@ struct Parsed {
     metadata: BTreeMap<String, String>,
 }
 
+/// Parses a file. Errors quote at most [`QUOTED_BYTES_MAX`] of it.
 fn parse(file: &[u8]) -> Result<Parsed, String> {
+    parse_header(file).map_err(|error| {
+        let end = error.floor_char_boundary(QUOTED_BYTES_MAX);
+        if end < error.len() { format!("{}…", &error[..end]) } else { error }
+    })
+}
+
+fn parse_header(file: &[u8]) -> Result<Parsed, String> {
     let (prefix, rest) = file
         .split_first_chunk::<PREFIX_BYTES>()
         .ok_or_else(|| format!("it has {} bytes, not even the header's length", file.len()))?;
@@ -168,8 +182,16 @@ fn parse(file: &[u8]) -> Result<Parsed, String> {
                 .map_err(|error| format!("its __metadata__ is not made of texts: {error}"))?;
             continue;
         }
+        if name.len() > NAME_BYTES_MAX {
+            let bytes = name.len();
+            return Err(format!("the name of a tensor has {bytes} bytes; a name has at most {NAME_BYTES_MAX}"));
+        }
         let info: TensorInfo = serde_json::from_value(value)
             .map_err(|error| format!("the header of tensor `{name}` is malformed: {error}"))?;
+        if info.shape.len() > AXES_MAX {
+            let axes = info.shape.len();
+            return Err(format!("tensor `{name}` has {axes} axes; a tensor has at most {AXES_MAX}"));
+        }
         let (start, end) = info.data_offsets;
         let bits = info
             .shape
@@ -246,6 +268,21 @@ mod tests {
         assert!(parse(&gap).err().unwrap().contains("gaps"));
         let tail = file(r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, &[0; 3]);
         assert!(parse(&tail).err().unwrap().contains("2 bytes"));
+    }
+
+    #[test]
+    fn errors_quote_little_of_a_hostile_header() {
+        let long = "x".repeat(100_000);
+        let ones = vec!["1"; 100_000].join(",");
+        for (header, part) in [
+            (format!(r#"{{"{long}":{{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}}}"#), "100000 bytes"),
+            (format!(r#"{{"w":{{"dtype":"{long}","shape":[1],"data_offsets":[0,4]}}}}"#), "`w` is malformed"),
+            (format!(r#"{{"w":{{"dtype":"F32","shape":[{ones}],"data_offsets":[0,4]}}}}"#), "100000 axes"),
+            (format!(r#"{{"__metadata__":{{"a":["{long}"]}}}}"#), "not made of texts"),
+        ] {
+            let error = parse(&file(&header, &[0; 4])).err().unwrap();
+            assert!(error.contains(part) && error.len() < 700, "{part}: {} bytes: {error:.300}", error.len());
+        }
     }
 
     #[test]
