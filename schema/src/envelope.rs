@@ -323,9 +323,26 @@ impl<'t> Opening<'t, '_> {
             self.report(negative_split::another_part(span.clone(), &self.source.text[span]));
             return Err(Stop);
         }
+        if self.document == Document::Prompt && !label.is_empty() {
+            self.refuse_element_behind(&range)?;
+        }
         self.report(negative_split::labelled(label, range.clone()));
         self.negative = Some(range);
         Ok(())
+    }
+
+    /// Refuses an element of the prompt after the text of a negative prompt. One that begins the negative prompt, as in
+    /// `Negative: <caption>…</caption>`, belongs to it.
+    fn refuse_element_behind(&mut self, range: &Range<usize>) -> Result<(), Stop> {
+        let text = &self.source.text[range.clone()];
+        let Some(at) = markup::first_tag(text).filter(|at| *at > 0) else { return Ok(()) };
+        let name = markup::name_at(&text[at + 1..]).to_owned();
+        if phrases::is_negative_name(&name) {
+            return Ok(());
+        }
+        let start = range.start + at;
+        self.report(negative_split::element_behind(start..start + 1 + name.len(), &name));
+        Err(Stop)
     }
 
     /// The range without the quotes around it, or without the bracket that was opened before its label.

@@ -20,13 +20,15 @@ pub(crate) struct Finding {
     span: Range<usize>,
     path: String,
     fix: Option<Fix>,
+    /// Whether no fix of another finding may change its place.
+    is_guarded: bool,
 }
 
 impl Finding {
     /// A finding of a rule, with the rule's severity.
     pub(crate) fn new(rule: &'static RuleDoc, span: Range<usize>, message: impl Into<String>) -> Self {
         let message = message.into();
-        Finding { rule, severity: rule.severity, message, span, path: String::new(), fix: None }
+        Finding { rule, severity: rule.severity, message, span, path: String::new(), fix: None, is_guarded: false }
     }
 
     /// Says where in the prompt.
@@ -38,6 +40,12 @@ impl Finding {
     /// Makes it an error: it could not be repaired without loss.
     pub(crate) fn into_error(mut self) -> Self {
         self.severity = Severity::Error;
+        self
+    }
+
+    /// No fix of another finding may change its place: what it is about would be lost, and the text valid without it.
+    pub(crate) fn guarded(mut self) -> Self {
+        self.is_guarded = true;
         self
     }
 
@@ -219,6 +227,10 @@ impl Findings {
         }
         // Only now: a JSON envelope may hold the caption before the tags.
         self.found.sort_by_key(|finding| finding.span.start);
+        let guarded = self.found.iter().filter(|finding| finding.is_guarded).map(|finding| finding.span.clone());
+        let guarded: Vec<Range<usize>> = guarded.collect();
+        let touches_guarded =
+            |edit: &Edit| guarded.iter().any(|span| edit.span.start < span.end && span.start < edit.span.end);
         let mut cursor = Cursor::new(original);
         let mut diagnostics = Vec::with_capacity(self.found.len() + 1);
         for finding in self.found {
@@ -233,7 +245,8 @@ impl Findings {
                 }
                 edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
                 // Places that were decoded as a whole can meet.
-                if edits.windows(2).any(|pair| pair[1].span.start < pair[0].span.end) {
+                let meet = edits.windows(2).any(|pair| pair[1].span.start < pair[0].span.end);
+                if meet || edits.iter().any(touches_guarded) {
                     edits.clear();
                 }
                 Fix { description: fix.description, edits }

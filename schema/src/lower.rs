@@ -114,6 +114,17 @@ fn is_negative_part(name: &str) -> bool {
     is_elsewhere(Place::Negative) && !is_elsewhere(Place::General) && !is_elsewhere(Place::Top)
 }
 
+/// Whether a name that is not of the grammar may be that of a negative prompt: by its words, or since it is another name
+/// of an element that only a negative prompt has.
+fn is_doubtful_element(name: &str) -> bool {
+    let of_negative = || match names::meaning(Place::Negative, name).map(|meaning| meaning.target) {
+        Some(Target::Element(_, decl)) => is_negative_part(decl.name),
+        _ => false,
+    };
+    let is_of_prompt = || Place::General.decl().child(name).is_some() || names::meaning(Place::Top, name).is_some();
+    (phrases::is_doubtful_name(name) || of_negative()) && !is_of_prompt()
+}
+
 struct Lowering<'t, 'f> {
     source: &'t str,
     findings: &'f mut Findings,
@@ -182,6 +193,9 @@ impl<'t, 'f> Lowering<'t, 'f> {
 
     /// An element at the top of an unknown name: a wrapper around blocks, a character under its own name, or tags.
     fn unknown_top_element(&mut self, mut element: Element<'t>) {
+        if self.refuse_doubtful(&element, "") {
+            return;
+        }
         let is_block = |node: &Node<'_>| match node {
             Node::Element(inner) if names::is_character_word(inner.name) => inner.has_elements(),
             Node::Element(inner) => names::meaning(Place::Top, inner.name).is_some_and(|meaning| {
@@ -280,6 +294,15 @@ impl<'t, 'f> Lowering<'t, 'f> {
             return None;
         }
         Some(element)
+    }
+
+    /// Refuses an element whose name is not of the grammar and says that its content may be unwanted.
+    fn refuse_doubtful(&mut self, element: &Element<'t>, path: &str) -> bool {
+        let is_doubtful = is_doubtful_element(element.name);
+        if is_doubtful {
+            self.findings.push(negative_split::perhaps_element(element).at(path));
+        }
+        is_doubtful
     }
 
     /// Reports a name in another spelling, and a misspelt one.

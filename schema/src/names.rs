@@ -216,6 +216,18 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
     kinds().get(plain_spelling(name).as_str()).copied()
 }
 
+/// Whether an element of that name stands inside a negative prompt, in any spelling.
+pub(crate) fn is_of_negative(name: &str) -> bool {
+    meaning(Place::Negative, name).is_some()
+}
+
+/// Whether an element of that name stands inside a negative prompt and next to the blocks of a prompt.
+pub(crate) fn is_shared(name: &str) -> bool {
+    let is_top = matches!(meaning(Place::Top, name), Some(Meaning { target: Target::Element(Place::Top, decl), .. })
+        if decl.children().is_empty());
+    is_top && is_of_negative(name)
+}
+
 /// Whether an element of that name exists somewhere, in exactly this spelling.
 pub(crate) fn is_known(name: &str) -> bool {
     kinds().contains_key(name) || is_character(name)

@@ -135,7 +135,7 @@ fn group_length(text: &str, at: usize) -> usize {
     if is_function {
         return matching(text, at, b'(', b')').map_or(0, |close| close + 1 - at);
     }
-    let weighted = weighted_group(&text[at..]).map(|(length, _)| length);
+    let weighted = weighted_group(&text[at..]).map(|group| group.end);
     weighted.or_else(|| adapter(&text[at..])).unwrap_or(0)
 }
 

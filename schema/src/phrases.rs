@@ -4,8 +4,8 @@ mod label;
 mod talk;
 
 pub(crate) use label::{
-    Label, announces_writing, any_label, asks_for_less, bare_negative, heading, inline_negative, is_everyday,
-    is_measure, is_negative_name, is_positive_name, is_technical,
+    Label, announces_writing, any_label, asks_for_less, bare_negative, heading, inline_negative, is_doubtful_name,
+    is_everyday, is_measure, is_negative_name, is_positive_name, is_technical,
 };
 pub(crate) use talk::{announces_another, is_announcement, is_greeting, is_sentence, is_talk, is_title};
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::strays::{Origin, Stray};
-use super::{Lowering, is_negative_part, tags};
+use super::{Lowering, is_doubtful_element, is_negative_part, tags};
 use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
 use crate::outline::{Block, Field, Tag};
@@ -131,6 +131,9 @@ impl<'t> Lowering<'t, '_> {
         };
         let Some(Meaning { target, certainty }) = names::meaning(place, element.name) else {
             let (name, mut element) = (element.name, element);
+            if place != Place::Negative && self.refuse_doubtful(&element, &join(&block.path, name)) {
+                return;
+            }
             let has_negative =
                 place != Place::Negative && self.remove_negatives(&mut element, name, &join(&block.path, name));
             self.attributes(&element, &[], &block.path);
@@ -281,7 +284,11 @@ impl<'t> Lowering<'t, '_> {
         let mut has_negative = false;
         for child in std::mem::take(&mut element.children) {
             match child {
-                Node::Element(inner) if phrases::is_negative_name(inner.name) || is_negative_part(inner.name) => {
+                Node::Element(inner)
+                    if phrases::is_negative_name(inner.name)
+                        || is_negative_part(inner.name)
+                        || is_doubtful_element(inner.name) =>
+                {
                     self.findings.push(negative_split::in_text(&inner, field).at(path));
                     has_negative = true;
                 }

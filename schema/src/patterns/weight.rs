@@ -29,10 +29,11 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
         .rsplit_once(')')
         .filter(|(stem, number)| stem.starts_with('(') && number.contains('.') && is_number(number));
     if is_raised || scaled.is_some() {
+        let marks = if is_raised { &piece[stem.len()..] } else { "" };
         let stem = if is_raised { stem } else { scaled.map_or(piece, |(stem, _)| stem) };
         let plain = stem.strip_prefix('(').map_or(stem, |stem| stem.trim_end_matches(')'));
         if plain.contains(char::is_alphabetic) {
-            return add_weight(whole, scaled.map_or("", |(_, number)| number), plain, add);
+            return add_weight(whole, scaled.map_or(marks, |(_, number)| number), plain, add);
         }
     }
     let is_short = is_tag || piece.split_whitespace().count() <= 6;
@@ -83,10 +84,17 @@ fn add_weight(
     add: &mut impl FnMut(Range<usize>, Pattern, Option<String>),
 ) {
     // Drawn without its number, it would be the opposite of what was meant.
-    if number.trim().parse::<f32>().is_ok_and(|number| number <= 0.0) {
+    if is_against(number) {
         return add(span, Pattern::Against, None);
     }
     add(span, Pattern::Weight, is_balanced(plain).then(|| plain.to_owned()));
+}
+
+/// Whether a weight asks for less of a thing: a number of zero or less, or the marks `--`.
+fn is_against(number: &str) -> bool {
+    let number = number.trim();
+    let is_marks = !number.is_empty() && number.bytes().all(|byte| byte == b'-');
+    is_marks || number.replace(',', ".").parse::<f32>().is_ok_and(|number| number <= 0.0)
 }
 
 /// Whether every parenthesis of a text has its other half.
@@ -103,12 +111,24 @@ fn is_balanced(text: &str) -> bool {
     depth == 0
 }
 
-/// Where `(a, b:1.2)` ends that begins a text, with the length of its inside; for the lists of tags that have one weight.
-pub(crate) fn weighted_group(text: &str) -> Option<(usize, Range<usize>)> {
+/// A list of tags in parentheses that has one weight: `(a, b:1.2)`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WeightedGroup {
+    /// Where it ends.
+    pub(crate) end: usize,
+    /// The tags inside.
+    pub(crate) inside: Range<usize>,
+    /// Whether its weight asks for less of them.
+    pub(crate) is_against: bool,
+}
+
+/// The group with one weight that begins a text.
+pub(crate) fn weighted_group(text: &str) -> Option<WeightedGroup> {
     let close = text.starts_with('(').then(|| matching(text, 0, b'(', b')'))??;
-    let (plain, _) = weighted(&text[..=close])?;
+    let (plain, number) = weighted(&text[..=close])?;
     let start = text.find(plain)?;
-    text[..close].contains(',').then_some((close + 1, start..start + plain.len()))
+    let group = WeightedGroup { end: close + 1, inside: start..start + plain.len(), is_against: is_against(number) };
+    text[..close].contains(',').then_some(group)
 }
 
 /// The text inside `(text:1.2)`, with any number of parentheses around, and the number.
@@ -203,7 +223,7 @@ pub(super) fn raised(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Op
         let is_end = behind[marks..].chars().next().is_none_or(char::is_whitespace);
         let inside = &piece[open + 1..close];
         if (1..=4).contains(&marks) && is_end && inside.contains(char::is_alphabetic) {
-            add(open..close + 1 + marks, Pattern::Weight, Some(inside.to_owned()));
+            add_weight(open..close + 1 + marks, &behind[..marks], inside, add);
         }
     }
 }
@@ -250,6 +270,8 @@ mod tests {
             ("-1::hat", Pattern::Against),
             ("(bad hands:-1)", Pattern::Against),
             ("(hat:0)", Pattern::Against),
+            ("hat--", Pattern::Against),
+            ("(hat)-", Pattern::Against),
             ("x_(y:1.2)", Pattern::Weight),
         ] {
             assert_eq!(patterns(tag, true), [(tag.to_owned(), pattern, None)], "{tag}");
@@ -262,8 +284,12 @@ mod tests {
             patterns("(blue hair, red eyes:1.3), smile", false),
             [("(blue hair, red eyes:1.3)".to_owned(), Pattern::Weight, Some("blue hair, red eyes".to_owned()))]
         );
-        assert_eq!(weighted_group("(a, (b):1.2), c"), Some((12, 1..7)));
-        assert_eq!(weighted_group("(a:1,2)"), Some((7, 1..2)));
+        let group = |end, inside, is_against| Some(WeightedGroup { end, inside, is_against });
+        assert_eq!(weighted_group("(a, (b):1.2), c"), group(12, 1..7, false));
+        assert_eq!(weighted_group("(a:1,2)"), group(7, 1..2, false));
+        assert_eq!(weighted_group("(a, b:-1), c"), group(9, 1..5, true));
+        assert_eq!(weighted_group("(a:-1,5)"), group(8, 1..2, true));
+        assert_eq!(weighted_group("(a, b:0)"), group(8, 1..5, true));
         assert_eq!([weighted_group("(a, b)"), weighted_group("(a:1.2)"), weighted_group("a")], [None, None, None]);
     }
 }

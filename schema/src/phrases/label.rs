@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use derived::{derived_negative, is_negative_words};
-pub(crate) use doubtful::{asks_for_less, bare_negative, is_technical};
+pub(crate) use doubtful::{asks_for_less, bare_negative, is_doubtful_name, is_technical};
 use letters::{latin, lower};
 use words::{NEGATIVE, PROMPT};
 

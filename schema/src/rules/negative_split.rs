@@ -64,6 +64,43 @@ pub(crate) fn part_in_block(element: &Element<'_>) -> Finding {
         .help("if its tags are wanted, write them into a field of the block; if not, move it to the negative prompt")
 }
 
+/// An element whose name may say that what it holds is not wanted: `<not>`, `<danbooru>`.
+pub(crate) fn perhaps_element(element: &Element<'_>) -> Finding {
+    let name = excerpt(element.name);
+    Finding::new(&RULE, element.open.clone(), format!("`<{name}>` may hold what must not be drawn, or parts of the picture"))
+        .into_error()
+        .guarded()
+        .help("if its tags are wanted, write them into a field of a block; if not, into `<negative_prompt>` next to the blocks")
+}
+
+/// The end of a negative prompt that never begins.
+pub(crate) fn without_begin(tag: Range<usize>, word: &str) -> Finding {
+    let message =
+        format!("`</{}>` ends a negative prompt that never begins: what stands before it may be one", excerpt(word));
+    Finding::new(&RULE, tag, message)
+        .into_error()
+        .guarded()
+        .help("write the start tag where the negative prompt begins, or remove the end tag if there is none")
+}
+
+/// An element that belongs to both grammars, inside a negative prompt that is never closed.
+pub(crate) fn perhaps_ended(tag: Range<usize>, name: &str, negative: &str) -> Finding {
+    let (name, negative) = (excerpt(name), excerpt(negative));
+    let message = format!("`<{negative}>` is never closed: `<{name}>` may belong to it or to the picture");
+    Finding::new(&RULE, tag, message)
+        .into_error()
+        .guarded()
+        .help(format!("write `</{negative}>` where the negative prompt ends"))
+}
+
+/// An element after the text of a negative prompt.
+pub(crate) fn element_behind(tag: Range<usize>, name: &str) -> Finding {
+    let name = excerpt(name);
+    Finding::new(&RULE, tag, format!("`<{name}>` stands after the text of the negative prompt, and may belong to it or not"))
+        .into_error()
+        .help("write the negative prompt behind all elements if they describe the picture, or into `<negative_prompt>` with them")
+}
+
 /// A text of nothing but a negative prompt.
 pub(crate) fn alone(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "there is a negative prompt, but no prompt")

@@ -55,13 +55,19 @@ pub(crate) fn check_block(block: &Block<'_>, source: &str, findings: &mut Findin
 fn weighted_group(tags: &[Tag<'_>], source: &str) -> Option<(Finding, usize)> {
     let first = tags.first().filter(|tag| tag.text.starts_with('('))?;
     let text = source.get(first.span.start..tags.last()?.span.end)?;
-    let (end, inside) = patterns::weighted_group(text).filter(|(end, _)| !text[..*end].contains(['<', '&']))?;
+    let group = patterns::weighted_group(text).filter(|group| !text[..group.end].contains(['<', '&']))?;
+    let (end, inside) = (group.end, group.inside);
     let start = first.span.start;
     let length = tags.iter().take_while(|tag| tag.span.end <= start + end).count();
     // Nothing else may stand in the last tag, such as `_hair` after the group.
     let is_whole = tags.get(length.checked_sub(1)?)?.span.end == start + end;
+    let (span, written) = (start..start + end, &text[..end]);
     let edits = [start..start + inside.start, start + inside.end..start + end];
-    is_whole.then(|| (weight_syntax::group(start..start + end, &text[..end], edits), length))
+    let finding = match group.is_against {
+        true => weight_syntax::against(span, written),
+        false => weight_syntax::group(span, written, edits),
+    };
+    is_whole.then_some((finding, length))
 }
 
 /// Looks at a caption.

@@ -1,7 +1,7 @@
 //! `unknown-attribute`: an attribute that the language does not have.
 
 use crate::findings::{Finding, excerpt, remove};
-use crate::phrases::is_negative_name;
+use crate::phrases::{is_doubtful_name, is_negative_name};
 use crate::rule::rule;
 use crate::tree::Element;
 
@@ -17,11 +17,12 @@ rule! {
 /// An attribute that no element has.
 pub(crate) fn unknown(element: &Element<'_>, name: &str, value: &str) -> Finding {
     let element_name = excerpt(element.name);
-    if is_negative_name(name) || is_negative_name(value.trim()) {
+    if is_against(name, value.trim()) {
         let message =
             format!("`{}=\"{}\"`: an attribute does not make a negative prompt", excerpt(name), excerpt(value));
         return Finding::new(&RULE, element.open.clone(), message)
             .into_error()
+            .guarded()
             .help("write the negative prompt into `<negative_prompt>` next to the blocks, or into its own file");
     }
     let message =
@@ -34,6 +35,27 @@ pub(crate) fn wrong_value(element: &Element<'_>, name: &str, value: &str, fixed:
     let message =
         format!("the attribute `{name}` of `<{}>` is always {fixed}, not `{}`", excerpt(element.name), excerpt(value));
     with_fix(Finding::new(&RULE, element.open.clone(), message), element)
+}
+
+/// Whether an attribute says that its element is not wanted: `type="negative"`, `not="1"`, `polarity="-"`, `weight="-1"`.
+fn is_against(name: &str, value: &str) -> bool {
+    const SWITCHES: &[&str] =
+        &["include", "included", "wanted", "enabled", "positive", "show", "draw", "allowed", "keep"];
+    const OFF: &[&str] = &["0", "no", "false", "off", "none", "never"];
+    const AMOUNTS: &[&str] = &["weight", "strength", "emphasis", "scale", "amount", "w"];
+    let plain = name.to_ascii_lowercase();
+    let is_off = || OFF.contains(&value.to_ascii_lowercase().as_str());
+    let is_nothing = || value.replace(',', ".").parse::<f32>().is_ok_and(|amount| amount <= 0.0);
+    // `no="1"` is a number.
+    let is_doubtful = is_doubtful_name(name) && !plain.ends_with("no") && !is_off();
+    let is_word = !value.contains(|mark: char| !mark.is_alphabetic()) && !is_off();
+    is_negative_name(name)
+        || is_doubtful
+        || is_negative_name(value)
+        || (is_word && is_doubtful_name(value))
+        || value.starts_with(['-', '−', '!'])
+        || (SWITCHES.contains(&plain.as_str()) && is_off())
+        || (AMOUNTS.contains(&plain.as_str()) && is_nothing())
 }
 
 fn with_fix(finding: Finding, element: &Element<'_>) -> Finding {

@@ -9,7 +9,7 @@ use super::walk::{Open, Walk};
 use crate::findings::excerpt;
 use crate::names::{self, Kind};
 use crate::phrases::is_negative_name;
-use crate::rules::{mismatched_tag, not_well_formed, too_deep};
+use crate::rules::{mismatched_tag, negative_split, not_well_formed, too_deep};
 use crate::tree::{Element, EndTag, Node, TextBuilder};
 
 impl<'t> Walk<'t, '_> {
@@ -97,6 +97,9 @@ impl<'t> Walk<'t, '_> {
         if kind.is_some() && self.open.last().is_some_and(|open| open.kind == Some(Kind::Leaf)) {
             self.close_forgotten_leaf(tag.start);
         }
+        if kind.is_some() {
+            self.end_negative(word, &tag);
+        }
         if self.open.len() >= self.max_depth {
             let path = self.path();
             self.findings.push(too_deep::finding(tag, self.max_depth).at(path));
@@ -152,6 +155,33 @@ impl<'t> Walk<'t, '_> {
         }
     }
 
+    /// Ends a negative prompt without end tag before an element that belongs to the prompt, unless its own end tag comes
+    /// in time. A caption may belong to either, which is an error.
+    fn end_negative(&mut self, name: &str, tag: &Range<usize>) {
+        let Some(open) = self.open.last().filter(|open| is_negative_name(open.element.name)) else { return };
+        let negative = open.element.name;
+        let is_shared = names::is_shared(name);
+        if names::is_of_negative(name) && !is_shared {
+            return;
+        }
+        let ends = self.ends();
+        let until = match self.open.iter().rev().nth(1) {
+            Some(parent) => ends.next(parent.element.name, tag.start).unwrap_or(self.source.len()),
+            None => self.source.len(),
+        };
+        if ends.is_within(negative, tag.start..until) {
+            return;
+        }
+        if is_shared {
+            let path = self.path();
+            self.findings.push(negative_split::perhaps_ended(tag.clone(), name, negative).at(path));
+            let end = self.source[..tag.start].trim_end().len();
+            self.close(end, None);
+        } else {
+            self.close_without_tags(self.open.len() - 1, tag.start);
+        }
+    }
+
     /// Closes the innermost elements, whose end tags are missing before `at`, until `depth` are open.
     pub(super) fn close_without_tags(&mut self, depth: usize, at: usize) {
         let end = self.source[..at].trim_end().len();
@@ -202,6 +232,9 @@ impl<'t> Walk<'t, '_> {
                         let finding = mismatched_tag::misspelt(tag.clone(), name, word, open.element.name);
                         self.findings.push(finding.at(path));
                         self.close(tag.end, close);
+                    }
+                    None if is_negative_name(word) => {
+                        self.findings.push(negative_split::without_begin(tag, word).at(path));
                     }
                     None => self.findings.push(mismatched_tag::stray(tag, word).at(path)),
                 }

@@ -203,6 +203,51 @@ pub(crate) fn asks_for_less(line: &str) -> Option<Range<usize>> {
     })
 }
 
+/// Whether a word of an element's, a member's or an attribute's name says that what it holds may be unwanted: `not`,
+/// `tags_to_remove`, `nprompt`, `NGWords`.
+pub(crate) fn is_doubtful_name(name: &str) -> bool {
+    const WORDS: &[&str] = &["no", "not", "dont", "never", "ng", "minus", "anti", "bad", "nprompt", "neg", "uc"];
+    const STEMS: &[&str] = &[
+        "negat",
+        "avoid",
+        "exclu",
+        "unwant",
+        "undesir",
+        "without",
+        "remov",
+        "reject",
+        "forbid",
+        "prohibit",
+        "banned",
+        "blacklist",
+        "blocklist",
+        "denylist",
+        "disallow",
+        "omit",
+        "uncond",
+    ];
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return false;
+    }
+    let mut spaced = String::with_capacity(name.len() + 4);
+    let mut before = '_';
+    let mut letters = name.chars().peekable();
+    while let Some(letter) = letters.next() {
+        // `tagsToAvoid`, `NGWords`
+        let begins = letter.is_uppercase()
+            && (before.is_lowercase()
+                || (before.is_uppercase() && letters.peek().is_some_and(|next| next.is_lowercase())));
+        if begins || !letter.is_alphabetic() {
+            spaced.push(' ');
+        }
+        spaced.extend(letter.to_lowercase());
+        before = letter;
+    }
+    let is_word = |word: &str| WORDS.contains(&word) || STEMS.iter().any(|stem| word.starts_with(stem));
+    spaced.split(|mark: char| !mark.is_alphabetic()).any(is_word)
+}
+
 fn speaks_of_writing(text: &str) -> bool {
     let lower = text.to_lowercase();
     let is_end = |mark: char| !mark.is_alphabetic() && mark != '-';
@@ -251,6 +296,18 @@ mod tests {
             "A girl. Negative: -40 degrees",
         ] {
             assert_eq!(bare_negative(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_of_elements_may_ask_for_less() {
+        for name in
+            ["not", "no", "remove", "tags_to_remove", "tagsToAvoid", "NGWords", "ng_words", "nprompt", "Blacklist"]
+        {
+            assert!(is_doubtful_name(name), "{name}");
+        }
+        for name in ["note", "notes", "nose", "ngo", "novel", "style", "answer", "background", "banner", "saber"] {
+            assert!(!is_doubtful_name(name), "{name}");
         }
     }
 
