@@ -108,23 +108,6 @@ pub(crate) fn negative_sentence(source: &str, nodes: &[Node<'_>], findings: &mut
     (!sentence.is_empty()).then(|| NegativePrompt { caption: Some(sentence), ..NegativePrompt::default() })
 }
 
-/// Whether an element of that name belongs to the negative grammar alone; `resolution` and `caption` belong to both.
-fn is_negative_part(name: &str) -> bool {
-    let is_elsewhere = |place: Place| place.decl().child(name).is_some();
-    is_elsewhere(Place::Negative) && !is_elsewhere(Place::General) && !is_elsewhere(Place::Top)
-}
-
-/// Whether a name that is not of the grammar may be that of a negative prompt: by its words, or since it is another name
-/// of an element that only a negative prompt has.
-fn is_doubtful_element(name: &str) -> bool {
-    let of_negative = || match names::meaning(Place::Negative, name).map(|meaning| meaning.target) {
-        Some(Target::Element(_, decl)) => is_negative_part(decl.name),
-        _ => false,
-    };
-    let is_of_prompt = || Place::General.decl().child(name).is_some() || names::meaning(Place::Top, name).is_some();
-    (phrases::is_doubtful_name(name) || of_negative()) && !is_of_prompt()
-}
-
 struct Lowering<'t, 'f> {
     source: &'t str,
     findings: &'f mut Findings,
@@ -266,7 +249,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
 
     /// Takes negative prompts out: an element that is one, or what an element of the negative grammar holds.
     fn without_negative(&mut self, element: Element<'t>, path: &str) -> Option<Element<'t>> {
-        let is_part = is_negative_part(element.name);
+        let is_part = names::is_negative_part(element.name);
         if is_negative_name(element.name) {
             self.attributes(&element, &[], path);
             let is_of_character = !path.is_empty() && path != Place::General.decl().name;
@@ -298,7 +281,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
 
     /// Refuses an element whose name is not of the grammar and says that its content may be unwanted.
     fn refuse_doubtful(&mut self, element: &Element<'t>, path: &str) -> bool {
-        let is_doubtful = is_doubtful_element(element.name);
+        let is_doubtful = names::is_perhaps_negative(element.name);
         if is_doubtful {
             self.findings.push(negative_split::perhaps_element(element).at(path));
         }
@@ -338,6 +321,8 @@ impl<'t, 'f> Lowering<'t, 'f> {
             self.findings.push(stray_text::sentence(span, &text.value));
         } else if let Some(label) = phrases::any_label(&text.value) {
             self.findings.push(stray_text::labelled(span, label));
+        } else if let Some(length) = phrases::orders_less(&text.value) {
+            self.findings.push(negative_split::perhaps(span, &text.value.trim_start()[..length]));
         } else if let Some(decl) = Place::General.decl().child("other") {
             let field = self.field_of_text(decl, text);
             self.strays.push(Stray { home: Place::General, field, origin: Origin::Text });

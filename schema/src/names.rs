@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::grammar::{self, Content, ElementDecl};
+use crate::phrases::is_doubtful_name;
 use aliases::ALIASES;
 use number::character_number;
 pub(crate) use number::is_character_word;
@@ -214,6 +215,22 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
         return Some(Kind::Container);
     }
     kinds().get(plain_spelling(name).as_str()).copied()
+}
+
+/// Whether an element of that name belongs to the negative grammar alone; `resolution` and `caption` belong to both.
+pub(crate) fn is_negative_part(name: &str) -> bool {
+    let is_elsewhere = |place: Place| place.decl().child(name).is_some();
+    is_elsewhere(Place::Negative) && !is_elsewhere(Place::General) && !is_elsewhere(Place::Top)
+}
+
+/// Whether a name that no element of a prompt has may be that of a negative prompt: by its words, or since it is a
+/// spelling of an element that only a negative prompt has.
+pub(crate) fn is_perhaps_negative(name: &str) -> bool {
+    let of_negative = || match meaning(Place::Negative, name).map(|meaning| meaning.target) {
+        Some(Target::Element(_, decl)) => is_negative_part(decl.name),
+        _ => false,
+    };
+    (is_doubtful_name(name) || of_negative()) && meaning(Place::Top, name).is_none()
 }
 
 /// Whether an element of that name stands inside a negative prompt, in any spelling.

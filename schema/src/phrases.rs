@@ -5,7 +5,7 @@ mod talk;
 
 pub(crate) use label::{
     Label, announces_writing, any_label, asks_for_less, bare_negative, heading, inline_negative, is_doubtful_name,
-    is_everyday, is_measure, is_negative_name, is_positive_name, is_technical,
+    is_everyday, is_measure, is_negative_name, is_positive_name, is_technical, orders_less, vague_negative,
 };
 pub(crate) use talk::{announces_another, is_announcement, is_greeting, is_sentence, is_talk, is_title};
 

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Opening, Stop, markup};
+use crate::phrases;
 use crate::rules::foreign_format::{self, Format};
-use crate::rules::unknown_element;
+use crate::rules::{negative_split, unknown_element};
 use crate::source::Change;
 
 /// Elements that style letters, in lower case.
@@ -80,6 +81,10 @@ impl Opening<'_, '_> {
     pub(super) fn read_html(&mut self) {
         if self.findings.is_strict() {
             return;
+        }
+        if let Some(tag) = negative_mark(self.left()) {
+            let span = self.window.start + tag.start..self.window.start + tag.end;
+            self.report(negative_split::html_attribute(span.clone(), &self.source.text[span]));
         }
         // A line break inside a string is no JSON.
         let is_plain = is_plain(self.left()) && !self.left().trim_start().starts_with('{');
@@ -170,6 +175,16 @@ fn marks(text: &str, is_plain: bool) -> Vec<(Range<usize>, &'static str)> {
         (Kind::Element(_), false) => Some(""),
     };
     found.iter().filter_map(|mark| Some((mark.span.clone(), replacement(mark)?))).collect()
+}
+
+/// The first start tag with an attribute that says that its content is not wanted: `<span class="negative">`.
+fn negative_mark(text: &str) -> Option<Range<usize>> {
+    let is_against = |span: &Range<usize>| {
+        let words = text[span.clone()].split_once(' ').map_or("", |(_, attributes)| attributes);
+        words.contains('=') && words.split(['"', '\'', '=', ' ', '>']).any(phrases::is_negative_name)
+    };
+    let marks = text.match_indices('<').filter_map(|(at, _)| mark(text, at, true));
+    marks.filter(|mark| !mark.is_end).map(|mark| mark.span).find(is_against)
 }
 
 /// The mark that begins at an offset.

@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 
 use super::strays::{Origin, Stray};
-use super::{Lowering, is_doubtful_element, is_negative_part, tags};
+use super::{Lowering, tags};
 use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
 use crate::outline::{Block, Field, Tag};
 use crate::phrases;
 use crate::rules::{
     duplicate_element, empty_element, escaped_twice, invalid_value, negative_split, renamed_element, stray_text,
-    unknown_element, wrong_place,
+    unknown_attribute, unknown_element, wrong_place,
 };
 use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
@@ -286,8 +286,9 @@ impl<'t> Lowering<'t, '_> {
             match child {
                 Node::Element(inner)
                     if phrases::is_negative_name(inner.name)
-                        || is_negative_part(inner.name)
-                        || is_doubtful_element(inner.name) =>
+                        || names::is_negative_part(inner.name)
+                        || names::is_perhaps_negative(inner.name)
+                        || unknown_attribute::is_negative(&inner) =>
                 {
                     self.findings.push(negative_split::in_text(&inner, field).at(path));
                     has_negative = true;

@@ -31,6 +31,7 @@ pub(super) const ALIASES: &[(Place, &str, &str)] = &[
     (Place::General, "backgrounds", "background"),
     (Place::General, "setting", "environment"),
     (Place::General, "scene", "environment"),
+    (Place::General, "location", "environment"),
     (Place::General, "camera", "perspective"),
     (Place::General, "view", "perspective"),
     (Place::General, "mood", "atmosphere"),

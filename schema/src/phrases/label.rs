@@ -3,6 +3,7 @@
 mod derived;
 mod doubtful;
 mod letters;
+mod vague;
 mod words;
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use std::sync::LazyLock;
 use derived::{derived_negative, is_negative_words};
 pub(crate) use doubtful::{asks_for_less, bare_negative, is_doubtful_name, is_technical};
 use letters::{latin, lower};
+pub(crate) use vague::{orders_less, vague_negative};
 use words::{NEGATIVE, PROMPT};
 
 /// What a label announces.

@@ -73,6 +73,14 @@ pub(crate) fn perhaps_element(element: &Element<'_>) -> Finding {
         .help("if its tags are wanted, write them into a field of a block; if not, into `<negative_prompt>` next to the blocks")
 }
 
+/// An element of HTML with an attribute that says that its content is not wanted: `<span class="negative">`.
+pub(crate) fn html_attribute(span: Range<usize>, written: &str) -> Finding {
+    Finding::new(&RULE, span, format!("`{}` may hold what must not be drawn", excerpt(written)))
+        .into_error()
+        .guarded()
+        .help("remove the tags if their content is wanted; if not, move it to `<negative_prompt>` next to the blocks")
+}
+
 /// The end of a negative prompt that never begins.
 pub(crate) fn without_begin(tag: Range<usize>, word: &str) -> Finding {
     let message =
@@ -148,6 +156,7 @@ pub(crate) fn perhaps(span: Range<usize>, label: &str) -> Finding {
     let label = excerpt(label.trim_end());
     Finding::new(&RULE, span, format!("`{label}` may begin the negative prompt, or be words of the picture"))
         .into_error()
+        .guarded()
         .help(
             "if what follows must not be drawn, give it as the negative prompt, or put `Negative prompt:` and it on a line of \
              its own; if these are words of the picture, put them in quotes",

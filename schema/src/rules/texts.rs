@@ -7,6 +7,7 @@ use super::{
     weight_syntax,
 };
 use crate::findings::{Finding, Findings, excerpt, remove, replace};
+use crate::names;
 use crate::outline::{Block, Field, Tag};
 use crate::patterns::{self, Found, Pattern};
 use crate::phrases::{self, Label};
@@ -146,7 +147,8 @@ fn negative_tag(text: &str) -> Option<Range<usize>> {
         let name = &inside[..inside.find(|end: char| !end.is_alphanumeric() && !matches!(end, '_' | '-'))?];
         // `<bad>` alone may be a face.
         let is_clear = || name.len() >= CLEAR || inside.contains(&format!("</{name}>"));
-        let is_tag = inside[name.len()..].starts_with('>') && phrases::is_negative_name(name) && is_clear();
+        let is_negative = phrases::is_negative_name(name) || names::is_perhaps_negative(name);
+        let is_tag = inside[name.len()..].starts_with('>') && is_negative && is_clear();
         is_tag.then(|| at..at + 1 + name.len() + 1)
     })
 }
@@ -187,7 +189,8 @@ fn doubtful_label(text: &str) -> Option<Range<usize>> {
         let at = start;
         start += line.len();
         let line = line.trim_end();
-        let found = phrases::bare_negative(line).map(|bare| bare.span).or_else(|| phrases::asks_for_less(line));
+        let found = phrases::bare_negative(line).map(|bare| bare.span);
+        let found = found.or_else(|| phrases::asks_for_less(line)).or_else(|| phrases::vague_negative(line));
         if let Some(label) = found.filter(|_| !is_written) {
             return Some(at + label.start..at + label.end);
         }

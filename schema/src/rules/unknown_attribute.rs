@@ -37,6 +37,11 @@ pub(crate) fn wrong_value(element: &Element<'_>, name: &str, value: &str, fixed:
     with_fix(Finding::new(&RULE, element.open.clone(), message), element)
 }
 
+/// Whether an attribute makes an element one that is not wanted.
+pub(crate) fn is_negative(element: &Element<'_>) -> bool {
+    element.attributes.iter().any(|attribute| is_against(&attribute.name, attribute.value.trim()))
+}
+
 /// Whether an attribute says that its element is not wanted: `type="negative"`, `not="1"`, `polarity="-"`, `weight="-1"`.
 fn is_against(name: &str, value: &str) -> bool {
     const SWITCHES: &[&str] =

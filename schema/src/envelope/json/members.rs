@@ -124,6 +124,10 @@ impl<'v> Members<'v> {
         if phrases::is_negative_name(name) && has_text {
             return self.negative.push(value);
         }
+        // It may hold what must not be drawn.
+        if names::is_perhaps_negative(name) && has_text {
+            return self.others.push((value, path));
+        }
         match (name, value.kind) {
             ("system_prompt" | "system", Kind::String) if self.system_prompt.is_none() => {
                 self.system_prompt = Some(value)
