@@ -22,7 +22,13 @@ pub(super) fn is_table(text: &str) -> bool {
 fn is_table_of(text: &str, delimiter: u8) -> bool {
     let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let Ok(header) = reader.headers() else { return false };
+    let header = header.clone();
     let cells: Vec<&str> = header.iter().map(str::trim).collect();
+    if names_fields(&cells) {
+        let mut records = reader.records().take(MOST_LINES).peekable();
+        let is_field = |record: &csv::StringRecord| record.len() == 2 && record.get(0).is_some_and(is_text);
+        return records.peek().is_some() && records.all(|record| record.is_ok_and(|record| is_field(&record)));
+    }
     let has_text = cells.iter().any(|cell| is_text(cell) && !is_other(cell));
     if cells.len() < 2 || !has_text || !cells.iter().all(|cell| is_text(cell) || is_other(cell)) {
         return false;
@@ -30,6 +36,14 @@ fn is_table_of(text: &str, delimiter: u8) -> bool {
     let length = cells.len();
     let mut records = reader.records().take(MOST_LINES).peekable();
     records.peek().is_some() && records.all(|record| record.is_ok_and(|record| record.len() == length))
+}
+
+/// Whether a first line is that of a table with one field a line: `field,value`.
+fn names_fields(cells: &[&str]) -> bool {
+    const NAMES: &[&str] = &["field", "key", "name", "element", "tag", "section", "category", "attribute", "part"];
+    const VALUES: &[&str] = &["value", "values", "content", "contents", "text", "tags", "description"];
+    let is_in = |words: &[&str], cell: &str| words.contains(&cell.to_lowercase().as_str());
+    matches!(cells, [name, value] if is_in(NAMES, name) && is_in(VALUES, value))
 }
 
 /// Whether a cell names a prompt, a negative prompt or a part of a prompt.
@@ -59,6 +73,9 @@ mod tests {
             "prompt;negative_prompt\n1girl;bad hands\n2girls;lowres",
             "id,caption\n1,A girl",
             "style,appearance\nink,blue hair",
+            "field,value\ngender,1girl\nappearance,blue hair",
+            "Field;Value\ngender;1girl",
+            "key\tvalue\ngender\t1girl",
         ] {
             assert!(is_table(text), "{text}");
         }
@@ -68,6 +85,7 @@ mod tests {
             "style, 1girl\nblue hair, smile",
             "style, lighting\n1girl, solo, smile",
             "title, name\na, b",
+            "name, text\n1girl, solo",
             "<n>,prompt\na,b",
         ] {
             assert!(!is_table(text), "{text}");

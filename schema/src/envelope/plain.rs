@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::segments::is_rule;
 use super::{Document, Opening, Stop, markup};
 use crate::phrases;
-use crate::rules::{envelope_removed, negative_split, separator};
+use crate::rules::{envelope_removed, ignored_markup, negative_split, separator};
 use crate::source::Change;
 use crate::tags::list_mark;
 use crate::xml::entity_at;
@@ -17,6 +17,7 @@ impl Opening<'_, '_> {
         if markup::first_tag(self.left()).is_some() {
             return Ok(());
         }
+        self.cut_comments();
         self.cut_bare_title();
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
@@ -45,6 +46,28 @@ impl Opening<'_, '_> {
         if markup::first_tag(&self.source.text[negative.clone()]).is_none() {
             self.negative = Some(negative.clone());
             self.read_list(&negative);
+        }
+    }
+
+    /// Comments of XML, which belong to no prompt. A strict check reads them as they are.
+    fn cut_comments(&mut self) {
+        let text = self.left();
+        if self.findings.is_strict() || !text.contains("<!--") {
+            return;
+        }
+        let mut changes: Vec<Change> = Vec::new();
+        for comment in markup::comments(text) {
+            let is_blank_before = text[..comment.start].ends_with(' ') || comment.start == 0;
+            let blank = usize::from(is_blank_before && text[comment.end..].starts_with(' '));
+            let span = self.window.start + comment.start..self.window.start + comment.end + blank;
+            changes.push((span, Cow::Borrowed("")));
+        }
+        for (span, _) in &changes {
+            let written = self.source.text[span.clone()].to_owned();
+            self.report(ignored_markup::finding(span.clone(), &written));
+        }
+        if !changes.is_empty() {
+            self.replace(&changes);
         }
     }
 

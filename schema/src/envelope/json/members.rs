@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::scan::{Kind, Value};
 use super::{Piece, for_each_piece, write_string};
+use crate::grammar::TextKind;
 use crate::names::{self, Place, Target};
 use crate::phrases;
 use crate::source::{Source, SourceBuilder};
@@ -248,11 +249,17 @@ fn numbers(text: &str, value: &Value, path: &str, unread: &mut Vec<(Range<usize>
                     unread.push((item.span.clone(), format!("{path}.{place}"), true));
                 }
             }
+            // The words of a field have no names: `{"hair": "long"}` would become the tag `long`, `{"smile": 1.2}` nothing.
+            Kind::Object if is_list_field(&snake_case(&text[key.clone()])) && !is_tag_list(text, member) => {
+                unread.push((member.span.clone(), path, !member.members.is_empty()));
+            }
             Kind::Object if !is_tag_list(text, member) => numbers(text, member, &path, unread),
             _ if holds_text(member) || member.items.is_empty() && member.kind == Kind::Array => {}
             _ => {
-                let is_lost = is_field(&snake_case(&text[key.clone()]));
-                unread.push((member.span.clone(), path, is_lost));
+                let name = snake_case(&text[key.clone()]);
+                // `"blonde_hair": true` is a tag.
+                let is_tag = &text[member.span.clone()] == "true" && !REMARKS.contains(&name.as_str());
+                unread.push((member.span.clone(), path, is_field(&name) || is_tag));
             }
         }
     }
@@ -283,6 +290,16 @@ fn block_name(key: &str, number: usize, has_name: bool) -> String {
 fn is_field(key: &str) -> bool {
     let is_in = |place: Place| names::is_field_of(place, key);
     key == "caption" || is_in(Place::Character) || is_in(Place::General)
+}
+
+/// Whether a key names a field of tags. A position may be a box of numbers.
+fn is_list_field(key: &str) -> bool {
+    let decl = |place: Place| match names::meaning(place, key).map(|meaning| meaning.target) {
+        Some(Target::Element(home, decl)) if home == place => decl.text(),
+        _ => None,
+    };
+    let text = decl(Place::Character).or_else(|| decl(Place::General));
+    text.is_some_and(|text| text.kind == TextKind::Tags) && key != "position" && is_field(key)
 }
 
 fn is_block_or_list(place: Place, children: usize, value: &Value) -> bool {
