@@ -33,6 +33,7 @@ use crate::rules::{envelope_removed, negative_split, system_prompt_split};
 use crate::source::Source;
 
 pub(crate) use plain::decode_entities;
+pub(crate) use settings::is_setting_element;
 
 /// Whether a tag of the grammar stands in a text.
 pub(crate) fn has_tag(text: &str) -> bool {

@@ -13,6 +13,7 @@ mod tags;
 
 use std::borrow::Cow;
 
+use crate::envelope::is_setting_element;
 use crate::findings::Findings;
 use crate::grammar::{self, ElementDecl};
 use crate::names::{self, Certainty, Meaning, Place, Target};
@@ -226,6 +227,10 @@ impl<'t, 'f> Lowering<'t, 'f> {
             return;
         }
         self.attributes(&element, &[], element.name);
+        if !element.has_elements() && is_setting_element(element.name, &tags::text(&element)) {
+            let span = element.span();
+            return self.findings.push(envelope_removed::settings(span.clone(), &self.source[span]));
+        }
         let name = element.name;
         let has_negative = self.remove_negatives(&mut element, name, name);
         let tags = self.flatten(&element, name);

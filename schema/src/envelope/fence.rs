@@ -43,7 +43,10 @@ impl Opening<'_, '_> {
         for fence in fences {
             let talk = before..fence.open.start;
             before = fence.close.end;
-            let is_negative = announces_negative(&self.source.text[talk.clone()]);
+            let line = &self.source.text[fence.open.clone()];
+            let info = line.trim().trim_start_matches(|mark: char| !mark.is_alphanumeric());
+            let is_negative =
+                announces_negative(&self.source.text[talk.clone()]) || phrases::is_negative_name(info.trim());
             talks.push(talk.clone());
             match is_negative {
                 true => negatives.push((fence, talk)),

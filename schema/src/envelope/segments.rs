@@ -7,6 +7,7 @@ use super::{Document, Opening, Stop, markup};
 use crate::checked::Envelope;
 use crate::phrases::{self, Label};
 use crate::rules::{envelope_removed, negative_split};
+use crate::xml::entity_at;
 
 /// Where a part of the text begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +112,11 @@ impl Opening<'_, '_> {
     /// The range without what divides it from the negative prompt: a bar, a rule of dashes.
     fn without_divider(&self, range: Range<usize>) -> Range<usize> {
         let text = &self.source.text[range.clone()];
+        // The `;` of `&#10;` divides nothing.
+        let entity = text.rfind('&').and_then(|at| entity_at(text, at));
+        if entity.is_some_and(|(_, end)| end == text.trim_end().len()) {
+            return range;
+        }
         let kept = text.trim_end_matches(['|', '｜', '=', '-', '–', '—', '/', '~', '*', ';', ' ', '\t', '\r', '\n']);
         let divider = &text[kept.len()..];
         let is_divider = divider.trim().starts_with(['|', '｜', ';'])

@@ -229,7 +229,42 @@ pub(super) fn is_setting(line: &str) -> bool {
     // `Steps 28 | CFG 5 | Euler a`
     const FEWEST: usize = 2;
     let is_list = line.contains([',', '|']) && line.split([',', '|']).map(str::trim).take(FEWEST).all(is_bare);
-    is_list || is_bare(line)
+    is_list || is_bare(line) || is_setting_list(line)
+}
+
+/// Whether a line is nothing but settings as programs and chats write them: `steps=30; cfg=7`, `CFG 7, 30 steps, Euler a`.
+/// A count alone, as `30 steps`, may be stairs.
+fn is_setting_list(line: &str) -> bool {
+    const FEWEST: usize = 2;
+    let is_assigned = |piece: &str| {
+        let pair = piece.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
+        pair.is_some_and(|(name, value)| {
+            value_of(name).is_some_and(|kind| kind != Value::Any && kind.fits(value, true))
+        })
+    };
+    let is_counted = |piece: &str| {
+        let pair = piece.split_once(' ').map(|(number, name)| (number, value_of(name.trim())));
+        pair.is_some_and(|(number, kind)| kind == Some(Value::Number) && Value::Number.fits(number, true))
+    };
+    let mut pieces = line.split([',', ';', '|']).map(str::trim).filter(|piece| !piece.is_empty()).peekable();
+    if pieces.peek().is_none() {
+        return false;
+    }
+    let (mut count, mut certain) = (0, 0);
+    for piece in pieces {
+        let is_certain = is_assigned(piece) || is_bare(piece);
+        if !is_certain && !is_counted(piece) && !is_sampler(piece) {
+            return false;
+        }
+        count += 1;
+        certain += usize::from(is_certain);
+    }
+    (count == 1 && certain == 1) || (count >= FEWEST && certain >= 1)
+}
+
+/// Whether an element of that name and content is a setting of a program: `<seed>12345</seed>`, `<steps>30</steps>`.
+pub(crate) fn is_setting_element(name: &str, content: &str) -> bool {
+    value_of(name).is_some_and(|kind| kind != Value::Any && kind.fits(content.trim(), true))
 }
 
 /// Whether a text is a setting without a colon: `CFG scale 7`, `832x1216`.
