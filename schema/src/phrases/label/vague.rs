@@ -42,6 +42,9 @@ const NAMES: &[&str] = &["negative prompt", "negative_prompt", "negative-prompt"
 /// Words that stand in front of a colon for a negative prompt, in lower case.
 const WORDS: &[&str] = &["negatives", "negative", "neg", "ng", "avoid", "exclude", "unwanted", "undesired"];
 
+/// Places of a line that are looked at: each look may go through the line.
+const LOOKS_MAX: usize = 16;
+
 /// Line breaks that were escaped.
 const BREAKS: &[&str] = &["\\n", "\\r", "\\t", "%0a", "\\u000a", "&#10;", "&#10"];
 
@@ -81,7 +84,7 @@ fn label(line: &str) -> Option<Range<usize>> {
 /// The name of a negative prompt without a colon: `(Negative prompt) lowres`, `1girl Negative prompt lowres`.
 fn named(line: &str) -> Option<Range<usize>> {
     let lower = line.to_ascii_lowercase();
-    NAMES.iter().flat_map(|name| lower.match_indices(name)).find_map(|(at, name)| {
+    NAMES.iter().flat_map(|name| lower.match_indices(name)).take(LOOKS_MAX).find_map(|(at, name)| {
         let end = at + name.len();
         let is_whole = !lower[end..].trim_start_matches('s').starts_with(|next: char| next.is_alphanumeric());
         let has_content = lower[end..].contains(char::is_alphanumeric);
@@ -92,8 +95,11 @@ fn named(line: &str) -> Option<Range<usize>> {
 /// A bare word and a colon inside a line: behind a mark, or with a capital letter behind other words.
 fn word(line: &str) -> Option<Range<usize>> {
     let lower = line.to_ascii_lowercase();
-    line.match_indices([':', '：']).find_map(|(colon, mark)| {
+    let words = line.match_indices([':', '：']).filter_map(|(colon, mark)| {
         let word = WORDS.iter().find(|word| lower[..colon].ends_with(**word))?;
+        Some((colon, mark, word))
+    });
+    words.take(LOOKS_MAX).find_map(|(colon, mark, word)| {
         let at = colon - word.len();
         let behind = &line[colon + mark.len()..];
         let content = behind.trim_start();
