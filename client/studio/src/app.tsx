@@ -88,22 +88,33 @@ export function App() {
 }
 
 function DrawView() {
-  const draw = (): void => {
-    // On a phone it may be out of sight.
-    document.getElementById("picture")?.scrollIntoView({ block: "nearest" });
-    void drawPrompt();
+  // From a press of "Draw" until a field is entered the picture stays where it is on the screen, also while it grows on a phone.
+  const [isFollowing, setFollowing] = createSignal(false);
+  const draw = async (): Promise<void> => {
+    commitTyped();
+    setFollowing(true);
+    await drawPrompt();
+    // On a phone it may be out of sight. It has its size only when the job is shown.
+    requestAnimationFrame(() => document.getElementById("picture")?.scrollIntoView({ block: "nearest" }));
   };
+  const submit = (): void => void draw();
   return (
     <div
       class="desk"
+      data-following={isFollowing()}
+      onFocusIn={(event) => {
+        if (event.target.matches("input, textarea, select, .editor")) {
+          setFollowing(false);
+        }
+      }}
       onKeyDown={(event) => {
         if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) {
           event.preventDefault();
-          draw();
+          submit();
         }
       }}
     >
-      <PromptPanel onSubmit={draw} />
+      <PromptPanel onSubmit={submit} />
       <div class="middle">
         <Canvas />
         <JobList />
@@ -111,7 +122,7 @@ function DrawView() {
       <aside aria-label={t("settings.title")}>
         <SettingsPanel />
         <div class="submit">
-          <button class="primary" type="button" disabled={!canDraw()} onClick={draw} title={t("draw.shortcut")}>
+          <button class="primary" type="button" disabled={!canDraw()} onClick={submit} title={t("draw.shortcut")}>
             <Spark />
             {t("draw.submit")}
             <ExpectedTime />
@@ -142,4 +153,13 @@ function DrawView() {
       </aside>
     </div>
   );
+}
+
+/** Has the focused field take over what was typed: many do so only when the focus leaves them. */
+function commitTyped(): void {
+  const field = document.activeElement;
+  if (field instanceof HTMLInputElement) {
+    field.blur();
+    field.focus({ preventScroll: true });
+  }
 }
