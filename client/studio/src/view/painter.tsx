@@ -4,6 +4,7 @@ import { Show, createEffect, createSignal, createUniqueId, on } from "solid-js";
 import { fileOf } from "../prompt/picture";
 import { t } from "../text";
 import { FramedDialog } from "./dialog";
+import { type Point, Strokes } from "./strokes";
 
 /** How far one press of an arrow key moves the brush, as a share of the image. */
 const KEY_STEP = 1 / 32;
@@ -64,28 +65,32 @@ function Board(
   const [isErasing, setErasing] = createSignal(false);
   // Where the brush is, for keys; in pixels of the image.
   const [at, setAt] = createSignal({ x: props.width / 2, y: props.height / 2 });
-  let last: { x: number; y: number } | undefined;
+  let strokes!: Strokes;
+  let isDown = false;
+  const [canUndo, setCanUndo] = createSignal(false);
 
-  const context = () => canvas.getContext("2d");
   const diameter = () => Math.max(2, (Math.max(props.width, props.height) * size()) / 100);
-  const paint = (to: { x: number; y: number }): void => {
-    const brush = context();
-    if (!brush) {
-      return;
-    }
-    const from = last ?? to;
-    brush.globalCompositeOperation = isErasing() ? "destination-out" : "source-over";
-    brush.strokeStyle = COLOUR;
-    brush.lineCap = "round";
-    brush.lineJoin = "round";
-    brush.lineWidth = diameter();
-    brush.beginPath();
-    brush.moveTo(from.x, from.y);
-    brush.lineTo(to.x + 0.01, to.y);
-    brush.stroke();
-    last = to;
+  const change = (paint: () => void): void => {
+    paint();
+    setCanUndo(strokes.canUndo);
   };
-  const place = (event: PointerEvent): { x: number; y: number } => {
+  const begin = (point: Point): void => {
+    change(() => {
+      strokes.begin(point, { diameter: diameter(), isErasing: isErasing() });
+    });
+  };
+  const fill = (isFull: boolean): void => {
+    change(() => {
+      strokes.fill(isFull);
+    });
+  };
+  const undo = (): void => {
+    isDown = false;
+    change(() => {
+      strokes.undo();
+    });
+  };
+  const place = (event: PointerEvent): Point => {
     const box = canvas.getBoundingClientRect();
     return {
       x: ((event.clientX - box.left) * props.width) / box.width,
@@ -109,26 +114,12 @@ function Board(
         y: within(y + move[1] * KEY_STEP * props.height, props.height),
       });
       if (event.shiftKey) {
-        last = { x, y };
-        paint(at());
-        last = undefined;
+        begin({ x, y });
+        strokes.lineTo(at());
       }
     } else if (event.key === " ") {
       event.preventDefault();
-      last = undefined;
-      paint(at());
-      last = undefined;
-    }
-  };
-  const fill = (isFull: boolean): void => {
-    const brush = context();
-    if (brush) {
-      brush.globalCompositeOperation = "source-over";
-      brush.clearRect(0, 0, props.width, props.height);
-      brush.fillStyle = COLOUR;
-      if (isFull) {
-        brush.fillRect(0, 0, props.width, props.height);
-      }
+      begin(at());
     }
   };
   const accept = async (): Promise<void> => {
@@ -153,14 +144,24 @@ function Board(
       () => props.address,
       () => {
         if (props.painted !== undefined) {
-          void restore(props.painted, canvas);
+          void maskOf(props.painted, canvas).then((mask) => {
+            strokes.base(mask);
+          });
         }
       },
     ),
   );
   return (
-    <div class="painter">
-      <div class="board">
+    <div
+      class="painter"
+      onKeyDown={(event) => {
+        if (event.key === "z" && (event.ctrlKey || event.metaKey) && !event.shiftKey) {
+          event.preventDefault();
+          undo();
+        }
+      }}
+    >
+      <div class="board" style={{ "--ratio": String(props.width / props.height) }}>
         <Show
           when={props.address}
           fallback={<svg class="blank" viewBox={`0 0 ${props.width} ${props.height}`} aria-hidden="true" />}
@@ -168,7 +169,10 @@ function Board(
           {(address) => <img src={address()} alt="" />}
         </Show>
         <canvas
-          ref={canvas}
+          ref={(element) => {
+            canvas = element;
+            strokes = new Strokes(element, COLOUR);
+          }}
           width={props.width}
           height={props.height}
           tabindex="0"
@@ -177,16 +181,16 @@ function Board(
           onKeyDown={onKey}
           onPointerDown={(event) => {
             canvas.setPointerCapture(event.pointerId);
-            last = undefined;
-            paint(place(event));
+            isDown = true;
+            begin(place(event));
           }}
           onPointerMove={(event) => {
-            if (last !== undefined && event.buttons !== 0) {
-              paint(place(event));
+            if (isDown && event.buttons !== 0) {
+              strokes.lineTo(place(event));
             }
           }}
-          onPointerUp={() => (last = undefined)}
-          onPointerCancel={() => (last = undefined)}
+          onPointerUp={() => (isDown = false)}
+          onPointerCancel={() => (isDown = false)}
         />
         <i
           class="brush"
@@ -228,6 +232,9 @@ function Board(
         >
           {t("mask.none")}
         </button>
+        <button type="button" title="Ctrl + Z" aria-disabled={!canUndo()} onClick={undo}>
+          {t("prompt.undo")}
+        </button>
         <span class="spacer" />
         <button class="danger" type="button" onClick={() => void accept()}>
           {props.accept}
@@ -237,22 +244,25 @@ function Board(
   );
 }
 
-/** Puts a mask back on the board: its white in the colour of the brush, its black transparent. */
-async function restore(address: string, canvas: HTMLCanvasElement): Promise<void> {
+/** A mask as the board shows it, in the size of the board: its white in the colour of the brush, its black transparent. */
+async function maskOf(address: string, { width, height }: { width: number; height: number }): Promise<HTMLCanvasElement> {
   const picture = new Image();
   picture.src = address;
   await picture.decode();
-  const context = canvas.getContext("2d");
-  if (!context) {
-    return;
+  const mask = document.createElement("canvas");
+  mask.width = width;
+  mask.height = height;
+  const context = mask.getContext("2d");
+  if (context) {
+    context.drawImage(picture, 0, 0, width, height);
+    const pixels = context.getImageData(0, 0, width, height);
+    for (let at = 0; at < pixels.data.length; at += 4) {
+      pixels.data[at + 3] = pixels.data[at] ?? 0;
+    }
+    context.putImageData(pixels, 0, 0);
+    context.globalCompositeOperation = "source-in";
+    context.fillStyle = COLOUR;
+    context.fillRect(0, 0, width, height);
   }
-  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
-  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  for (let at = 0; at < pixels.data.length; at += 4) {
-    pixels.data[at + 3] = pixels.data[at] ?? 0;
-  }
-  context.putImageData(pixels, 0, 0);
-  context.globalCompositeOperation = "source-in";
-  context.fillStyle = COLOUR;
-  context.fillRect(0, 0, canvas.width, canvas.height);
+  return mask;
 }
