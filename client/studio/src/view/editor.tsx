@@ -20,6 +20,7 @@ import { fixEdits } from "../state/findings";
 import { currentCheck, setText, text } from "../state/prompt";
 import { vocabulary } from "../state/vocabulary";
 import { language, t } from "../text";
+import { tagging } from "./tagging";
 
 const COLOURS = HighlightStyle.define([
   { tag: tags.tagName, color: "var(--blue-pencil)" },
@@ -110,6 +111,7 @@ export function Editor(props: { onSubmit: () => void }) {
           closeBrackets(),
           highlightActiveLine(),
           EditorView.lineWrapping,
+          tagging,
           xml(SCHEMA),
           xmlLanguage.data.of({ autocomplete: completeTag }),
           autocompletion({ icons: false }),
