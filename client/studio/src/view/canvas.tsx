@@ -208,6 +208,11 @@ function Progress(props: { job: ShownJob }) {
           </Show>
         </div>
       </div>
+      <Show when={props.job.status === "completed" && props.job.seeds.length > 0}>
+        <p class="faint seeds">
+          {t("picture.seed")}: {[...new Set(props.job.seeds)].join(", ")}
+        </p>
+      </Show>
       <Show when={hasSeveral() && props.job.device}>
         <p class="faint" dir="auto">
           {t("job.device", { name: props.job.device })}

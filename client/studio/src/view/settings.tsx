@@ -56,9 +56,6 @@ export function SettingsPanel() {
           step={0.1}
           onChange={(guidance) => setSettings({ guidance })}
         />
-      </div>
-      <div class="pair">
-        <Seed />
         <NumberField
           label={t("settings.images")}
           value={settings.images}
@@ -69,6 +66,7 @@ export function SettingsPanel() {
           onChange={(images) => setSettings({ images: images ?? 1 })}
         />
       </div>
+      <Seed />
       <QualityField />
       <Negative />
       <StartImageField />
