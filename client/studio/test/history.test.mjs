@@ -123,7 +123,7 @@ test("a picture of any size is uploaded, and drawn from", async (t) => {
   await page.getByRole("dialog").getByRole("button", { name: "Edit this prompt" }).click();
   await page.getByRole("img", { name: /^The image to begin from/ }).waitFor();
   await draw(page);
-  await finished(page).waitFor();
+  await page.locator(".job.completed").nth(1).waitFor();
   assert.deepEqual(uploads, [], "a file that the server has is not sent again");
 });
 
@@ -260,6 +260,19 @@ test("the page is small, and each view fits a phone and a screen reader", async 
     await screenshot(page, name);
   };
   await look("phone-draw");
+  await page.mouse.wheel(0, 600);
+  await draw(page, 30);
+  await finished(page).waitFor();
+  const picture = await page.locator(".images img").boundingBox();
+  assert.ok(picture.y >= 0 && picture.y + picture.height <= phone.height, `the picture is in sight: ${JSON.stringify(picture)}`);
+  await screenshot(page, "phone-drawn");
+  await page.getByRole("button", { name: "Begin from this" }).click();
+  await page.getByRole("button", { name: "Paint a mask" }).click();
+  const board = await page.getByRole("application").boundingBox();
+  const ratio = await page.getByRole("application").evaluate((canvas) => canvas.width / canvas.height);
+  assert.ok(Math.abs(board.width / board.height - ratio) < 0.02, `the board has the picture's shape: ${JSON.stringify(board)}`);
+  await look("phone-painter");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
   await page.getByRole("link", { name: "History" }).click();
   await page.locator(".tile img").first().waitFor();
   await look("phone-history");

@@ -73,6 +73,13 @@ test("form and text are in step, and nothing else changes", async (t) => {
   await page.waitForFunction(() => document.querySelector("textarea")?.value === "The sea.");
   await page.getByRole("button", { name: "Add a character" }).click();
   await page.getByRole("region", { name: "Character 2" }).waitFor();
+  // End tags that are typed by hand take the place of those that were inserted.
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("Control+a");
+  await page.keyboard.press("Delete");
+  await page.keyboard.type("<caption>a girl</caption>");
+  await page.waitForFunction(() => document.querySelector("textarea")?.value === "a girl");
+  assert.equal(await textOf(page), "<caption>a girl</caption>");
 });
 
 test("a generation shows its previews and ends with the picture", async (t) => {
@@ -96,6 +103,7 @@ test("a generation shows its previews and ends with the picture", async (t) => {
   await finished(page).waitFor();
   assert.ok((await page.evaluate(() => globalThis.shown.size)) >= 4, "previews replace one another in place");
   assert.ok((await page.locator(".frames li").count()) >= 4, "three previews and the picture");
+  assert.match(await page.locator(".status .seeds").innerText(), /^Seed: \d+/);
   await page.waitForFunction(() => document.querySelector(".images img[data-final=true]").naturalWidth > 0);
   await page.getByRole("button", { name: "Show step 2", exact: true }).click();
   assert.equal(await page.locator(".images img[data-final=true]").count(), 0);
