@@ -203,7 +203,9 @@ function follow(id: string, onEnd: (id: string) => void, ended: () => void): { c
       const finished = await stream.pictures();
       const kept = picturesOf(id);
       kept.finish(finished.map(({ data }) => data));
-      change(id, { status: "completed", pictures: kept.finished, due: undefined });
+      // After a reload the event with the seeds is not repeated.
+      const seeds = finished.flatMap(({ info }) => info.metadata?.seed ?? []);
+      change(id, { status: "completed", pictures: kept.finished, seeds, due: undefined });
     } catch (error) {
       if (isClosed) {
         return;
