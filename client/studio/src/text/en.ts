@@ -250,6 +250,7 @@ export const en = {
   "picture.negative": "Negative prompt",
   "picture.seed": "Seed",
   "picture.created": "Drawn",
+  "picture.submitted": "Submitted",
   "picture.none": "No picture",
   "picture.loading": "Loading the picture…",
 

@@ -251,6 +251,7 @@ export const ja: Texts = {
   "picture.negative": "ネガティブプロンプト",
   "picture.seed": "シード",
   "picture.created": "描画日時",
+  "picture.submitted": "送信日時",
   "picture.none": "画像なし",
   "picture.loading": "画像を読み込んでいます…",
 

@@ -251,6 +251,7 @@ export const zh: Texts = {
   "picture.negative": "负面提示词",
   "picture.seed": "种子",
   "picture.created": "绘制时间",
+  "picture.submitted": "提交时间",
   "picture.none": "没有图片",
   "picture.loading": "正在加载图片…",
 

@@ -41,3 +41,15 @@ export function shownArtifact(entry: Accessor<Entry>): ShownArtifact {
   );
   return { address, isLoading: () => address.loading, problem };
 }
+
+/** Why an entry has no picture. */
+export function noPictureKey({ job }: Entry): "job.failed" | "job.cancelled" | "picture.none" {
+  switch (job.state) {
+    case JobState.FAILED:
+      return "job.failed";
+    case JobState.CANCELLED:
+      return "job.cancelled";
+    default:
+      return "picture.none";
+  }
+}

@@ -4,21 +4,33 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 
 import type { Scene } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { negativeText, promptText } from "../prompt/request";
-import { redraw, usePrompt, vary } from "../state/actions";
+import { beginFromArtifact, redraw, usePrompt, vary } from "../state/actions";
 import { explainFailure, server } from "../state/connection";
 import { type Entry, deleteJob, isFavourite, setFavourite } from "../state/history";
+import { canBegin } from "../state/image";
 import { dismissJob } from "../state/jobs";
 import { language, t } from "../text";
-import { shownArtifact } from "./artifact";
+import { noPictureKey, shownArtifact } from "./artifact";
 import { FramedDialog } from "./dialog";
 import { FavouriteButton } from "./favourite";
 import { download } from "./download";
-import { Bin, Dice, Download, Pencil, Repeat } from "./icons";
+import { Bin, Dice, Download, Halves, Pencil, Repeat } from "./icons";
 import { qualityFacts } from "./quality";
 
-export function Detail(props: { entry: Entry | undefined; onClose: () => void; onUse: () => void }) {
+export function Detail(props: {
+  entry: Entry | undefined;
+  /** What gets the focus after the dialog if its opener is not on the page any more. */
+  next: () => HTMLElement | null;
+  onClose: () => void;
+  onUse: () => void;
+}) {
   return (
-    <FramedDialog title={t("picture.details")} isOpen={props.entry !== undefined} onClose={props.onClose}>
+    <FramedDialog
+      title={t("picture.details")}
+      isOpen={props.entry !== undefined}
+      next={props.next}
+      onClose={props.onClose}
+    >
       <Show when={props.entry}>
         {(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}
       </Show>
@@ -60,6 +72,7 @@ function SceneDetail(props: { scene: Scene }) {
 }
 
 function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }) {
+  let deleteButton: HTMLButtonElement | undefined;
   const [isAsking, setAsking] = createSignal(false);
   const [problem, setProblem] = createSignal("");
   const { address, isLoading, problem: missing } = shownArtifact(() => props.entry);
@@ -69,6 +82,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
   );
   const request = () => props.entry.job.request;
   const info = () => props.entry.job.images.find(({ metadata }) => metadata?.imageIndex === props.entry.image);
+  const hasPicture = () => props.entry.job.images.length > 0;
   const quality = () => {
     const level = request()?.sampling?.quality;
     return level === undefined ? undefined : qualityFacts(level, info()?.reuse, info()?.metadata?.quality);
@@ -115,7 +129,9 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
             when={address()}
             fallback={
               <p class="faint" role="status" dir="auto">
-                {isLoading() ? t("picture.loading") : missing() || props.entry.job.error?.message || t("picture.none")}
+                {isLoading()
+                  ? t("picture.loading")
+                  : missing() || props.entry.job.error?.message || t(noPictureKey(props.entry))}
               </p>
             }
           >
@@ -158,7 +174,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
               <dt>{t("device.title")}</dt>
               <dd dir="auto">{props.entry.job.device}</dd>
             </Show>
-            <dt>{t("picture.created")}</dt>
+            <dt>{t(hasPicture() ? "picture.created" : "picture.submitted")}</dt>
             <dd>{created()}</dd>
           </dl>
           <Show when={request()?.scene}>{(scene) => <SceneDetail scene={scene()} />}</Show>
@@ -183,7 +199,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
                     </button>
                   )}
                 </Show>
-                <Show when={props.entry.job.images.length > 0}>
+                <Show when={hasPicture()}>
                   <FavouriteButton isLiked={isFavourite(props.entry)} onLike={like} />
                 </Show>
                 <button type="button" onClick={() => void act(() => vary(given()))}>
@@ -194,11 +210,26 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
                   <Repeat />
                   {t("picture.redraw")}
                 </button>
+                <Show when={canBegin() && hasPicture()}>
+                  <button
+                    type="button"
+                    onClick={() => void act(() => beginFromArtifact(props.entry.job.jobId, props.entry.image))}
+                  >
+                    <Halves />
+                    {t("image.use")}
+                  </button>
+                </Show>
                 <button type="button" onClick={() => void act(() => usePrompt(given()))}>
                   <Pencil />
                   {t("picture.use")}
                 </button>
-                <button type="button" class="cancel" aria-expanded={isAsking()} onClick={() => setAsking(!isAsking())}>
+                <button
+                  ref={(element) => (deleteButton = element)}
+                  type="button"
+                  class="cancel"
+                  aria-expanded={isAsking()}
+                  onClick={() => setAsking(!isAsking())}
+                >
                   <Bin />
                   {t("picture.delete")}
                 </button>
@@ -212,7 +243,13 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
                 <button type="button" class="danger" onClick={() => void remove()}>
                   {t("picture.delete.yes")}
                 </button>
-                <button type="button" onClick={() => setAsking(false)}>
+                <button
+                  type="button"
+                  onClick={() => {
+                    deleteButton?.focus();
+                    setAsking(false);
+                  }}
+                >
                   {t("picture.keep")}
                 </button>
               </div>

@@ -19,6 +19,7 @@ import {
 } from "../state/history";
 import { releaseThumbnail, thumbnail } from "../state/thumbnails";
 import { t } from "../text";
+import { noPictureKey } from "./artifact";
 import { Compare } from "./compare";
 import { Detail } from "./detail";
 import { FavouriteButton } from "./favourite";
@@ -37,6 +38,18 @@ export function History(props: { onUse: () => void }) {
     const key = chosenKey();
     return key === undefined ? undefined : (entries().find((entry) => entry.key === key) ?? last);
   });
+  // Where its job is in the list: after a deletion the next entry is there.
+  let place = 0;
+  const choose = ({ key, job }: Entry): void => {
+    place = entries().findIndex((entry) => entry.job.jobId === job.jobId);
+    setChosen(key);
+  };
+  const tileInPlace = (): HTMLElement | null => {
+    const entry = entries()[Math.min(place, entries().length - 1)];
+    const tile = entry && document.querySelector<HTMLElement>(`[data-entry="${CSS.escape(entry.key)}"] .open`);
+    // Another view is open, or there is no entry left.
+    return tile ?? document.getElementById("picture") ?? document.querySelector<HTMLElement>(".wall");
+  };
   const [picked, setPicked] = createSignal<readonly Entry[]>([]);
   const [isComparing, setComparing] = createSignal(false);
   // The third takes the place of the first.
@@ -76,14 +89,14 @@ export function History(props: { onUse: () => void }) {
           <Nothing onDraw={props.onUse} />
         </Show>
       </Show>
-      <Wall onChoose={({ key }) => setChosen(key)} picked={picked()} onPick={pick} />
+      <Wall onChoose={choose} picked={picked()} onPick={pick} />
       <Show when={hasMore() && !isLoading()}>
         <button class="quiet" type="button" onClick={() => void loadMore()}>
           {t("history.more")}
         </button>
       </Show>
       <Compare entries={picked()} isOpen={isComparing()} onClose={() => setComparing(false)} />
-      <Detail entry={chosen()} onClose={() => setChosen(undefined)} onUse={props.onUse} />
+      <Detail entry={chosen()} next={tileInPlace} onClose={() => setChosen(undefined)} onUse={props.onUse} />
     </section>
   );
 }
@@ -196,6 +209,7 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
   return (
     <div
       class="tile"
+      data-entry={props.entry.key}
       style={{ height: `${props.side}px` }}
       data-picked={isPicked()}
       data-liked={isFavourite(props.entry)}
@@ -210,7 +224,7 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
       >
         <Show
           when={source()}
-          fallback={<span class="faint">{drawn() && address.loading ? "" : t(fallbackKey(props.entry))}</span>}
+          fallback={<span class="faint">{drawn() && address.loading ? "" : t(noPictureKey(props.entry))}</span>}
         >
           {(shown) => <img src={shown()} alt="" />}
         </Show>
@@ -239,16 +253,4 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
       </Show>
     </div>
   );
-}
-
-/** Why an entry has no picture. */
-function fallbackKey({ job }: Entry): "job.failed" | "job.cancelled" | "picture.none" {
-  switch (job.state) {
-    case JobState.FAILED:
-      return "job.failed";
-    case JobState.CANCELLED:
-      return "job.cancelled";
-    default:
-      return "picture.none";
-  }
 }
