@@ -1,8 +1,8 @@
 /** The jobs of this page: their progress, their previews and their pictures. */
-import { createEffect, createMemo, onCleanup, untrack } from "solid-js";
+import { batch, createEffect, createMemo, createSignal, onCleanup, untrack } from "solid-js";
 import { createStore, produce } from "solid-js/store";
 import { create } from "@bufbuild/protobuf";
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 
 import { ConnectionLost, type GenerateEvent, JobCancelled, JobState, RequestRefused, Stage } from "../sakuga/web.js";
@@ -12,7 +12,7 @@ import { explainFailure, phase, server } from "./connection";
 import { noteSample } from "./device";
 import { isFavourite, setFavourite } from "./history";
 import { type Frame, Pictures } from "./pictures";
-import { isRecord, load, save } from "./storage";
+import { isRecord, isString, load, save } from "./storage";
 import { isVisible } from "./visibility";
 
 /** Jobs whose events are followed at once; the others are asked for from time to time. See `visibility`. */
@@ -22,6 +22,8 @@ const SHOWN_MAX = 12;
 const ASK_MS = 1500;
 /** Jobs of which the number of the last event is kept. */
 const REMEMBERED_MAX = 50;
+/** Where the names of the jobs on the page are kept, so that a reload shows the same ones. */
+const ON_PAGE = "jobs";
 
 export type Status = "queued" | "running" | "completed" | "failed" | "cancelled";
 
@@ -58,6 +60,8 @@ const [state, setState] = createStore<{ jobs: ShownJob[]; selected: string | und
   jobs: [],
   selected: undefined,
 });
+/** Whether the jobs of before a reload are on the page. */
+const [isRestored, setRestored] = createSignal(false);
 const pictures = new Map<string, Pictures>();
 /** The number of the last event of each job, so that a reload continues behind it. */
 const lastEvents = new Map(Object.entries(load("session", "events", isRecord) ?? {}).map(([id, n]) => [id, String(n)]));
@@ -108,11 +112,18 @@ export function dismissJob(id: string): void {
   pictures.delete(id);
 }
 
-/** Shows the jobs that wait or run, and follows them. Called once. `onEnd` is called when one has ended. */
+/** Shows the jobs of before a reload and those that wait or run, and follows them. Called once. `onEnd` is called when one has ended. */
 export function followJobs(onEnd: (id: string) => void): void {
   createEffect(() => {
     if (phase() === "ready") {
       void untrack(restore);
+    }
+  });
+  createEffect(() => {
+    const onPage = { selected: state.selected, jobs: state.jobs.map(({ id }) => id) };
+    // Before that the page is empty because it was loaded just now.
+    if (isRestored()) {
+      save("session", ON_PAGE, onPage);
     }
   });
   const followed = createMemo(
@@ -161,16 +172,55 @@ function rank(job: ShownJob): number {
 
 async function restore(): Promise<void> {
   try {
+    const found = isRestored() ? [] : await keptJobs();
+    const ended = new Set(found.map(({ jobId }) => jobId));
     for await (const job of server().listJobs({ states: [JobState.QUEUED, JobState.RUNNING] })) {
-      if (state.jobs.some(({ id }) => id === job.jobId)) {
-        apply(job);
-      } else {
-        show(job);
+      if (!ended.has(job.jobId)) {
+        found.push(job);
       }
     }
+    batch(() => {
+      // Each is put before the others, so the newest comes last.
+      for (const job of found.sort((a, b) => createdAt(a) - createdAt(b))) {
+        if (state.jobs.some(({ id }) => id === job.jobId)) {
+          apply(job);
+        } else {
+          show(job);
+        }
+      }
+      setRestored(true);
+    });
   } catch (error) {
     explainFailure(error);
   }
+}
+
+/** The ended jobs that were on the page before it was loaded again. */
+async function keptJobs(): Promise<JobRecord[]> {
+  const kept = load("session", ON_PAGE, isRecord);
+  const ids = Array.isArray(kept?.["jobs"]) ? kept["jobs"].filter(isString) : [];
+  if (isString(kept?.["selected"]) && state.selected === undefined) {
+    selectJob(kept["selected"]);
+  }
+  const found: JobRecord[] = [];
+  for (const id of ids) {
+    try {
+      const job = await server().job(id);
+      if (job.state > JobState.RUNNING) {
+        found.push(job);
+      }
+    } catch (error) {
+      // It was deleted.
+      if (!(error instanceof RequestRefused && error.code === Code.NotFound)) {
+        throw error;
+      }
+    }
+  }
+  return found;
+}
+
+function createdAt({ createTime }: JobRecord): number {
+  return createTime ? timestampMs(createTime) : 0;
 }
 
 /** Asks for the state of live jobs whose events are not followed. */
@@ -350,9 +400,13 @@ function apply(job: JobRecord): void {
     ...(job.error === undefined ? {} : { problem: job.error.message }),
   });
   if (status === "completed") {
-    void fetchPictures(job);
+    change(job.jobId, { seeds: job.images.flatMap(({ metadata }) => (metadata ? [metadata.seed] : [])) });
+    // One after the other: after a reload there may be many, and a browser has few connections.
+    fetching = fetching.then(() => fetchPictures(job));
   }
 }
+
+let fetching = Promise.resolve();
 
 /** Reads the pictures of a job that ended while its events were not followed. */
 async function fetchPictures(job: JobRecord): Promise<void> {
