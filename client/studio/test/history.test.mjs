@@ -123,7 +123,7 @@ test("a picture of any size is uploaded, and drawn from", async (t) => {
   await page.getByRole("dialog").getByRole("button", { name: "Edit this prompt" }).click();
   await page.getByRole("img", { name: /^The image to begin from/ }).waitFor();
   await draw(page);
-  await finished(page).waitFor();
+  await page.locator(".job.completed").nth(1).waitFor();
   assert.deepEqual(uploads, [], "a file that the server has is not sent again");
 });
 

@@ -128,6 +128,10 @@ test("jobs wait for one another, and each is cancelled", async (t) => {
       .waitFor();
   }
   assert.equal(await page.locator(".job.queued, .job.running").count(), 0);
+  await page.getByRole("link", { name: "History" }).click();
+  await page.locator(".tile .open").first().click();
+  await page.getByRole("dialog").getByText("Submitted", { exact: true }).waitFor();
+  await page.getByRole("dialog").getByRole("status").getByText("Cancelled").waitFor();
 });
 
 test("after a reload a job continues behind its last event", async (t) => {
@@ -142,6 +146,15 @@ test("after a reload a job continues behind its last event", async (t) => {
   await finished(page).waitFor();
   const first = Number(await page.locator(".frames li span").first().innerText());
   assert.ok(first > before, `the first preview after the reload is that of step ${first}, not one of before`);
+  // Ended jobs are there again too, in their order, with the one that was looked at.
+  await draw(page, 4);
+  await page.locator(".job.completed").nth(1).waitFor();
+  await page.locator(".job .choose").nth(1).click();
+  const seed = await page.locator(".status .seeds").innerText();
+  await page.reload();
+  await finished(page).waitFor();
+  assert.equal(await page.locator(".job .choose").nth(1).getAttribute("aria-pressed"), "true");
+  assert.equal(await page.locator(".status .seeds").innerText(), seed);
 });
 
 test("a job survives the crash of its server, and the page finds it again", async (t) => {
@@ -217,10 +230,18 @@ test("pictures begin from an image, and a painted mask says what of it is drawn 
     });
   const painted = await white();
   assert.ok(painted > 500 && painted < (256 * 256) / 2, `${painted} pixels are painted`);
+  await board.press(" ");
+  await board.press("ArrowDown");
+  await board.press("Shift+ArrowDown");
+  assert.ok((await white()) > painted);
+  await board.press("Control+z");
+  await page.getByRole("button", { name: "Undo" }).click();
+  assert.equal(await white(), painted, "both strokes are taken back");
   assert.deepEqual(await barriers(page), []);
   await screenshot(page, "mask");
   await page.getByRole("button", { name: "Use this mask" }).click();
   await page.getByRole("img", { name: "The mask" }).waitFor();
+  await hasFocus(page, "Change the mask");
   await page.getByRole("button", { name: "Change the mask" }).click();
   await page.waitForFunction(() => document.querySelector(".board canvas") !== null);
   await page.waitForTimeout(300);
@@ -239,6 +260,14 @@ test("pictures begin from an image, and a painted mask says what of it is drawn 
   await page.getByRole("button", { name: "Begin from this" }).first().click();
   await page.getByRole("img", { name: /^The image to begin from/ }).waitFor();
 });
+
+/** Waits until the element with this text or label has the focus. */
+function hasFocus(page, name) {
+  return page.waitForFunction((name) => {
+    const at = document.activeElement;
+    return (at.getAttribute("aria-label") ?? at.innerText).includes(name);
+  }, name);
+}
 
 /** A picture as other programs write it: without pixels, which nobody reads here. */
 function pictureOfOthers(parameters) {
@@ -582,9 +611,13 @@ test("the history shows, searches, draws again and deletes", async (t) => {
   await dialog.getByRole("button", { name: "Close" }).click();
   for (const left of [1, 0]) {
     await page.locator(".tile .open").first().click();
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await hasFocus(page, "Details: ");
+    await page.locator(".tile .open").first().click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("button", { name: "Delete for good" }).click();
     await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, left);
+    await hasFocus(page, left > 0 ? "Details: " : "History");
   }
 });
 
@@ -675,7 +708,10 @@ test("everything can be reached and drawn by keyboard", async (t) => {
       `${wanted} in ${[...reached].join(" | ")}`,
     );
   }
-  await page.getByRole("spinbutton", { name: "Steps" }).fill("4");
+  // What was typed counts before the field is left.
+  await page.getByRole("spinbutton", { name: "Steps" }).pressSequentially("4");
   await page.keyboard.press("Control+Enter");
   await finished(page).waitFor();
+  await page.locator(".frames").getByRole("button", { name: "Show step 4", exact: true }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Show step 5", exact: true }).count(), 0);
 });
