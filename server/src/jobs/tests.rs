@@ -124,9 +124,11 @@ async fn a_flood_that_the_rate_refuses_is_not_parsed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_that_the_queue_refuses_is_not_parsed() {
     let (jobs, tokens) = registry(Limits { queued_max: 1, ..Limits::default() }).await;
-    // The first may be running or waiting when the second comes.
-    for _ in 0..3 {
-        let _ = jobs.create(call("flood")).await;
+    // One runs and one waits: the second is refused until the device has taken the first.
+    let mut accepted = 0;
+    while accepted < 2 {
+        accepted += usize::from(jobs.create(call("flood")).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let before = tokens.calls.load(Ordering::SeqCst);
     for _ in 0..200 {
