@@ -3,7 +3,6 @@
 import csv
 from pathlib import Path
 
-
 # Rows on either side of a mean. Each row is the mean loss of 25 steps.
 REACH = 5
 
