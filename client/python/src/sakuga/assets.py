@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from sakuga.asset.v1 import asset_service_pb2
 from sakuga.errors import ProtocolError, RequestError, RequestRefused, SakugaError
@@ -64,7 +64,7 @@ class Upload:
         self._offset = int(held)
         return self._restarts < _RESTARTS_MAX
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> io.BytesIO | io.BufferedReader:
         return io.BytesIO(self._source) if isinstance(self._source, bytes) else open_regular(self._source)
 
 

@@ -1,9 +1,10 @@
 """How a call names a file: by its bytes, its path, or the SHA-256 of one that was uploaded. One rule for every method."""
 
+import io
 import os
 import stat
 import string
-from typing import BinaryIO, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from sakuga.asset.v1 import asset_service_pb2
 from sakuga.errors import RequestError
@@ -20,7 +21,7 @@ _HASH_DIGITS: Final = 64
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Opens a regular file for reading.
 
     Everything else is a `RequestError`: a pipe waits for a writer, and a device may never end. A file that cannot be opened is
