@@ -11,6 +11,7 @@ use sakuga_model_core::{
     Progress, Rgb8, Sampling, Stage, WarmUp,
 };
 
+use crate::choice;
 use crate::next_dit::preset;
 
 /// Every network on its fast path.
@@ -30,19 +31,6 @@ fn open(folder: &Path, precision: Precision, loras: Vec<LoraChoice>) -> OpenMode
     };
     let opened = ModelFiles::new(options).open(OpenOptions { keeps_host_copy: true, skips_warm_up: true });
     opened.unwrap_or_else(|error| panic!("{error}"))
-}
-
-fn choice(open: &OpenModel, path: &Path, scale: f32) -> AdapterChoice {
-    let found = open.adapters.as_ref().expect("adapters").inspect(path).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(found.problems_at(scale), Vec::<&str>::new());
-    AdapterChoice {
-        name: "style".into(),
-        path: path.to_owned(),
-        sha256: found.sha256,
-        scale,
-        text_scale: scale,
-        device_bytes: 0,
-    }
 }
 
 /// The picture, and whether the weights were switched for it.

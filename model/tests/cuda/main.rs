@@ -17,8 +17,10 @@ mod stable_diffusion_xl;
 mod text;
 mod unet2d;
 
+use std::path::Path;
+
 use sakuga_model::device::{self, OpenDevice};
-use sakuga_model_core::{DeviceChoice, Precision};
+use sakuga_model_core::{AdapterChoice, DeviceChoice, OpenModel, Precision};
 
 /// The GPU in bf16, or `None` and a message.
 fn gpu() -> Option<OpenDevice> {
@@ -38,4 +40,18 @@ fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
     let distance: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
     let size: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
     (distance / size).sqrt()
+}
+
+/// An adapter that fits the model, at one scale for all parts.
+fn choice(open: &OpenModel, path: &Path, scale: f32) -> AdapterChoice {
+    let found = open.adapters.as_ref().expect("adapters").inspect(path).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(found.problems_at(scale), Vec::<&str>::new());
+    AdapterChoice {
+        name: "style".into(),
+        path: path.to_owned(),
+        sha256: found.sha256,
+        scale,
+        text_scale: scale,
+        device_bytes: 0,
+    }
 }

@@ -17,7 +17,7 @@ use sakuga_model_core::{
     Precision, Rgb8, Sampling, Solver, WarmUp,
 };
 
-use crate::{gpu, relative_error};
+use crate::{choice, gpu, relative_error};
 
 /// Error of rounding to bf16 in the autoencoder.
 const TOLERANCE: f64 = 2e-2;
@@ -47,19 +47,6 @@ fn draw(open: &mut OpenModel, adapters: &[AdapterChoice]) -> Vec<Rgb8> {
     match open.model.generate(&spec, &mut |_| ControlFlow::Continue(())) {
         Ok(Outcome::Finished { images, .. }) => images,
         other => panic!("{other:?}"),
-    }
-}
-
-fn choice(open: &OpenModel, path: &Path, scale: f32) -> AdapterChoice {
-    let found = open.adapters.as_ref().expect("adapters").inspect(path).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(found.problems_at(scale), Vec::<&str>::new());
-    AdapterChoice {
-        name: "style".into(),
-        path: path.to_owned(),
-        sha256: found.sha256,
-        scale,
-        text_scale: scale,
-        device_bytes: 0,
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn without_begin(tag: Range<usize>, word: &str) -> Finding {
     Finding::new(&RULE, tag, message)
         .into_error()
         .guarded()
-        .help("write the start tag where the negative prompt begins, or remove the end tag if there is none")
+        .help("write the start tag where the negative prompt begins, or remove the end tag if the text has no negative prompt")
 }
 
 /// An element that belongs to both grammars, inside a negative prompt that is never closed.

@@ -159,39 +159,34 @@ fn negative_label(text: &str) -> Option<Range<usize>> {
     if !text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'-' | b']' | b'|' | b'\t' | 0xE2 | 0xE3 | 0xEF)) {
         return None;
     }
-    let mut start = 0;
-    let mut is_written = false;
-    for line in text.split_inclusive('\n') {
-        let at = start;
-        start += line.len();
-        let line = line.trim_end();
+    find_in_lines(text, |line, is_written| {
         let heading = phrases::heading(line).filter(|(_, end)| *end < line.len());
-        if let Some((Label::Negative, end)) = heading
-            && !(is_written && phrases::is_everyday(&line[..end]))
-        {
-            return Some(at..at + end);
+        match heading {
+            Some((Label::Negative, end)) if !(is_written && phrases::is_everyday(&line[..end])) => Some(0..end),
+            _ => phrases::inline_negative(line),
         }
-        if let Some(label) = phrases::inline_negative(line) {
-            return Some(at + label.start..at + label.end);
-        }
-        if !line.trim().is_empty() {
-            is_written = phrases::announces_writing(line);
-        }
-    }
-    None
+    })
 }
 
 /// Words that may be the label of a negative prompt inside a text that is drawn.
 fn doubtful_label(text: &str) -> Option<Range<usize>> {
+    find_in_lines(text, |line, is_written| {
+        let found = phrases::bare_negative(line).map(|bare| bare.span);
+        let found = found.or_else(|| phrases::asks_for_less(line)).or_else(|| phrases::vague_negative(line));
+        found.filter(|_| !is_written)
+    })
+}
+
+/// The first range that `find` returns, in the text. It gets each line without its end, and whether the line before announces
+/// words that are written in the picture.
+fn find_in_lines(text: &str, find: impl Fn(&str, bool) -> Option<Range<usize>>) -> Option<Range<usize>> {
     let mut start = 0;
     let mut is_written = false;
     for line in text.split_inclusive('\n') {
         let at = start;
         start += line.len();
         let line = line.trim_end();
-        let found = phrases::bare_negative(line).map(|bare| bare.span);
-        let found = found.or_else(|| phrases::asks_for_less(line)).or_else(|| phrases::vague_negative(line));
-        if let Some(label) = found.filter(|_| !is_written) {
+        if let Some(label) = find(line, is_written) {
             return Some(at + label.start..at + label.end);
         }
         if !line.is_empty() {

@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::words::NEGATIVE;
+use super::words::{LESS_STEMS, NEGATIVE};
 use super::{BY_LETTER, Label, MARKS, is_everyday, is_measure, lower, prefix};
 
 /// What ends a sentence or an entry of a list.
@@ -207,25 +207,8 @@ pub(crate) fn asks_for_less(line: &str) -> Option<Range<usize>> {
 /// `tags_to_remove`, `nprompt`, `NGWords`.
 pub(crate) fn is_doubtful_name(name: &str) -> bool {
     const WORDS: &[&str] = &["no", "not", "dont", "never", "ng", "minus", "anti", "bad", "nprompt", "neg", "uc"];
-    const STEMS: &[&str] = &[
-        "negat",
-        "avoid",
-        "exclu",
-        "unwant",
-        "undesir",
-        "without",
-        "remov",
-        "reject",
-        "forbid",
-        "prohibit",
-        "banned",
-        "blacklist",
-        "blocklist",
-        "denylist",
-        "disallow",
-        "omit",
-        "uncond",
-    ];
+    /// Of names, besides [`LESS_STEMS`]: in prose these words are too common.
+    const NAME_STEMS: &[&str] = &["without", "remov", "reject", "denylist", "uncond"];
     const LONGEST: usize = 64;
     if name.len() > LONGEST {
         return false;
@@ -244,7 +227,8 @@ pub(crate) fn is_doubtful_name(name: &str) -> bool {
         spaced.extend(letter.to_lowercase());
         before = letter;
     }
-    let is_word = |word: &str| WORDS.contains(&word) || STEMS.iter().any(|stem| word.starts_with(stem));
+    let has_stem = |word: &str| LESS_STEMS.iter().chain(NAME_STEMS).any(|stem| word.starts_with(stem));
+    let is_word = |word: &str| WORDS.contains(&word) || has_stem(word);
     spaced.split(|mark: char| !mark.is_alphabetic()).any(is_word)
 }
 

@@ -3,23 +3,8 @@
 
 use std::ops::Range;
 
+use super::words::LESS_STEMS;
 use super::{announces_writing, is_measure, marks_end};
-
-/// Beginnings of words that ask for less, in lower case.
-const STEMS: &[&str] = &[
-    "negat",
-    "avoid",
-    "exclu",
-    "unwant",
-    "undesir",
-    "blacklist",
-    "blocklist",
-    "forbid",
-    "prohibit",
-    "disallow",
-    "banned",
-    "omit",
-];
 
 /// Parts of a label that ask for less, in lower case.
 const PARTS: &[&str] = &[
@@ -76,8 +61,9 @@ fn label(line: &str) -> Option<Range<usize>> {
     if !is_blank_behind || !is_short || !is_words || is_written || is_measure(&line[start..colon], content) {
         return None;
     }
-    let has_stem =
-        words.split(|mark: char| !mark.is_alphanumeric()).any(|word| STEMS.iter().any(|stem| word.starts_with(stem)));
+    let has_stem = words
+        .split(|mark: char| !mark.is_alphanumeric())
+        .any(|word| LESS_STEMS.iter().any(|stem| word.starts_with(stem)));
     (has_stem || PARTS.iter().any(|part| words.contains(part))).then(|| start..line.len() - content.len())
 }
 

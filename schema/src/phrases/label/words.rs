@@ -215,3 +215,19 @@ pub(super) const PROMPT: &[&str] = &[
     "позитивный промпт",
     "промпт",
 ];
+
+/// Beginnings of words that ask for less, in lower case.
+pub(super) const LESS_STEMS: &[&str] = &[
+    "negat",
+    "avoid",
+    "exclu",
+    "unwant",
+    "undesir",
+    "blacklist",
+    "blocklist",
+    "forbid",
+    "prohibit",
+    "disallow",
+    "banned",
+    "omit",
+];
