@@ -57,26 +57,38 @@ pub(crate) fn like_tests(workspace: &Workspace) -> anyhow::Result<Built> {
     build(workspace.cargo(["build", "--workspace", "--bins", "--test", "tidy"]))
 }
 
-fn build(mut command: Command) -> anyhow::Result<Built> {
-    command.args(["--message-format", "json-render-diagnostics"]);
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo build")?;
-    let stdout = child.stdout.take().context("cargo build has no output")?;
-    let reader = thread::spawn(move || executables(BufReader::new(stdout).lines().map_while(Result::ok)));
-    let status = process::wait(&mut child, LIMIT).with_context(|| process::display(&command))?;
-    if !status.success() {
-        bail!("{}: {status}", process::display(&command));
-    }
-    let mut programs = reader.join().unwrap_or_default();
+fn build(command: Command) -> anyhow::Result<Built> {
+    let mut programs = executables(&messages(command)?);
     let mut take = |name: &str| programs.remove(name).with_context(|| format!("cargo build made no program {name}"));
     let (server, client) = (take("sakuga-server")?, take("sakuga")?);
     let (figures, dist) = (programs.remove("sakuga-figures"), programs.remove("sakuga-dist"));
     Ok(Built { server, client, figures, dist })
 }
 
+/// Runs a build and returns Cargo's messages about it. What is wrong in the sources is printed.
+///
+/// # Errors
+///
+/// Cargo cannot be started, was interrupted, or the build fails.
+pub(crate) fn messages(mut command: Command) -> anyhow::Result<Vec<Value>> {
+    command.args(["--message-format", "json-render-diagnostics"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let stdout = child.stdout.take().context("cargo has no output")?;
+    let reader = thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        lines.filter_map(|line| serde_json::from_str(&line).ok()).collect()
+    });
+    let status = process::wait(&mut child, LIMIT).with_context(|| process::display(&command))?;
+    if !status.success() {
+        bail!("{}: {status}", process::display(&command));
+    }
+    Ok(reader.join().unwrap_or_default())
+}
+
 /// Name and path of every program in Cargo's build messages.
-fn executables(messages: impl Iterator<Item = String>) -> BTreeMap<String, PathBuf> {
+fn executables(messages: &[Value]) -> BTreeMap<String, PathBuf> {
     messages
-        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .iter()
         .filter(|message| message["reason"] == "compiler-artifact")
         .filter_map(|message| {
             let name = message["target"]["name"].as_str()?.to_owned();
@@ -87,18 +99,19 @@ fn executables(messages: impl Iterator<Item = String>) -> BTreeMap<String, PathB
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn programs_are_found_among_the_build_messages() {
         let messages = [
-            r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#,
-            r#"{"reason":"build-script-executed"}"#,
-            "not JSON",
-            r#"{"reason":"compiler-artifact","target":{"name":"sakuga"},"executable":"/t/release/sakuga"}"#,
-            r#"{"reason":"build-finished","success":true}"#,
+            json!({"reason": "compiler-artifact", "target": {"name": "serde"}, "executable": null}),
+            json!({"reason": "build-script-executed"}),
+            json!({"reason": "compiler-artifact", "target": {"name": "sakuga"}, "executable": "/t/release/sakuga"}),
+            json!({"reason": "build-finished", "success": true}),
         ];
-        let found = executables(messages.into_iter().map(str::to_owned));
-        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("sakuga".into(), "/t/release/sakuga".into())]);
+        let found: Vec<_> = executables(&messages).into_iter().collect();
+        assert_eq!(found, [("sakuga".into(), "/t/release/sakuga".into())]);
     }
 }

@@ -7,11 +7,13 @@ mod dist;
 mod failures;
 mod languages;
 mod openai;
+mod programs;
 mod protos;
 mod slowest;
 mod studio;
 mod summary;
 mod tally;
+mod times;
 mod training;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, dist, failures, languages, protos, slowest, studio, tally, training};
+use crate::test::{Verdict, deny, dist, failures, languages, programs, protos, slowest, studio, tally, training};
 use crate::{demo, llvm};
 
 pub(crate) struct Check {
@@ -134,21 +134,17 @@ fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    // What `cargo test` runs, except for examples in documentation: they do not accept the arguments for times.
-    let mut command = context.cargo(["test", "--workspace", "--no-fail-fast", "--config", &slowest::runner(context)?]);
-    command.args(["--lib", "--bins", "--tests"]);
     // Property tests draw the same cases in every run, so that what fails is due to a change. `cargo test` alone draws new ones.
-    command.env("PROPTEST_RNG_SEED", "20251130");
-    // With the output of passing tests: a test that skips itself prints the reason there.
-    command.args(["--", "--show-output"]).args(slowest::ARGUMENTS);
+    let mut variables = vec![("PROPTEST_RNG_SEED", "20251130")];
     let mut skipped = Vec::new();
-    match context.python() {
-        Ok(environment) => {
-            command.env("SAKUGA_PYTHON", environment.python());
-        }
+    let python = context.python().map(|environment| environment.python().display().to_string());
+    match &python {
+        Ok(python) => variables.push(("SAKUGA_PYTHON", python)),
         Err(reason) => skipped.push(format!("agreement with lxml: {reason}")),
     }
-    let (success, output) = context.tee(&mut command)?;
+    // What `cargo test` runs, except for examples in documentation: they do not accept the arguments for times. With the output
+    // of passing tests: a test that skips itself prints the reason there.
+    let (success, output) = programs::run(context, &["--lib", "--bins", "--tests"], &["--show-output"], &variables)?;
     let (documented, examples) = context.tee(&mut context.cargo(["test", "--workspace", "--no-fail-fast", "--doc"]))?;
     let success = success && documented;
     let mut verdict = tally::read(&format!("{output}{examples}"));

@@ -28,6 +28,11 @@ impl<'a> Context<'a> {
         self.workspace
     }
 
+    /// The time that a check may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Our Python, or why there is none. It is made at the first call.
     pub(crate) fn python(&self) -> Result<&Environment, &str> {
         let made = self.python.get_or_init(|| {

@@ -1,20 +1,20 @@
 //! The time of each test, and the slowest of them.
 //!
-//! libtest prints times only with `-Z unstable-options`, which a stable toolchain takes when `RUSTC_BOOTSTRAP` is set. Were
-//! it set for Cargo, build scripts that look at it would compile the workspace for a nightly toolchain. So Cargo runs each
-//! test program by [`runner`], which sets it for that program alone.
+//! libtest prints times only with `-Z unstable-options`, which a stable toolchain takes when [`UNSTABLE`] is set. Were it set for
+//! Cargo, build scripts that look at it would compile the workspace for a nightly toolchain, so it is set for test programs alone.
 
 use std::fmt::Write as _;
 
-use crate::test::context::Context;
+/// The variable with which a test program accepts [`ARGUMENTS`].
+pub(crate) const UNSTABLE: &str = "RUSTC_BOOTSTRAP";
 
-/// Arguments of a test program that has been started by [`runner`].
+/// Arguments that make a test program report the time of each test.
 pub(crate) const ARGUMENTS: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
 
 /// How many tests are shown.
 const SHOWN: usize = 10;
 
-/// What the runner prints before a program's output.
+/// The beginning of the line before a program's output.
 const PROGRAM: &str = "test program: ";
 
 /// A test and how long it took.
@@ -25,21 +25,19 @@ pub(crate) struct Timed {
     pub seconds: f64,
 }
 
-/// Cargo's setting for a runner that names each test program and lets it report times: the value of `--config`.
-///
-/// # Errors
-///
-/// rustc does not name its host.
-pub(crate) fn runner(context: &Context<'_>) -> anyhow::Result<String> {
-    let host = context.workspace().host()?;
-    let script = format!(r#"echo "{PROGRAM}${{0##*/}}"; RUSTC_BOOTSTRAP=1 exec "$0" "$@""#);
-    Ok(format!("target.{host}.runner = ['sh', '-c', '{script}']"))
+/// The line before the output of the program in this file.
+pub(crate) fn heading(file_name: &str) -> String {
+    format!("{PROGRAM}{file_name}\n")
 }
 
-/// The test program that the runner names in this line, without its hash.
+/// The test program that a [`heading`] names, without its hash.
 pub(crate) fn program(line: &str) -> Option<&str> {
-    let file = line.strip_prefix(PROGRAM)?;
-    Some(file.rsplit_once('-').map_or(file, |(name, _)| name))
+    line.strip_prefix(PROGRAM).map(without_hash)
+}
+
+/// The name of a program's file without the hash that Cargo adds.
+pub(crate) fn without_hash(file_name: &str) -> &str {
+    file_name.rsplit_once('-').map_or(file_name, |(name, _)| name)
 }
 
 /// The tests in the output of test programs, in its order.
