@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, WatchJobRequest,
+    CancelJobRequest, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, Priority, WatchJobRequest,
     watch_job_response::Message,
 };
 use tokio::sync::mpsc;
@@ -47,6 +47,13 @@ impl Resume {
     }
 }
 
+/// How long a job may take, and its share of the devices.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) priority: Priority,
+}
+
 /// Whether a job is cancelled when the stream of its events is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnDrop {
@@ -65,7 +72,7 @@ impl Follower {
     pub(crate) async fn create(
         connection: &Connection,
         mut request: GenerateRequest,
-        timeout: Option<Duration>,
+        Policy { timeout, priority }: Policy,
         resume: Resume,
     ) -> Result<Option<Self>, ClientError> {
         if request.request_id.is_empty() {
@@ -77,7 +84,7 @@ impl Follower {
             cancel_on_disconnect: true,
             disconnect_grace: prost_types::Duration::try_from(resume.patience).ok(),
             timeout: timeout.and_then(|timeout| prost_types::Duration::try_from(timeout).ok()),
-            ..JobOptions::default()
+            priority: priority.into(),
         };
         let message = CreateJobRequest { request: Some(request), options: Some(options) };
         let create = async || {

@@ -14,7 +14,7 @@ use crate::assemble::Assembler;
 use crate::connection::Connection;
 use crate::error::{ClientError, ServerError};
 use crate::event::{Completed, Event, EventKind};
-use crate::follow::{Follower, OnDrop, Resume};
+use crate::follow::{Follower, OnDrop, Policy, Resume};
 
 /// How long after the deadline this side still waits, so that the server's terminal event can arrive.
 const DEADLINE_GRACE: Duration = Duration::from_secs(2);
@@ -69,13 +69,13 @@ impl Generation {
     pub(crate) async fn start_resuming(
         connection: &Connection,
         request: GenerateRequest,
-        deadline: Option<Duration>,
+        policy: Policy,
         tap: Option<Tap>,
         resume: Resume,
     ) -> Result<Self, ClientError> {
-        match Follower::create(connection, request.clone(), deadline, resume).await? {
+        match Follower::create(connection, request.clone(), policy, resume).await? {
             Some(follower) => Ok(Self { tap, ..Self::new(connection, Source::Job(follower), 0) }),
-            None => Self::start(connection, request, deadline, tap).await,
+            None => Self::start(connection, request, policy.timeout, tap).await,
         }
     }
 

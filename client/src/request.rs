@@ -6,13 +6,13 @@ use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
     Adapter, Control, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
-    PreviewOptions, Quality, Refiner, Sampling, Scene, SecondPass, Solver, StepCache,
+    PreviewOptions, Priority, Quality, Refiner, Sampling, Scene, SecondPass, Solver, StepCache,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
 use crate::connection::Connection;
 use crate::error::ClientError;
-use crate::follow::Resume;
+use crate::follow::{Policy, Resume};
 use crate::generation::{Generation, Tap};
 
 /// A request for pictures that has not been sent.
@@ -21,12 +21,14 @@ pub struct GenerationBuilder {
     connection: Connection,
     request: GenerateRequest,
     deadline: Option<Duration>,
+    priority: Priority,
     tap: Option<Tap>,
 }
 
 impl GenerationBuilder {
     pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection, request: GenerateRequest::default(), deadline: None, tap: None }
+        let request = GenerateRequest::default();
+        Self { connection, request, deadline: None, priority: Priority::Unspecified, tap: None }
     }
 
     /// Replaces everything that was set so far, for example by the request that a picture carries.
@@ -254,6 +256,13 @@ impl GenerationBuilder {
         self
     }
 
+    /// The job's share of the devices while other jobs wait. [`GenerationBuilder::start`] does not send it: Generate has no
+    /// priorities.
+    pub fn priority(mut self, priority: Priority) -> Self {
+        self.priority = priority;
+        self
+    }
+
     /// Calls `tap` with every event as received, before it is checked.
     pub fn tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
         self.tap = Some(Box::new(tap));
@@ -283,7 +292,8 @@ impl GenerationBuilder {
     ///
     /// Those of [`GenerationBuilder::start`], once the server was unreachable for `resume.patience`.
     pub async fn start_resuming(self, resume: Resume) -> Result<Generation, ClientError> {
-        Generation::start_resuming(&self.connection, self.request, self.deadline, self.tap, resume).await
+        let policy = Policy { timeout: self.deadline, priority: self.priority };
+        Generation::start_resuming(&self.connection, self.request, policy, self.tap, resume).await
     }
 
     fn sampling(&mut self) -> &mut Sampling {

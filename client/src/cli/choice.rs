@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use sakuga_client::proto::generation::v1::{
-    ImageFormat, JobState, NoiseSchedule, PreviewMethod, Quality, ResizeMode, Solver, Upscaler,
+    ImageFormat, JobState, NoiseSchedule, PreviewMethod, Priority, Quality, ResizeMode, Solver, Upscaler,
 };
 
 /// An enum of the protocol whose values can be written on the command line.
@@ -118,6 +118,14 @@ impl Choices for Upscaler {
     ];
 }
 
+impl Choices for Priority {
+    const CHOICES: &'static [Choice<Self>] = &[
+        choice(Self::Low, "low", "A quarter of the share of a normal job"),
+        choice(Self::Normal, "normal", "The default"),
+        choice(Self::High, "high", "Four times the share of a normal job"),
+    ];
+}
+
 impl Choices for JobState {
     const CHOICES: &'static [Choice<Self>] = &[
         choice(Self::Queued, "queued", ""),
@@ -132,7 +140,7 @@ impl Choices for JobState {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use sakuga_client::proto::generation::v1::{GenerateRequest, ListJobsRequest};
+    use sakuga_client::proto::generation::v1::{CreateJobRequest, ListJobsRequest};
     use sakuga_client::proto::json;
 
     use super::*;
@@ -163,13 +171,14 @@ mod tests {
             of::<ResizeMode>("RESIZE_MODE"),
             of::<Upscaler>("UPSCALER"),
             of::<JobState>("JOB_STATE"),
+            of::<Priority>("PRIORITY"),
         ])
     }
 
     #[test]
     fn every_enum_of_a_request_is_written_as_the_proto_names_it() {
         let mut messages = vec![
-            json::descriptor::<GenerateRequest>().expect("it is described"),
+            json::descriptor::<CreateJobRequest>().expect("it is described"),
             json::descriptor::<ListJobsRequest>().expect("it is described"),
         ];
         let (mut seen, mut described) = (BTreeSet::new(), BTreeMap::new());

@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<
     };
     let estimate = server::runtime()?.block_on(async {
         let client = arguments.server.connect().await?;
-        let asked = client.estimate(request, options(arguments.timeout));
+        let asked = client.estimate(request, options(arguments));
         asked.await.map_err(Failure::from)
     })?;
     if arguments.json {
@@ -62,10 +62,10 @@ pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<
     Ok(if estimate.fits { Exit::Ok } else { Exit::Server })
 }
 
-/// The options of a job with this time limit.
-fn options(timeout: Option<Duration>) -> JobOptions {
-    let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
-    JobOptions { timeout, ..JobOptions::default() }
+/// The options of a job of these arguments.
+fn options(arguments: &GenerateArguments) -> JobOptions {
+    let timeout = arguments.timeout.and_then(|timeout| timeout.try_into().ok());
+    JobOptions { timeout, priority: arguments.priority().into(), ..JobOptions::default() }
 }
 
 /// The estimate for people.

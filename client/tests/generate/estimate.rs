@@ -30,6 +30,8 @@ async fn an_estimate_is_shown_without_drawing() {
         .says("12 s (11 s to 14 s), learnt from 20 jobs")
         .says("steps   9, ")
         .says("starts in 34 s");
+    estimate(&fake, directory.path(), &[]).await.expect(0).says("no job before it");
+    estimate(&fake, directory.path(), &["--priority", "low"]).await.expect(0).says("7 jobs before it");
     let json = estimate(&fake, directory.path(), &["--json", "--out", "unused.png"]).await;
     let json = json.expect(0).json();
     assert_eq!((&json["learnedJobs"], &json["time"]["expected"]), (&20.into(), &"12s".into()));

@@ -12,7 +12,7 @@ use sakuga_client::proto::generation::v1::generation_service_server::{Generation
 use sakuga_client::proto::generation::v1::{
     Accepted, Completed, Estimate, EstimateRequest, EstimateResponse, EstimatedTime, FieldValue, GenerateEvent,
     GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Obstacle, ObstacleKind, Preview,
-    PreviewMethod, RequestChange, Stage, StageBegun, Started, Step, Timings,
+    PreviewMethod, Priority, RequestChange, Stage, StageBegun, Started, Step, Timings,
 };
 use sakuga_client::proto::system::v1::system_service_server::SystemServiceServer;
 use tokio::net::TcpListener;
@@ -157,6 +157,10 @@ fn estimate(asked: &EstimateRequest) -> Estimate {
             .and_then(|request| request.sampling.as_ref())
             .map_or(28, |sampling| sampling.steps),
         eta: asked.options.and_then(|options| options.timeout),
+        queue_position: match asked.options.map(|options| options.priority()) {
+            Some(Priority::Low) => 7,
+            _ => 0,
+        },
         fits: images < 2,
         obstacles: if images < 2 { vec![] } else { vec![obstacle] },
         ..Estimate::default()

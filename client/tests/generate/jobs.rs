@@ -76,8 +76,10 @@ impl JobService for Kept {
     type WatchJobStream = Messages<Encoded<WatchJobResponse>>;
     type GetArtifactStream = Messages<GetArtifactResponse>;
 
-    async fn create_job(&self, _: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
-        Err(Status::unimplemented("nobody asks"))
+    async fn create_job(&self, request: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
+        let options = request.into_inner().options.unwrap_or_default();
+        self.calls.lock().unwrap().push(format!("create {:?}", options.priority()));
+        Err(Status::invalid_argument("it creates none"))
     }
 
     async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
@@ -286,4 +288,20 @@ async fn a_job_is_shown_with_its_request_in_local_time_and_found_by_a_part_of_it
         .says("seed      0")
         .says("accepted  2023-11-14 22:13:20 +00:00");
     assert!(utc(&["get", "0198f3a1"]).await.expect(0).stdout.contains(LONG), "the beginning is enough, too");
+}
+
+#[tokio::test]
+async fn a_job_is_created_with_its_priority() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("prompt.xml"), "<caption>A girl looks at the sea.</caption>").unwrap();
+    let kept = Kept::default();
+    let address = kept.serve().await;
+    for priority in [None, Some("low"), Some("high")] {
+        let mut command = command(directory.path());
+        command.args(["generate", "prompt.xml", "--out", "girl.png", "--server", &address]);
+        command.args(priority.map(|priority| format!("--priority={priority}")));
+        let output = tokio::process::Command::from(command).stdin(Stdio::null()).output();
+        collect(output.await.unwrap()).expect(3).says("it creates none");
+    }
+    assert_eq!(*kept.calls.lock().unwrap(), ["create Unspecified", "create Low", "create High"]);
 }

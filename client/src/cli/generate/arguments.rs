@@ -138,6 +138,10 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,
 
+    /// The job's share of the devices while jobs of others wait [default: normal]
+    #[arg(long, value_enum, value_name = "PRIORITY")]
+    pub priority: Option<Choice<wire::Priority>>,
+
     #[command(flatten)]
     pub check: CheckArguments,
 
@@ -222,6 +226,13 @@ impl Seed {
                 )
             }),
         }
+    }
+}
+
+impl GenerateArguments {
+    /// The priority of the job; unspecified without `--priority`.
+    pub(crate) fn priority(&self) -> wire::Priority {
+        self.priority.map_or(wire::Priority::Unspecified, |priority| priority.value)
     }
 }
 

@@ -136,7 +136,7 @@ async fn draw(
 ) -> Result<Ending, Failure> {
     let follow = async {
         let client = arguments.server.connect().await?;
-        let mut generation = client.generation().request(composed.request.clone());
+        let mut generation = client.generation().request(composed.request.clone()).priority(arguments.priority());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);
         }

@@ -65,7 +65,7 @@ impl SceneFile {
         let tables: Tables = toml::from_str(text).map_err(|error| match too_large(text) {
             Some(what) => Failure::unreadable(path, what).with_help(LARGE_SEED_HELP),
             None => Failure::unreadable(path, error.to_string().trim_end())
-                .with_help("a scene has the tables [first] and [scene]; `sakuga generate --help` shows one"),
+                .with_help("a scene has the tables [first] and [scene]; `sakuga generate --help` shows one; a prompt in TOML is not read, write it in XML"),
         })?;
         let mut first = Reader { path, table: "first", given: tables.first };
         let first_texts = first.texts()?;

@@ -195,7 +195,8 @@ impl Jobs<'_> {
                 && let Some(index) = waiting.next()
             {
                 let Some(request) = self.jobs[index].request.clone() else { continue };
-                let draw = drawing::draw(client.clone(), request, self.arguments.timeout, running.clone());
+                let policy = (self.arguments.timeout, self.arguments.priority());
+                let draw = drawing::draw(client.clone(), request, policy, running.clone());
                 tasks.spawn(async move { (index, draw.await) });
             }
             let joined = tokio::select! {
