@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sakuga_model_core::{EngineInfo, MemoryNeed, ModelDescription, ModelOptions, OpenModel, OpenOptions, Precision};
+use sakuga_model_core::{
+    DeviceChoice, EngineInfo, MemoryNeed, ModelDescription, ModelOptions, OpenModel, OpenOptions, Precision,
+};
 
 use super::guarded::GuardedModel;
 use super::loading::Loading;
@@ -67,17 +69,36 @@ impl ModelFiles {
     ///
     /// Every fault of these files that [`open`](Self::open) would find, or the device cannot be used.
     pub fn describe(&self) -> Result<ModelDescription, OpenError> {
+        self.describe_on(&device::open(self.options.device, self.options.precision)?)
+    }
+
+    /// [`describe`](Self::describe) without opening a GPU: what is refused for one is found all the same. On a device that this
+    /// program can open anywhere, it is opened.
+    ///
+    /// # Errors
+    ///
+    /// As [`describe`](Self::describe), but for the faults of a GPU.
+    pub fn check(&self) -> Result<ModelDescription, OpenError> {
         let options = &self.options;
-        let device = device::open(options.device, options.precision)?;
+        if !cfg!(feature = "cuda") || options.device == DeviceChoice::Cpu {
+            return self.describe();
+        }
+        let precision = options.precision.unwrap_or(Precision::Bf16);
+        self.describe_on(&OpenDevice { precision, name: options.device.to_string(), ..OpenDevice::cpu() })
+    }
+
+    /// The model as it would be on a device.
+    fn describe_on(&self, device: &OpenDevice) -> Result<ModelDescription, OpenError> {
+        let options = &self.options;
         // Placeholders of a single value each, which no device has to hold.
         let placeholders = OpenDevice { device: OpenDevice::cpu().device, ..device.clone() };
         let folder = self.folder()?;
         let load_options = self.load_options(&folder, placeholders, |_| WeightSource::Headers);
         let (inner, reports) = families::load(&folder, load_options)?;
-        let has_host_copy = (self.allocator)(&device).is_some();
+        let has_host_copy = (self.allocator)(device).is_some();
         let host_copy_bytes = reports.iter().filter(|_| has_host_copy).map(|report| report.upload_bytes).sum();
         let sizes = warm_up::sizes(inner.info(), options, device.name != "cpu");
-        let info = engine_info(inner.as_ref(), &reports, &device, &sizes, options.max_batch)?;
+        let info = engine_info(inner.as_ref(), &reports, device, &sizes, options.max_batch)?;
         Ok(ModelDescription { info, tokens: inner.tokens(), adapters: inner.adapters(), host_copy_bytes })
     }
 

@@ -3,22 +3,34 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{Config, ConfiguredModel, DataPlace, EngineChoice};
+#[cfg(feature = "burn")]
+use sakuga_model_core::{DeviceChoice, ModelOptions};
+
+use super::{Config, ConfiguredModel, DataPlace, DevicesChoice, EngineChoice};
 use crate::adapters;
 #[cfg(feature = "burn")]
-use crate::engine::burn;
+use crate::engine::burn::{self, Checked};
 use crate::models::StartError;
+use crate::store::place;
 
 impl Config {
     /// What a start would refuse about the files and folders of jobs and models. What it would only warn about is logged.
     pub(super) fn path_problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if let DataPlace::Folder(folder) = &self.jobs.place {
-            problems.extend(writing_problem("data-dir", folder));
+            problems.extend(writing_problem("data-dir", folder).or_else(|| place::problem(folder)));
         }
+        if let Some(url) = &self.jobs.artifacts {
+            let error = place::artifacts_at(url).err();
+            problems.extend(error.map(|error| {
+                let other = if cfg!(feature = "s3") { "write s3://BUCKET/FOLDER" } else { "use a program that has it" };
+                format!("--artifacts: {error}; {other}, or leave it out: pictures are in --data-dir then")
+            }));
+        }
+        problems.extend(self.collector_problem());
         let mut names = HashSet::new();
         for model in &self.models.models {
-            match name(model) {
+            match name(model, &self.models.devices) {
                 Ok(Some(name)) if !names.insert(name.clone()) => problems.push(StartError::SameName(name).to_string()),
                 Ok(_) => {}
                 Err(found) => problems.extend(found),
@@ -30,20 +42,43 @@ impl Config {
         }
         problems
     }
+
+    /// Why traces and metrics cannot be sent to the collector.
+    fn collector_problem(&self) -> Option<String> {
+        let endpoint = self.otlp_endpoint.as_deref()?;
+        #[cfg(feature = "otlp")]
+        let error = crate::trace::otlp::check(endpoint).err()?;
+        #[cfg(not(feature = "otlp"))]
+        let error = format!("{endpoint}: this program was built without the feature `otlp`");
+        Some(format!("--otlp-endpoint: {error}"))
+    }
 }
 
-/// Checks the files of a model; returns its name, or `None` if the first start has yet to write them.
-fn name(model: &ConfiguredModel) -> Result<Option<String>, Vec<String>> {
+/// Checks the files of a model on each of the devices; returns its name, or `None` if it is not known before the first start.
+#[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "scripts do not compute"))]
+fn name(model: &ConfiguredModel, devices: &DevicesChoice) -> Result<Option<String>, Vec<String>> {
     let own = match &model.engine {
         EngineChoice::Scripted(_) => None,
         #[cfg(feature = "burn")]
         EngineChoice::Burn(options) => {
-            let described = burn::check(options)?;
-            if described.is_none() {
-                let problem = options.cache_dir.as_deref().and_then(|cache| writing_problem("cache-dir", cache));
-                problem.map_or(Ok(()), |problem| Err(vec![problem]))?;
+            let named = match devices {
+                DevicesChoice::List(devices) => devices.as_slice(),
+                // Which GPUs there are is found by the start.
+                DevicesChoice::All => &[DeviceChoice::Auto],
+            };
+            let mut own = None;
+            for (place, device) in named.iter().copied().enumerate() {
+                if named[..place].contains(&device) {
+                    continue;
+                }
+                let Checked { description, is_written } = burn::check(&ModelOptions { device, ..options.clone() })?;
+                if !is_written {
+                    let problem = options.cache_dir.as_deref().and_then(|cache| writing_problem("cache-dir", cache));
+                    problem.map_or(Ok(()), |problem| Err(vec![problem]))?;
+                }
+                own = own.or(description.map(|described| described.info.model.name));
             }
-            described.map(|described| described.info.model.name)
+            own
         }
     };
     Ok(model.name.clone().or(own))

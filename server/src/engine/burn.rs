@@ -12,7 +12,7 @@ use sakuga_model::error::{DeviceError, LoadError};
 use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
-pub(crate) use check::check;
+pub(crate) use check::{Checked, check};
 
 /// The model of these options.
 pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
@@ -68,6 +68,7 @@ fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
         {
             EngineError::Model(no_model(&path))
         }
+        OpenError::Load(error) if let Some(problem) = no_adapter(&error, options) => EngineError::Model(problem),
         OpenError::Load(LoadError::Read { path, source }) if options.controlnets.as_ref() == Some(&path) => {
             EngineError::Model(format!(
                 "--controlnets: cannot read the folder {}: {source}; name a folder that can be read",
@@ -78,13 +79,33 @@ fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
     }
 }
 
+/// Whether a path that does not exist may be the name of a model on a hub: `OWNER/NAME`, without a folder OWNER here.
+fn is_hub_name(path: &Path) -> bool {
+    path.components().count() == 2
+        && path.components().all(|part| matches!(part, Component::Normal(_)))
+        && path.parent().is_some_and(|owner| !owner.exists())
+}
+
+/// An adapter of `--lora` that is not there, perhaps because its name or its address on a hub was given.
+fn no_adapter(error: &LoadError, options: &ModelOptions) -> Option<String> {
+    let LoadError::Read { path, source } = error else { return None };
+    let named = options.loras.iter().map(|adapter| &adapter.path).find(|adapter| path.starts_with(adapter))?;
+    let shown = named.display().to_string();
+    let is_source = shown.starts_with("hf:") || shown.contains("://");
+    if source.kind() != ErrorKind::NotFound || !(is_source || is_hub_name(named)) {
+        return None;
+    }
+    let hub = if is_source { "" } else { "hf:" };
+    Some(format!(
+        "--lora: there is no file or folder `{shown}` here; if this is an adapter's name on a hub, pull it first, with \
+         `sakuga-server models pull {hub}{shown}`, and give --lora the path of the file that it prints"
+    ))
+}
+
 /// A model that is not there, perhaps because its name on a hub was given.
 fn no_model(path: &Path) -> String {
     let shown = path.display();
-    let is_hub_name = path.components().count() == 2
-        && path.components().all(|part| matches!(part, Component::Normal(_)))
-        && path.parent().is_some_and(|owner| !owner.exists());
-    match is_hub_name {
+    match is_hub_name(path) {
         true => format!(
             "there is no folder `{shown}` here; if this is a model's name on a hub, pull it first, with `sakuga-server models \
              pull hf:{shown}`, and give --model the name that it then has"

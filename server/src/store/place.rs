@@ -79,6 +79,45 @@ impl fmt::Display for DataPlace {
     }
 }
 
+/// What a start would refuse about a data folder that exists, which is not changed. A folder that a server uses has no problem.
+pub(crate) fn problem(folder: &Path) -> Option<String> {
+    let error = look(folder).err()?;
+    Some(format!("--data-dir: {}", OpenError { place: DataPlace::Folder(folder.to_owned()), error }))
+}
+
+fn look(folder: &Path) -> Result<(), StoreError> {
+    for part in [pictures(folder), assets(folder)] {
+        if part.exists() && !part.is_dir() {
+            return Err(StoreError::Io(format!("{} is not a folder; move it away", part.display())));
+        }
+    }
+    lost_database(&database(folder), &pictures(folder), &assets(folder))?;
+    let path = database(folder);
+    if !path.exists() {
+        return Ok(());
+    }
+    let store = match RedbStore::open(Backing::ReadOnly(path.clone())) {
+        Err(StoreError::InUse) => return Ok(()),
+        opened => opened?,
+    };
+    let damaged = store.verify()?;
+    drop(store);
+    refuse_damage(&path, has_right_checksums(&path)?, &damaged)?;
+    let writable = std::fs::File::options().read(true).write(true).open(&path);
+    writable.map(drop).map_err(|error| StoreError::Io(format!("cannot write {}: {error}", path.display())))
+}
+
+/// Refuses a database that may have more damage than its damaged values: they make the checksum of their page wrong; without one
+/// it is something else.
+fn refuse_damage(path: &Path, is_sound: bool, damaged: &[DamagedValue]) -> Result<(), StoreError> {
+    let noted = noted_damage(path);
+    if is_sound || (!damaged.is_empty() && noted.is_none()) {
+        return Ok(());
+    }
+    let wrong = || format!("{}: the checksums of its pages are wrong", path.display());
+    Err(StoreError::Corrupt(noted.unwrap_or_else(wrong)))
+}
+
 /// The file of jobs and events in a data folder.
 pub(crate) fn database(folder: &Path) -> PathBuf {
     folder.join("jobs.redb")
@@ -113,14 +152,9 @@ pub(crate) fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValu
              restore a backup, and before a start run `sakuga-server store repair`"
         );
     }
+    refuse_damage(&path, is_sound, &damaged)?;
     let note = damage_note(&path);
-    let noted = noted_damage(&path);
-    // Damaged values make the checksum of their page wrong; without one it is something else.
-    if !is_sound && (damaged.is_empty() || noted.is_some()) {
-        let wrong = || format!("{}: the checksums of its pages are wrong", path.display());
-        return Err(StoreError::Corrupt(noted.unwrap_or_else(wrong)));
-    }
-    if noted.is_some() {
+    if noted_damage(&path).is_some() {
         tracing::info!(file = %path.display(), "damage was noted, and the file is sound again");
         // It is read again at the next start.
         let _ = std::fs::remove_file(&note);

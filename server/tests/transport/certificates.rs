@@ -1,5 +1,6 @@
 //! TLS: certificates of the server and of clients, and their exchange while the server runs.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use sakuga_proto::system::v1::WatchGpuStatsRequest;
@@ -155,7 +156,8 @@ fn a_list_that_is_outdated_is_noticed_by_the_check_of_the_configuration() {
     let list = authority.path("revoked.pem");
     std::fs::write(&list, authority.revoke(&[1], true)).expect("written");
     let TlsFiles { cert, key, .. } = authority.sign_server();
-    let mut arguments = vec!["sakuga-server".into(), "--check-config".into(), "--data-dir=memory".into()];
+    let flags = ["sakuga-server", "--check-config", "--data-dir=memory", "--engine=scripted"];
+    let mut arguments = flags.map(OsString::from).to_vec();
     let files =
         [("tls-cert", cert), ("tls-key", key), ("tls-client-ca", authority.path("ca.pem")), ("tls-client-crl", list)];
     for (setting, file) in files {

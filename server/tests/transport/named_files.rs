@@ -7,8 +7,11 @@ use sakuga_server::config::{ConfigError, Loaded};
 
 /// The problems that `--check-config` finds with these arguments.
 fn problems(arguments: impl IntoIterator<Item = OsString>) -> Vec<String> {
-    let begin = ["sakuga-server", "--check-config", "--data-dir=memory"].map(OsString::from);
-    match Loaded::load(begin.into_iter().chain(arguments), |_| None) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let has_data_dir = arguments.iter().any(|argument| argument.to_string_lossy().starts_with("--data-dir"));
+    let data_dir = if has_data_dir { None } else { Some("--data-dir=memory") };
+    let begin = ["sakuga-server", "--check-config"].into_iter().chain(data_dir).map(OsString::from);
+    match Loaded::load(begin.chain(arguments), |_| None) {
         Ok(_) => Vec::new(),
         Err(ConfigError::Values(problems)) => problems,
         Err(error) => panic!("{error}"),
@@ -100,6 +103,54 @@ mod in_place_of_files {
     }
 }
 
+#[track_caller]
+fn check(arguments: &[OsString], expected: &[&[&str]]) {
+    let found = problems(arguments.iter().cloned());
+    assert_eq!(found.len(), expected.len(), "{arguments:?}: {found:?}");
+    for (problem, parts) in found.iter().zip(expected) {
+        assert!(parts.iter().all(|part| problem.contains(part)), "{parts:?} are not in {problem}");
+    }
+}
+
+#[test]
+fn places_of_pictures_and_collectors_that_the_start_refuses_are_found() {
+    let scripted = OsString::from("--engine=scripted");
+    for url in ["file:///dev/zero", "/var/lib/pictures", "not a url", "gs://bucket"] {
+        let artifacts = OsString::from(format!("--artifacts={url}"));
+        check(&[scripted.clone(), artifacts], &[&["--artifacts: ", "leave it out"]]);
+    }
+    check(&[scripted.clone(), "--otlp-endpoint=http://127.0.0.1:4317".into()], &[]);
+    check(&[scripted, "--otlp-endpoint=not a url".into()], &[&["--otlp-endpoint: "]]);
+}
+
+#[test]
+fn a_data_folder_that_the_start_refuses_is_found_and_not_changed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["--engine=scripted".into(), option("data-dir", folder.path())];
+    let entries = || {
+        let names =
+            std::fs::read_dir(folder.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let again = |expected: &[&[&str]]| {
+        let before = entries();
+        check(&arguments, expected);
+        assert_eq!(entries(), before);
+    };
+    again(&[]);
+    std::fs::write(folder.path().join("pictures"), "no folder").expect("written");
+    again(&[&["--data-dir", "pictures is not a folder"]]);
+    std::fs::remove_file(folder.path().join("pictures")).expect("removed");
+    std::fs::write(folder.path().join("jobs.redb"), "this is no database").expect("written");
+    again(&[&["--data-dir", "jobs.redb", "store repair"]]);
+    std::fs::remove_file(folder.path().join("jobs.redb")).expect("removed");
+    #[cfg(target_os = "linux")]
+    {
+        make_fifo(&folder.path().join("jobs.redb"));
+        again(&[&["--data-dir", "a pipe (FIFO), not a regular file"]]);
+    }
+}
+
 #[cfg(feature = "burn")]
 mod of_models {
     use super::*;
@@ -115,13 +166,44 @@ mod of_models {
         ("pickle.safetensors", b"PK\x03\x04\0\0\0\0\0\0\0\0", "pickle"),
     ];
 
-    #[track_caller]
-    fn check(arguments: &[OsString], expected: &[&[&str]]) {
-        let found = problems(arguments.iter().cloned());
-        assert_eq!(found.len(), expected.len(), "{arguments:?}: {found:?}");
-        for (problem, parts) in found.iter().zip(expected) {
-            assert!(parts.iter().all(|part| problem.contains(part)), "{parts:?} are not in {problem}");
+    /// A file of safetensors with one number under this name.
+    fn safetensors(key: &str) -> Vec<u8> {
+        let header = format!("{{\"{key}\":{{\"dtype\":\"F32\",\"shape\":[1,1],\"data_offsets\":[0,4]}}}}");
+        let length = (header.len() as u64).to_le_bytes();
+        [length.as_slice(), header.as_bytes(), &[0; 4]].concat()
+    }
+
+    #[test]
+    fn what_the_embedded_model_does_not_take_is_found_before_its_files_are_written() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cache = option("cache-dir", &folder.path().join("cache"));
+        check(std::slice::from_ref(&cache), &[]);
+        let adapter = folder.path().join("text.safetensors");
+        std::fs::write(&adapter, safetensors("lora_te1_layers_0_self_attn_q_proj.lora_down.weight")).expect("written");
+        check(&[cache.clone(), option("lora", &adapter)], &[&["text.safetensors", "adapts a text encoder"]]);
+        let fp8 = ["--device=cpu".into(), "--precision=fp8".into()];
+        check(&[&[cache.clone()], fp8.as_slice()].concat(), &[&["--precision fp8 was asked for"]]);
+        if cfg!(not(feature = "cuda")) {
+            check(&[cache.clone(), "--device=cpu,cuda:1".into()], &[&["--device cuda:1 was asked for"]]);
+            check(&[cache.clone(), "--offload-text-encoders".into()], &[&["no GPU code"]]);
         }
+        assert!(!folder.path().join("cache").exists(), "a check writes nothing");
+        check(&[], &[&["cache folder", "--cache-dir"]]);
+    }
+
+    #[test]
+    fn an_adapter_by_its_name_on_a_hub_is_to_be_pulled() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let cache = option("cache-dir", folder.path());
+        let expected =
+            ["--lora", "`Some-Owner/some-adapter`", "name on a hub", "models pull hf:Some-Owner/some-adapter`"];
+        check(
+            &[cache.clone(), "--lora=hf:Some-Owner/some-adapter".into()],
+            &[&["models pull hf:Some-Owner/some-adapter`"]],
+        );
+        check(&[cache.clone(), "--lora=Some-Owner/some-adapter".into()], &[&expected]);
+        check(&[cache.clone(), "--lora=Some-Owner/some-adapter=0.8".into()], &[&expected]);
+        check(&[cache, "--lora=./no-such-file".into()], &[&["--lora", "name a file or folder"]]);
     }
 
     #[test]

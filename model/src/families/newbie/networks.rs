@@ -86,7 +86,8 @@ impl Networks {
 
         let weights = reader(&text_encoder)?;
         let config = text_encoder.parse(Gemma3Config::from_json)?;
-        let gemma = if options.offload_text_encoder && !is_description {
+        // A description places nothing in the host's memory, which a program without GPU code cannot do at all.
+        let gemma = if options.offload_text_encoder && !(is_description && cfg!(feature = "cuda")) {
             load_offloaded(folder, &config, &weights)?
         } else {
             Gemma3::load(&config, &weights)

@@ -75,6 +75,24 @@ impl Collector {
     }
 }
 
+/// Checks the address of a collector as [`Collector::at`] does, and sends nothing.
+///
+/// # Errors
+///
+/// What is wrong with the address.
+pub(crate) fn check(endpoint: &str) -> Result<(), String> {
+    let endpoint = endpoint.to_owned();
+    // The exporter needs a runtime, which may not end on a thread of another one.
+    let built = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let _within = runtime.enter();
+        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build();
+        exporter.map(drop).map_err(|error| error.to_string())
+    });
+    built.join().unwrap_or_else(|_| Err("the exporter cannot be made".to_owned()))
+}
+
 fn resource() -> Resource {
     let builder = Resource::builder();
     match std::env::var_os("OTEL_SERVICE_NAME") {
