@@ -59,8 +59,8 @@ pub(crate) enum EventBody {
     Step {
         /// Its figures.
         report: StepReport,
-        /// Time left until the pictures.
-        eta: Duration,
+        /// Time left until the pictures; `None` while too little was measured.
+        eta: Option<Duration>,
     },
     /// The profile of a part of the pipeline.
     Profile(StageProfile),

@@ -164,11 +164,12 @@ impl JobMeter {
     }
 }
 
-/// The mean of the times up to [`SLOW_STEP`] times the median; 0 without times.
+/// The mean of the times up to [`SLOW_STEP`] times the median; 0 without times. Of two times in the middle the shorter one is the
+/// median: the first step of a job may be slow.
 fn usual(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let Some(median) = sorted.get(sorted.len() / 2) else { return 0.0 };
+    let Some(median) = sorted.get(sorted.len().saturating_sub(1) / 2) else { return 0.0 };
     let slowest = SLOW_STEP * median;
     let kept: Vec<f64> = sorted.iter().copied().filter(|time| *time <= slowest).collect();
     kept.iter().sum::<f64>() / kept.len().max(1) as f64

@@ -114,7 +114,7 @@ impl<'a> JobMonitor<'a> {
         self.meter.step(self.drawn.work, &step.report, step.first_image);
         let report = self.drawn.in_job(step.report);
         self.done = [report.index, report.evaluations];
-        let eta = self.context.shared.step_done(self.lease, &self.drawn, &report, &self.meter).unwrap_or_default();
+        let eta = self.context.shared.step_done(self.lease, &self.drawn, &report, &self.meter);
         self.job.events.publish(EventBody::Step { report, eta });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");

@@ -207,7 +207,8 @@ impl Shared {
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
-    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the lease has ended.
+    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the lease has ended or
+    /// too little was measured.
     pub(super) fn step_done(
         &self,
         lease: Lease,

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
-    Estimate, EstimateRequest, EstimatedPartKind, GenerateRequest, ImageSource, InitImage, JobFilter, JobOptions,
-    ListJobsRequest, Mask, ObstacleKind, Quality, Sampling, SecondPass, Solver, image_source,
+    Estimate, EstimateRequest, EstimatedPartKind, GenerateEvent, GenerateRequest, ImageSource, InitImage, JobFilter,
+    JobOptions, ListJobsRequest, Mask, ObstacleKind, Quality, Sampling, SecondPass, Solver, image_source,
 };
 use sakuga_proto::model::v1::ListModelsRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_server::Config;
 use sakuga_server::config::{DataPlace, Limits};
-use sakuga_server::engine::scripted::Script;
+use sakuga_server::engine::scripted::{Fault, Script};
 
 use tonic::{Code, Status};
 
 use crate::bad_requests::violations;
 use crate::jobs::{create, jobs};
 use crate::models;
-use crate::support::{Server, expect_event, quick, request, run, scripted, steps_of_ms, until};
+use crate::support::{Server, expect_event, fault, quick, request, run, scripted, steps_of_ms, until};
 
 async fn ask(server: &Server, request: GenerateRequest, options: JobOptions) -> Result<Estimate, Status> {
     let message = EstimateRequest { request: Some(request), options: Some(options) };
@@ -295,5 +295,28 @@ async fn the_record_has_both_times_and_a_restarted_server_knows_them() {
     let after = estimate(&server, request(5)).await;
     assert_eq!(after.learned_jobs, 2);
     assert!((expected(&after) / expected(&before) - 1.0).abs() < 0.01, "{after:?} is not {before:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_slow_first_step_of_a_server_is_not_taken_for_the_others() {
+    const SLOW_MS: u64 = 1500;
+    let script = Script { faults: vec![fault(1, 0, Fault::Hang(SLOW_MS))], ..steps_of_ms(20) };
+    let server = Server::start(scripted(script)).await;
+    let etas = |events: &[GenerateEvent]| -> Vec<Option<f64>> {
+        let eta = |event: &GenerateEvent| match &event.event {
+            Some(Event::Step(step)) => Some(step.eta.map(|eta| seconds(Some(eta)))),
+            _ => None,
+        };
+        events.iter().filter_map(eta).collect()
+    };
+    let first = etas(&run(&server, request(30)).await);
+    assert_eq!((first.len(), first[0]), (30, None), "nothing is known but the first step");
+    // 28 steps of 20 ms are left; by the slow step they would be 40 s.
+    let second = first[1].expect("a step was measured");
+    assert!((0.4..6.0).contains(&second), "{second} s");
+    assert!(first[2..].iter().all(|eta| eta.is_some_and(|eta| eta < 6.0)), "{first:?}");
+    let next = etas(&run(&server, request(30)).await);
+    assert!(next[0].is_some_and(|eta| eta < 6.0), "learnt from the job before: {next:?}");
     server.stop().await;
 }

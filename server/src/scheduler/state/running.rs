@@ -14,6 +14,8 @@ use crate::models::ModelId;
 
 /// Steps over which a job's pace is measured.
 const PACE_STEPS: usize = 8;
+/// Steps of the first job of a model before its end is estimated.
+const STEPS_BEFORE_ETA: u32 = 2;
 /// The bounds of the factor by which a job may be slower or faster than it was expected to be.
 const PACE: [f64; 2] = [0.1, 20.0];
 
@@ -35,7 +37,8 @@ pub(in crate::scheduler) struct Running {
     /// Steps that are done, and all steps, as the engine counts them.
     pub(in crate::scheduler) step: u32,
     pub(in crate::scheduler) steps: u32,
-    /// When the latest [`PACE_STEPS`] steps ended, with the number of each; before the first, when denoising began.
+    /// When the latest [`PACE_STEPS`] steps ended, with the number of each. The first step is not a part of the pace: it may
+    /// compile kernels and allocate.
     marks: VecDeque<(Instant, u32)>,
     /// When the engine last reported anything.
     pub(in crate::scheduler) last_report: Instant,
@@ -73,7 +76,7 @@ impl Running {
     pub(in crate::scheduler) fn stage_begun(&mut self, stage: Stage) {
         self.stage = Some(stage);
         if stage == Stage::Denoise {
-            self.marks = VecDeque::from([(Instant::now(), self.step)]);
+            self.marks.clear();
         }
     }
 
@@ -109,12 +112,17 @@ impl Running {
         f64::from(*draws) * measured.unwrap_or_else(|| alike().as_secs_f64())
     }
 
-    /// The time until the pictures.
+    /// The time until the pictures; `None` while nothing of its model was measured but its own first step, which takes longer than
+    /// the others.
     pub(in crate::scheduler) fn time_to_pictures<'a>(
         &self,
         estimators: impl Fn(ModelId) -> &'a Estimator,
     ) -> Option<Duration> {
-        let encode = estimators(self.model).encode_image(&self.work);
+        let estimator = estimators(self.model);
+        if estimator.jobs() == 0 && self.step - self.steps_before < STEPS_BEFORE_ETA {
+            return None;
+        }
+        let encode = estimator.encode_image(&self.work);
         let encode = Duration::try_from_secs_f64(encode).unwrap_or_default();
         Some(self.time_left(estimators)? + encode)
     }

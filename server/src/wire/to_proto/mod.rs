@@ -125,14 +125,14 @@ fn stage(stage: Stage) -> generation::Stage {
     }
 }
 
-fn step(report: &StepReport, eta: Duration) -> generation::Step {
+fn step(report: &StepReport, eta: Option<Duration>) -> generation::Step {
     generation::Step {
         index: report.index,
         total: report.total,
         t: report.t as f32,
         sigma: report.sigma as f32,
         step_ms: (report.duration.as_secs_f64() * 1e3) as f32,
-        eta: duration(eta),
+        eta: eta.and_then(duration),
         guidance_active: report.guidance_active,
         evaluations: report.evaluations,
         pass_number: report.pass,
