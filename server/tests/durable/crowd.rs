@@ -1,4 +1,7 @@
 //! Many readers that do not read cost neither time nor memory, and many clients at once are served quickly.
+//!
+//! `SAKUGA_CROWD=1` lets the clients come as often as for the figures in tests/BENCHMARKS.md, and keeps jobs on a file system in
+//! memory too.
 
 use std::fs::File;
 use std::io::{Seek as _, Write as _};
@@ -9,7 +12,8 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::watch_job_response::Message;
 use sakuga_proto::generation::v1::{
-    CreateJobRequest, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, WatchJobRequest, WatchJobResponse,
+    CreateJobRequest, GenerateEvent, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, WatchJobRequest,
+    WatchJobResponse,
 };
 use tempfile::TempDir;
 use tonic::Streaming;
@@ -96,6 +100,11 @@ async fn a_thousand_streams_that_nobody_reads_cost_neither_time_nor_memory() {
 /// Clients at the same time.
 const CLIENTS: u64 = 200;
 
+/// Whether the figures of tests/BENCHMARKS.md are taken.
+fn is_measured() -> bool {
+    std::env::var_os("SAKUGA_CROWD").is_some()
+}
+
 /// Where a server keeps its jobs, and how fast that is.
 struct Place {
     name: &'static str,
@@ -104,9 +113,10 @@ struct Place {
 }
 
 impl Place {
-    /// Memory, a file system in memory where there is one, and the disk.
+    /// Memory and the disk, and for the figures a file system in memory where there is one.
     fn all() -> Vec<Self> {
-        let shared = tempfile::tempdir_in("/dev/shm").ok().map(|folder| Self { name: "tmpfs", folder: Some(folder) });
+        let shared = if is_measured() { tempfile::tempdir_in("/dev/shm").ok() } else { None };
+        let shared = shared.map(|folder| Self { name: "tmpfs", folder: Some(folder) });
         let disk = Self { name: "disk", folder: Some(tempfile::tempdir().expect("a temporary folder")) };
         [Some(Self { name: "memory", folder: None }), shared, Some(disk)].into_iter().flatten().collect()
     }
@@ -202,7 +212,8 @@ impl Crowd {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_are_answered_at_once() {
     for place in Place::all() {
-        let crowd = Crowd::come(2, Duration::from_secs(8), place.path()).await;
+        let (jobs_each, pace_s) = if is_measured() { (2, 8) } else { (1, 2) };
+        let crowd = Crowd::come(jobs_each, Duration::from_secs(pace_s), place.path()).await;
         crowd.tell(&format!("that come one after the other, jobs in {}", place.name));
         if let Some(syncs) = place.syncs() {
             let (half, most) = (percentile(&syncs, 50), percentile(&syncs, 99));
@@ -214,9 +225,10 @@ async fn two_hundred_clients_are_answered_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_that_never_rest_are_served() {
     for place in Place::all() {
-        let crowd = Crowd::come(3, Duration::ZERO, place.path()).await;
+        let jobs_each = if is_measured() { 3 } else { 2 };
+        let crowd = Crowd::come(jobs_each, Duration::ZERO, place.path()).await;
         crowd.tell(&format!("that never rest, jobs in {}", place.name));
-        assert!(crowd.events > 25 * 3 * CLIENTS, "20 steps and what is around them");
+        assert!(crowd.events > 25 * jobs_each * CLIENTS, "20 steps and what is around them");
     }
 }
 
@@ -305,4 +317,48 @@ async fn unread_streams_at_different_previews_stay_within_the_budget_and_lose_no
     // One after the other on each connection would wait for those that are not read.
     let counts = futures::future::join_all(read).await;
     assert!(counts.iter().rev().copied().eq(0..STALLED as usize), "every step after the one that was seen: {counts:?}");
+}
+
+/// Streams that stop within a picture.
+const HALTED: usize = 200;
+/// What each may hold: a piece of 256 KiB with its frame, and 128 KiB for its call and its connection.
+const HALTED_KIB_MAX: u64 = 256 + 128;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_stop_within_a_picture_hold_a_piece_each_and_the_budget() {
+    let server =
+        Program::start(Path::new("memory"), &["--scripted-step-ms", "0", "--max-unsent-mib", &UNSENT_MIB.to_string()]);
+    let mut jobs = server.jobs().await;
+    let CreateJobRequest { request: Some(request), options } = request("large", 2) else { panic!("a request") };
+    let request = GenerateRequest { width: 1536, height: 1536, ..request };
+    let made = jobs.create_job(CreateJobRequest { request: Some(request), options }).await.expect("accepted");
+    let job_id = made.into_inner().job.expect("a job").job_id;
+    let mut seen = Seen::default();
+    seen.follow(&mut jobs, &job_id).await.expect("it lives");
+    let last_before = |event: &&GenerateEvent| !matches!(event.event, Some(Event::ImageChunk(_)));
+    let before = seen.events.iter().take_while(last_before).last().expect("steps").sequence;
+    let pieces = seen.events.iter().filter(|event| matches!(event.event, Some(Event::ImageChunk(_)))).count();
+    assert!(pieces > 1, "the picture has {pieces} pieces");
+    let call = WatchJobRequest { job_id, after_sequence: Some(before), ..WatchJobRequest::default() };
+    let before_kib = server.resident_kib();
+    let mut halted = Vec::new();
+    for place in 0..HALTED {
+        if place % STALLED_ON_ONE == 0 {
+            jobs = small_windows(server.url()).await;
+        }
+        halted.push(jobs.watch_job(call.clone()).await.expect("there").into_inner());
+    }
+    // Until what the server hands over has reached the windows.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let kib = server.resident_kib().saturating_sub(before_kib);
+    println!("{HALTED} streams that stop within a picture take {kib} KiB");
+    assert!(kib <= UNSENT_MIB * 1024 + HALTED as u64 * HALTED_KIB_MAX, "{before_kib} KiB grew by {kib} KiB");
+    let mut others = server.jobs().await.watch_job(call).await.expect("there").into_inner();
+    let mut read = 0;
+    while let Some(response) =
+        tokio::time::timeout(PATIENCE, others.message()).await.expect("in time").expect("it lives")
+    {
+        read += usize::from(matches!(response.message, Some(Message::Event(_))));
+    }
+    assert!(read > pieces, "a reader that reads gets all of it meanwhile");
 }
