@@ -40,7 +40,7 @@ fn main() {
 fn slowest_hostile_texts() {
     let options = CheckOptions::default();
     let mut times: Vec<(Duration, String)> = repetition::texts(Limits::DEFAULT.max_bytes)
-        .map(|(name, text)| {
+        .map(|(name, text, _)| {
             let best = (0..3).map(|_| {
                 let start = Instant::now();
                 black_box(check(black_box(&text), &options));

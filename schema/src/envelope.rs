@@ -4,6 +4,7 @@
 //! text whose places lead back. What is markup (`<img>`, `<document>`) or stands next to it (braces, `caption:`) is
 //! removed by [`crate::lower`], where it is a node like others.
 
+mod chat;
 mod csv_table;
 mod escaped;
 mod fence;
@@ -30,10 +31,10 @@ use crate::findings::{Finding, Findings, WriteBack};
 use crate::limits::Limits;
 use crate::phrases::{self, Label};
 use crate::rules::{envelope_removed, negative_split, system_prompt_split};
+use crate::settings::is_setting_name;
 use crate::source::Source;
 
 pub(crate) use plain::decode_entities;
-pub(crate) use settings::is_setting_element;
 
 /// Whether a tag of the grammar stands in a text.
 pub(crate) fn has_tag(text: &str) -> bool {
@@ -129,10 +130,9 @@ struct Opening<'t, 'f> {
     wrapper: Option<Wrapper>,
 }
 
-/// The label of a line after the first one of a negative prompt, if it is a setting, a note or a field: it may begin
-/// another part. Where the first line has a label too, these are the parts of the negative prompt.
-fn another_part(text: &str) -> Option<Range<usize>> {
-    const NOTES: &[&str] = &[
+/// Whether a label, in lower case, is that of a remark, which is no part of a prompt.
+fn is_remark(label: &str) -> bool {
+    const LABELS: &[&str] = &[
         "note",
         "notes",
         "tip",
@@ -142,22 +142,34 @@ fn another_part(text: &str) -> Option<Range<usize>> {
         "comment",
         "comments",
         "title",
-        "style",
-        "settings",
+        "author",
+        "credits",
         "recommended settings",
-        "parameters",
         "备注",
         "说明",
         "注意",
-        "風格",
-        "风格",
+        "标题",
         "備考",
         "メモ",
-        "スタイル",
+        "タイトル",
         "참고",
+        "제목",
         "примечание",
-        "стиль",
+        "название",
+        "hinweis",
+        "titel",
+        "título",
+        "titre",
+        "nota",
+        "notas",
     ];
+    LABELS.contains(&label)
+}
+
+/// The label of a line after the first one of a negative prompt, if it is a setting, a note or a field: it may begin
+/// another part. Where the first line has a label too, these are the parts of the negative prompt.
+fn another_part(text: &str) -> Option<Range<usize>> {
+    const FIELDS: &[&str] = &["style", "settings", "parameters", "風格", "风格", "スタイル", "стиль"];
     let mut at = 0;
     for (number, line) in text.split_inclusive('\n').enumerate() {
         let start = at;
@@ -167,10 +179,27 @@ fn another_part(text: &str) -> Option<Range<usize>> {
             return None;
         }
         let lower = label.to_lowercase();
-        if NOTES.contains(&lower.as_str()) || settings::is_setting_name(&lower) || mapping::names_a_text(line) {
+        if is_remark(&lower)
+            || FIELDS.contains(&lower.as_str())
+            || is_setting_name(&lower)
+            || mapping::names_a_text(line)
+        {
             let end = line.find([':', '：', '=']).unwrap_or(0);
             return Some(start..start + line.ceil_char_boundary(end + 1));
         }
+    }
+    None
+}
+
+/// Where the first line of a text begins that has the label of a remark; the first line of all counts with `from_first`.
+fn remark_line(text: &str, from_first: bool) -> Option<usize> {
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let is_labelled = || phrases::any_label(line).is_some_and(|label| is_remark(&label.to_lowercase()));
+        if (number > 0 || from_first) && is_labelled() {
+            return Some(at);
+        }
+        at += line.len();
     }
     None
 }
@@ -236,6 +265,7 @@ impl<'t> Opening<'t, '_> {
         for _ in 0..MOST_LAYERS {
             let (window, length) = (self.window.clone(), self.source.text.len());
             self.remove_thoughts()?;
+            self.remove_chat()?;
             self.split_system_prompt();
             self.remove_unknown_root();
             self.open_fence()?;
@@ -343,6 +373,26 @@ impl<'t> Opening<'t, '_> {
         }
         let start = range.start + at;
         self.report(negative_split::element_behind(start..start + 1 + name.len(), &name));
+        Err(Stop)
+    }
+
+    /// The text of a labelled prompt without the remarks behind it: `Prompt: 1girl`, and `Notes: …` on a later line.
+    fn without_remarks(&mut self, range: Range<usize>) -> Range<usize> {
+        let Some(at) = remark_line(&self.source.text[range.clone()], false) else { return range };
+        let remarks = self.trimmed(range.start + at..range.end);
+        self.report(envelope_removed::talk(remarks.clone(), &self.source.text[remarks.clone()]));
+        self.trimmed(range.start..remarks.start)
+    }
+
+    /// Refuses plain text with a line that may be a remark: without the label of the prompt nobody knows where it ends.
+    fn refuse_remarks(&mut self) -> Result<(), Stop> {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let Some(at) = remark_line(text, true).filter(|_| text.contains('\n')) else { return Ok(()) };
+        let line = text[at..].lines().next().unwrap_or_default();
+        let end = line.find([':', '：']).unwrap_or(0);
+        let span = window.start + at..window.start + at + line.ceil_char_boundary(end + 1);
+        self.report(envelope_removed::remark(span.clone(), &self.source.text[span]));
         Err(Stop)
     }
 
@@ -492,6 +542,7 @@ impl<'t> Opening<'t, '_> {
             ("[pic:", "]"),
             ("[picture:", "]"),
             ("[prompt:", "]"),
+            ("\\boxed{", "}"),
             ("[image prompt:", "]"),
             ("image###", "###"),
         ];

@@ -47,6 +47,7 @@ mod render;
 mod render_tags;
 mod rule;
 pub mod rules;
+mod settings;
 mod source;
 mod syntax;
 mod tags;

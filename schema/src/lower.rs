@@ -13,7 +13,6 @@ mod tags;
 
 use std::borrow::Cow;
 
-use crate::envelope::is_setting_element;
 use crate::findings::Findings;
 use crate::grammar::{self, ElementDecl};
 use crate::names::{self, Certainty, Meaning, Place, Target};
@@ -23,6 +22,7 @@ use crate::prompt::NegativePrompt;
 use crate::rules::{
     self, envelope_removed, escaped_twice, negative_split, renamed_element, stray_text, unknown_element,
 };
+use crate::settings::is_setting_element;
 use crate::tree::{Element, Node, Text};
 use strays::{Origin, Stray};
 

@@ -14,6 +14,7 @@ pub(crate) use weight::weighted_group;
 use weight::{is_number, raised, weights};
 
 use crate::plain_form::plain_form;
+use crate::settings::setting_in_text;
 
 /// An instruction of another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub(crate) enum Instruction {
     Keyword,
     /// `--ar 3:2`
     Parameter,
+    /// `steps: 30`, `seed=1`
+    Setting,
     /// `https://example.com/fox.png`
     Address,
     /// `("a", "b").blend(1, 1)`
@@ -142,7 +145,8 @@ fn group_length(text: &str, at: usize) -> usize {
 fn is_suspicious(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().any(|(index, byte)| match byte {
-        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' | b'|' => true,
+        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' | b'=' | b'|' => true,
+        b'!' | b'N' if index == 0 => matches!(bytes.get(1), Some(b'O' | b'a'..=b'z')),
         b'-' if bytes.get(index + 1).is_some_and(u8::is_ascii_alphabetic) => {
             index == 0 || matches!(bytes[index - 1], b' ' | b',' | b'\n')
         }
@@ -156,6 +160,8 @@ fn is_suspicious(text: &str) -> bool {
         b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
         // The first byte of `：` and of other characters of full width.
         0xEF => matches!(bytes.get(index + 1), Some(0xBC | 0xBD)),
+        // The first bytes of the brackets `〈` to `〗`.
+        0xE3 => bytes.get(index + 1) == Some(&0x80) && matches!(bytes.get(index + 2), Some(0x88..=0x97)),
         // The first byte of `…`, `–` and `—`.
         0xE2 => matches!(bytes.get(index + 2), Some(0xA6 | 0x93 | 0x94)),
         // The first byte of the mathematical alphabets.
@@ -175,6 +181,10 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
     };
     if placeholder::is_placeholder(piece, is_tag) {
         add(0..piece.len(), Pattern::Placeholder, None);
+        return;
+    }
+    if piece.contains([':', '：', '=']) && setting_in_text(piece).is_some() {
+        add(0..piece.len(), Pattern::Instruction(Instruction::Setting), Some(String::new()));
         return;
     }
     adapters(piece, &mut add);
@@ -222,7 +232,11 @@ fn adapters(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
 /// `-lowres`, as searches exclude a tag.
 fn excluded(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     const SHORTEST: usize = 3;
-    let is_word = piece.strip_prefix('-').is_some_and(|word| {
+    let is_not = |rest: &str| !rest.starts_with(|first: char| first.is_ascii_uppercase());
+    if piece.strip_prefix("NOT ").is_some_and(is_not) {
+        return add(0..piece.len(), Pattern::Against, None);
+    }
+    let is_word = piece.strip_prefix(['-', '!']).is_some_and(|word| {
         let letters = word.bytes().take_while(u8::is_ascii_alphabetic).count();
         letters >= SHORTEST && !word.ends_with('-') && !word.contains(". ")
     });
@@ -316,6 +330,8 @@ fn braces(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String
             continue;
         }
         let plain = inside.trim_matches(['{', '}']).trim();
+        // `{blue hair:1.2}`
+        let plain = weight::without_number(plain).unwrap_or(plain);
         let is_double = inside.starts_with('{') && inside.ends_with('}');
         if is_double && placeholder::is_macro(plain) {
             add(open..close + 1, Pattern::Placeholder, None);
@@ -409,7 +425,8 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
         let before = piece[..span.start].split_whitespace().next_back();
         let behind = piece[span.end..].split_whitespace().next();
         // Between tags of a field it is a separator.
-        if word == "|" && !is_tag && before.is_some() && behind.is_some() {
+        if !word.is_empty() && word.bytes().all(|byte| byte == b'|') && !is_tag && before.is_some() && behind.is_some()
+        {
             add(span.clone(), Pattern::Instruction(Instruction::Keyword), None);
         }
         // `red_hair|blue_hair`; `|_|` is an emoticon.

@@ -218,7 +218,8 @@ fn rule_pages(page: &mut String) {
         "## Rules\n\n\
          Every finding carries the code of its rule. A lenient check repairs what can be repaired without loss and says \
          so; in a strict check whatever the XSD refuses is an error. Findings that are not errors never make a prompt \
-         invalid.\n\n\
+         invalid. Under each rule are its messages with their severities in a lenient check, where `…` stands for words of \
+         the text. A rule that is an error in a strict check reports nothing but errors there.\n\n\
          | code | lenient | strict |\n|---|---|---|\n",
     );
     for rule in rules::all() {
@@ -229,6 +230,10 @@ fn rule_pages(page: &mut String) {
         push!(page, "### {}\n\n", rule.code);
         for line in rule.documentation.trim().lines() {
             push!(page, "{}\n", line.strip_prefix(' ').unwrap_or(line));
+        }
+        page.push_str("\nMessages:\n\n");
+        for (severity, message) in rule.messages {
+            push!(page, "- {severity}: {message}\n");
         }
         push!(page, "\nBad:\n\n{}\n\nGood:\n\n{}\n\n", fenced(rule.bad), fenced(rule.good));
     }

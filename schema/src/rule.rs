@@ -18,6 +18,8 @@ pub struct RuleDoc {
     pub good: &'static str,
     /// A prompt with it.
     pub bad: &'static str,
+    /// Every message of its findings with the severity in a lenient check; `…` stands for what differs from text to text.
+    pub messages: &'static [(Severity, &'static str)],
     /// The limits under which the examples are checked; small ones where the default would need a long example.
     pub limits: Limits,
 }
@@ -30,6 +32,7 @@ macro_rules! rule {
         bad: $bad:expr;
         good: $good:expr;
         $(limits: $limits:expr;)?
+        messages: [$($level:ident $message:literal),+ $(,)?];
     ) => {
         $(#[doc = $line])+
         pub(crate) static RULE: $crate::rule::RuleDoc = $crate::rule::RuleDoc {
@@ -39,6 +42,7 @@ macro_rules! rule {
             documentation: concat!($($line, "\n"),+),
             good: $good,
             bad: $bad,
+            messages: &[$(($crate::diagnostic::Severity::$level, $message)),+],
             limits: $crate::rule::rule!(@limits $($limits)?),
         };
     };

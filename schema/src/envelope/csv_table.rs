@@ -57,7 +57,7 @@ fn is_other(cell: &str) -> bool {
         "score",
     ];
     let lower = cell.to_lowercase();
-    OTHERS.contains(&lower.as_str()) || super::settings::is_setting_name(&lower)
+    OTHERS.contains(&lower.as_str()) || crate::settings::is_setting_name(&lower)
 }
 
 #[cfg(test)]

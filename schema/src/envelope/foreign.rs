@@ -37,6 +37,9 @@ fn format(text: &str) -> Option<Format> {
     if ["%3C", "%3c", "%253C", "%253c"].iter().any(|bracket| has_tag_behind(text, bracket)) {
         return Some(Format::UrlEncoded);
     }
+    if is_query(text) {
+        return Some(Format::UrlEncoded);
+    }
     if text.starts_with("dict(") || text.starts_with("Prompt(") {
         return Some(Format::Dictionary);
     }
@@ -108,10 +111,21 @@ fn format(text: &str) -> Option<Format> {
 
 /// `{'character_1': …}`, `{character_1: …}`
 fn is_dictionary(text: &str) -> bool {
-    let inside = text[1..].trim_start().trim_start_matches(['\'', '"', '“']);
+    let inside = text[1..].trim_start().trim_start_matches(['\'', '"', '“', '\\']);
     let name = markup::name_at(inside);
-    let behind = inside[name.len()..].trim_start_matches(['\'', '"', '”', ' ']);
+    let behind = inside[name.len()..].trim_start_matches(['\'', '"', '”', ' ', '\\']);
     behind.starts_with([':', '=']) && is_member(name)
+}
+
+/// Whether a text is percent-encoded JSON or the query of an address: `%7B%22prompt%22`, `prompt=1girl%2C%20solo&seed=1`.
+fn is_query(text: &str) -> bool {
+    const ENOUGH: usize = 2;
+    let is_json = text.contains("%22%3A") || text.contains("%22%3a");
+    let is_escape =
+        |at: &usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+    let escapes = || text.match_indices('%').map(|(at, _)| at).filter(is_escape).take(ENOUGH).count();
+    let is_one_word = || !text.contains(char::is_whitespace) && text.contains('=') && text.contains('&');
+    is_json || (is_one_word() && escapes() >= ENOUGH)
 }
 
 /// Whether the prompt stands in an attribute of a tag: `<pic prompt="1girl">`.
@@ -129,7 +143,9 @@ fn has_tag_behind(text: &str, bracket: &str) -> bool {
     text.match_indices(bracket).any(|(at, _)| {
         let inside = &text[at + bracket.len()..];
         let inside = ["/", "／", "%2F", "%2f"].iter().find_map(|slash| inside.strip_prefix(slash)).unwrap_or(inside);
-        markup::is_tag_name(markup::name_at(inside))
+        let name = markup::name_at(inside);
+        // `«Avoid: dogs»` is a quotation.
+        markup::is_tag_name(name) && !inside[name.len()..].starts_with([':', '：'])
     })
 }
 
@@ -193,6 +209,9 @@ mod tests {
         check("〈gender〉1girl〈/gender〉", Some(Format::OtherBrackets));
         check("[[\"1girl\"], [\"solo\"]]", Some(Format::Array));
         check("%3Ccaption%3EA%20girl%3C/caption%3E", Some(Format::UrlEncoded));
+        check("%7B%22prompt%22%3A%221girl%22%7D", Some(Format::UrlEncoded));
+        check("prompt=1girl%2C%20solo&negative=lowres", Some(Format::UrlEncoded));
+        check("{\\\"prompt\\\": \\\"1girl\\\"}", Some(Format::Dictionary));
         check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));
         check("| Positive | 1girl |\n| Negative | hat |", Some(Format::Table));
         check("| appearance | blue hair |  |\n| clothing | dress | |", Some(Format::Table));

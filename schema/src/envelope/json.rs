@@ -11,7 +11,7 @@ mod scan;
 
 use std::ops::Range;
 
-use super::{Opening, Stop, Wrapper, WrapperKind};
+use super::{Document, Opening, Stop, Wrapper, WrapperKind};
 use crate::checked::Envelope;
 use crate::findings::WriteBack;
 use crate::phrases;
@@ -79,6 +79,19 @@ impl Opening<'_, '_> {
 
     fn read_object(&mut self, object: &Value, whole: Range<usize>) -> Result<(), Stop> {
         let read = Members::read(&self.source.text, object);
+        if read.is_empty()
+            && self.document == Document::Negative
+            && let [negative] = read.negative.as_slice()
+        {
+            let mut builder = SourceBuilder::default();
+            self.window = members::write_negative(&self.source, negative, &mut builder);
+            let span = self.source.map.origin(whole);
+            self.source = builder.finish();
+            self.write_back = WriteBack::None;
+            self.envelope.get_or_insert(Envelope::Json);
+            self.wrapper.get_or_insert(Wrapper { span, kind: WrapperKind::Json });
+            return Ok(());
+        }
         if read.is_empty() {
             self.report(envelope_removed::json_without_tags(whole.start..whole.start + 1));
             return Err(Stop);
@@ -89,6 +102,9 @@ impl Opening<'_, '_> {
         let negative = read.negative.first().map(|value| members::write_negative(&self.source, value, &mut builder));
         for (span, path, is_lost) in read.unread(&self.source.text, builder.text()) {
             self.report(envelope_removed::json_member(span, &path, is_lost));
+        }
+        for (value, path) in &read.doubtful {
+            self.report(negative_split::perhaps_member(value.span.clone(), path));
         }
         if let Some(second) = read.negative.get(1) {
             self.report(negative_split::several(second.span.clone()));
@@ -200,7 +216,7 @@ fn decoded(text: &str, inside: Range<usize>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Document, open};
+    use super::super::open;
     use super::*;
     use crate::findings::Findings;
     use crate::limits::Limits;

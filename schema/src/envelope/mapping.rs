@@ -1,8 +1,9 @@
 //! Mappings in YAML or TOML: lines of `key: value` or `key = value` whose keys are fields of a prompt.
 
-use super::{Opening, Stop, csv_table, foreign, markup, settings};
+use super::{Opening, Stop, csv_table, foreign, markup};
 use crate::phrases::{self, Label};
 use crate::rules::foreign_format::{self, Format};
+use crate::settings;
 
 /// Most lines that are looked at.
 const MOST_LINES: usize = 400;

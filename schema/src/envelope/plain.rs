@@ -33,6 +33,7 @@ impl Opening<'_, '_> {
         self.window = self.without_talk(window);
         self.cut_rules();
         self.refuse_several()?;
+        self.refuse_remarks()?;
         self.read_tag_page();
         let window = self.trimmed(self.window.clone());
         self.window = window.clone();
@@ -113,8 +114,9 @@ impl Opening<'_, '_> {
             }
             // The number of `Prompt 2: a girl` stands near its beginning.
             const NEAR: usize = 24;
+            let is_title = line.trim().len() <= NEAR && phrases::announces_another(line.trim());
             let label = line.find([':', '：']).filter(|colon| (5..=NEAR).contains(colon)).map(|colon| &line[..colon]);
-            if label.is_some_and(|label| phrases::announces_another(&format!("{label}:"))) {
+            if is_title || label.is_some_and(|label| phrases::announces_another(&format!("{label}:"))) {
                 self.report(envelope_removed::several_prompts(span));
                 return Err(Stop);
             }
@@ -131,7 +133,12 @@ impl Opening<'_, '_> {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
         let Some(end) = text.find("\n\n").or_else(|| text.find("\r\n\r\n")) else { return };
-        if phrases::is_greeting(&text[..end]) {
+        let is_announcement = || {
+            const PROMPTS: &[&str] = &["prompt", "提示词", "提示詞", "プロンプト", "프롬프트", "промпт"];
+            let lower = text[..end].to_lowercase();
+            !lower.contains('\n') && phrases::is_announcement(&lower) && PROMPTS.iter().any(|word| lower.contains(word))
+        };
+        if phrases::is_greeting(&text[..end]) || is_announcement() {
             let talk = window.start..window.start + end;
             self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk.clone()]));
             self.window = self.trimmed(talk.end..window.end);

@@ -75,6 +75,7 @@ impl Opening<'_, '_> {
         let prompt = self.trimmed(prompt.unwrap_or(head));
         let prompt = self.without_settings(prompt);
         let prompt = self.trimmed(prompt);
+        let prompt = if is_labelled { self.without_remarks(prompt) } else { prompt };
         let prompt = if is_labelled || self.negative.is_some() { self.without_divider(prompt) } else { prompt };
         if prompt.is_empty()
             && let Some(negative) = self.negative.clone()

@@ -1,7 +1,4 @@
-//! Settings of other programs: the last line of AUTOMATIC1111's program, and the pages and logs of Fooocus and Civitai.
-//!
-//! A setting is one of a list of names with a value that fits it, so that `Performance: on a stage` stays a part of the
-//! text. It is written as `Seed: 12`, as `Seed 12`, or with its value on the next line.
+//! Settings around a prompt: the last line of AUTOMATIC1111's program, and the pages and logs of Fooocus and Civitai.
 
 use std::ops::Range;
 
@@ -9,124 +6,7 @@ use super::{Opening, markup};
 use crate::checked::Envelope;
 use crate::phrases;
 use crate::rules::envelope_removed;
-
-/// What the value of a setting looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Value {
-    /// `7.5`, `-1`
-    Number,
-    /// `832x1216`, `(1152, 896)`, `16:9`
-    Size,
-    /// `DPM++ 2M Karras`
-    Sampler,
-    /// `['Fooocus V2']`
-    List,
-    /// `Speed`, as Fooocus has it
-    Performance,
-    /// Anything behind a colon.
-    Any,
-}
-
-/// The settings, in lower case with blanks for `_`.
-const SETTINGS: &[(&str, Value)] = &[
-    ("steps", Value::Number),
-    ("sampling steps", Value::Number),
-    ("inference steps", Value::Number),
-    ("num inference steps", Value::Number),
-    ("cfg", Value::Number),
-    ("cfg scale", Value::Number),
-    ("cfgscale", Value::Number),
-    ("distilled cfg scale", Value::Number),
-    ("image cfg scale", Value::Number),
-    ("guidance", Value::Number),
-    ("guidance scale", Value::Number),
-    ("adm guidance", Value::Size),
-    ("seed", Value::Number),
-    ("variation seed", Value::Number),
-    ("variation seed strength", Value::Number),
-    ("width", Value::Number),
-    ("height", Value::Number),
-    ("size", Value::Size),
-    ("image size", Value::Size),
-    ("resolution", Value::Size),
-    ("aspect ratio", Value::Size),
-    ("ratio", Value::Size),
-    ("clip skip", Value::Number),
-    ("clipskip", Value::Number),
-    ("denoising strength", Value::Number),
-    ("denoise", Value::Number),
-    ("hires upscale", Value::Number),
-    ("hires steps", Value::Number),
-    ("batch size", Value::Number),
-    ("batch count", Value::Number),
-    ("shift", Value::Number),
-    ("ensd", Value::Number),
-    ("eta", Value::Number),
-    ("token merging ratio", Value::Number),
-    ("sharpness", Value::Number),
-    ("refiner switch", Value::Number),
-    ("refiner switch at", Value::Number),
-    ("adaptive cfg", Value::Number),
-    ("cfg mimicking from tsnr", Value::Number),
-    ("sampler", Value::Sampler),
-    ("sampler name", Value::Sampler),
-    ("sampling method", Value::Sampler),
-    ("scheduler", Value::Sampler),
-    ("schedule type", Value::Sampler),
-    ("styles", Value::List),
-    ("performance", Value::Performance),
-    ("fooocus v2 expansion", Value::Any),
-    ("model", Value::Any),
-    ("model hash", Value::Any),
-    ("base model", Value::Any),
-    ("base model hash", Value::Any),
-    ("refiner model", Value::Any),
-    ("checkpoint", Value::Any),
-    ("vae", Value::Any),
-    ("vae hash", Value::Any),
-    ("hires upscaler", Value::Any),
-    ("lora hashes", Value::Any),
-    ("ti hashes", Value::Any),
-    ("version", Value::Any),
-    ("metadata scheme", Value::Any),
-    ("rng", Value::Any),
-    ("hashes", Value::Any),
-    ("tiling", Value::Any),
-    ("refiner", Value::Any),
-    ("time taken", Value::Any),
-    ("freeu", Value::Any),
-    ("created date", Value::Any),
-    ("civitai resources", Value::Any),
-    ("civitai metadata", Value::Any),
-    ("步数", Value::Number),
-    ("采样步数", Value::Number),
-    ("迭代步数", Value::Number),
-    ("种子", Value::Number),
-    ("随机种子", Value::Number),
-    ("提示词引导系数", Value::Number),
-    ("采样器", Value::Sampler),
-    ("采样方法", Value::Sampler),
-    ("尺寸", Value::Size),
-    ("分辨率", Value::Size),
-    ("模型", Value::Any),
-    ("ステップ", Value::Number),
-    ("ステップ数", Value::Number),
-    ("シード", Value::Number),
-    ("シード値", Value::Number),
-    ("サンプラー", Value::Sampler),
-    ("サイズ", Value::Size),
-    ("モデル", Value::Any),
-    ("스텝", Value::Number),
-    ("시드", Value::Number),
-    ("샘플러", Value::Sampler),
-    ("크기", Value::Size),
-    ("모델", Value::Any),
-    ("шаги", Value::Number),
-    ("сид", Value::Number),
-    ("сэмплер", Value::Sampler),
-    ("размер", Value::Size),
-    ("модель", Value::Any),
-];
+use crate::settings::{Value, is_pair, is_setting, setting_in_text, value_of};
 
 /// Headings of the parts of a page that hold nothing but settings, in lower case.
 const HEADINGS: &[&str] = &["resources used", "other metadata", "generation data"];
@@ -134,152 +14,6 @@ const HEADINGS: &[&str] = &["resources used", "other metadata", "generation data
 /// Titles above settings, in lower case.
 const TITLES: &[&str] =
     &["settings", "recommended settings", "generation settings", "parameters", "generation parameters", "metadata"];
-
-impl Value {
-    /// Whether a text is such a value. One that stands without a colon has to be nothing else.
-    fn fits(self, text: &str, is_alone: bool) -> bool {
-        let begins_number =
-            text.trim_start_matches(['-', '(', '[']).trim_start().starts_with(|digit: char| digit.is_ascii_digit());
-        let is_number = || text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b','));
-        // Of `seed:1.2, steps` a person knows what it is; behind `Steps: 20, Seed: 5` there are more settings.
-        let has_letters = text.contains(char::is_alphabetic);
-        let is_one = !text.contains(',') || text.contains(": ") || !has_letters;
-        match self {
-            Value::Number if is_alone => begins_number && is_number(),
-            Value::Number => (begins_number && is_one) || matches!(text, "random" | "auto" | "None" | "none"),
-            Value::Size => begins_number && is_one && is_extent(text) && (!is_alone || !has_letters || is_size(text)),
-            Value::Sampler => !is_alone || is_sampler(text),
-            Value::List => !is_alone && (text.starts_with(['[', '(']) || text.starts_with("Fooocus")),
-            Value::Performance => {
-                matches!(text, "Speed" | "Quality" | "Extreme Speed" | "Lightning" | "Hyper-SD" | "Hyper SD" | "LCM")
-            }
-            Value::Any => !is_alone && !text.is_empty(),
-        }
-    }
-}
-
-/// Whether a text has two numbers or nothing but one: `4k` is a word of quality.
-fn is_extent(text: &str) -> bool {
-    let numbers = text.split(|other: char| !other.is_ascii_digit()).filter(|number| !number.is_empty()).count();
-    numbers > 1 || !text.contains(char::is_alphabetic)
-}
-
-fn is_sampler(text: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "euler",
-        "dpm",
-        "ddim",
-        "ddpm",
-        "heun",
-        "lms",
-        "plms",
-        "uni",
-        "lcm",
-        "restart",
-        "karras",
-        "exponential",
-        "ipndm",
-        "res_",
-        "simple",
-        "normal",
-        "sgm",
-        "beta",
-        "automatic",
-    ];
-    const MOST_WORDS: usize = 5;
-    let lower = text.to_ascii_lowercase();
-    NAMES.iter().any(|name| lower.starts_with(name)) && lower.split_whitespace().count() <= MOST_WORDS
-}
-
-/// `832x1216`, `832 × 1216`
-fn is_size(text: &str) -> bool {
-    let is_side = |side: &str| (3..=5).contains(&side.len()) && side.bytes().all(|byte| byte.is_ascii_digit());
-    text.split_once(['x', 'X', '×']).is_some_and(|(width, height)| is_side(width.trim()) && is_side(height.trim()))
-}
-
-/// The kind of value that a name stands for: `CFG scale`, `cfg_scale`, `LoRA 1`.
-fn value_of(name: &str) -> Option<Value> {
-    const LONGEST: usize = 32;
-    // Nearly every line ends here.
-    if name.is_empty() || name.len() > LONGEST {
-        return None;
-    }
-    let name = name.to_lowercase().replace('_', " ");
-    if name.strip_prefix("lora ").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())) {
-        return Some(Value::Any);
-    }
-    SETTINGS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-}
-
-/// Whether a word, in lower case, is the name of a setting.
-pub(super) fn is_setting_name(name: &str) -> bool {
-    value_of(name).is_some()
-}
-
-/// Whether a line is one setting: `Seed: 12`, `CFG scale 7`, `832x1216`.
-pub(super) fn is_setting(line: &str) -> bool {
-    let line = line.trim().trim_start_matches(['*', '-', '#', ' ']).trim_end_matches(['*', ',']);
-    if line.contains('<') {
-        return false;
-    }
-    if let Some((name, value)) = line.split_once([':', '：']) {
-        let value = value.trim_matches(['*', '_', ' ', '\t']);
-        return value_of(name.trim_end_matches(['*', '_', ' '])).is_some_and(|kind| kind.fits(value, false));
-    }
-    // `Steps 28 | CFG 5 | Euler a`
-    const FEWEST: usize = 2;
-    let is_list = line.contains([',', '|']) && line.split([',', '|']).map(str::trim).take(FEWEST).all(is_bare);
-    is_list || is_bare(line) || is_setting_list(line)
-}
-
-/// Whether a line is nothing but settings as programs and chats write them: `steps=30; cfg=7`, `CFG 7, 30 steps, Euler a`.
-/// A count alone, as `30 steps`, may be stairs.
-fn is_setting_list(line: &str) -> bool {
-    const FEWEST: usize = 2;
-    let is_assigned = |piece: &str| {
-        let pair = piece.split_once('=').map(|(name, value)| (name.trim(), value.trim()));
-        pair.is_some_and(|(name, value)| {
-            value_of(name).is_some_and(|kind| kind != Value::Any && kind.fits(value, true))
-        })
-    };
-    let is_counted = |piece: &str| {
-        let pair = piece.split_once(' ').map(|(number, name)| (number, value_of(name.trim())));
-        pair.is_some_and(|(number, kind)| kind == Some(Value::Number) && Value::Number.fits(number, true))
-    };
-    let mut pieces = line.split([',', ';', '|']).map(str::trim).filter(|piece| !piece.is_empty()).peekable();
-    if pieces.peek().is_none() {
-        return false;
-    }
-    let (mut count, mut certain) = (0, 0);
-    for piece in pieces {
-        let is_certain = is_assigned(piece) || is_bare(piece);
-        if !is_certain && !is_counted(piece) && !is_sampler(piece) {
-            return false;
-        }
-        count += 1;
-        certain += usize::from(is_certain);
-    }
-    (count == 1 && certain == 1) || (count >= FEWEST && certain >= 1)
-}
-
-/// Whether an element of that name and content is a setting of a program: `<seed>12345</seed>`, `<steps>30</steps>`.
-pub(crate) fn is_setting_element(name: &str, content: &str) -> bool {
-    value_of(name).is_some_and(|kind| kind != Value::Any && kind.fits(content.trim(), true))
-}
-
-/// Whether a text is a setting without a colon: `CFG scale 7`, `832x1216`.
-fn is_bare(line: &str) -> bool {
-    is_size(line) || {
-        // The name has up to three words.
-        let blanks = line.match_indices(' ').take(3);
-        blanks.into_iter().any(|(at, _)| is_pair(&line[..at], line[at..].trim()))
-    }
-}
-
-/// Whether a name and a value without a colon between them are a setting.
-fn is_pair(name: &str, value: &str) -> bool {
-    value_of(name).is_some_and(|kind| kind.fits(value, true))
-}
 
 /// Where the settings at the end of a text begin; its length if it has none.
 fn tail_start(text: &str) -> usize {
@@ -309,6 +43,20 @@ fn tail_start(text: &str) -> usize {
         // `bad hands, CFG scale: 7, Seed: 5`
         return inline_start(line).map_or(end, |at| start + at);
     }
+}
+
+/// Where the settings at the end of a text begin if they end in a bracket that was opened before: `a girl [steps: 30, cfg: 7]`.
+/// With other words in it, the bracket stays.
+fn with_bracket(text: &str, start: usize) -> usize {
+    let pairs = [('[', ']'), ('(', ')'), ('（', '）')];
+    let tail = text[start..].trim_end();
+    let pair = pairs.into_iter().find(|(open, close)| tail.ends_with(*close) && !tail.contains(*open));
+    let Some((open, close)) = pair else { return start };
+    let Some(opened) = text[..start].rfind(open) else { return start };
+    let inside = text[opened + open.len_utf8()..].trim_end().trim_end_matches(close);
+    let is_setting =
+        |piece: &str| piece.trim().is_empty() || setting_in_text(piece.trim()).is_some() || is_setting(piece);
+    if inside.split([',', ';']).all(is_setting) { opened } else { text.len() }
 }
 
 /// Where a part of a page with nothing but settings begins, if no label follows it.
@@ -364,7 +112,7 @@ impl Opening<'_, '_> {
     /// A range without the settings at its end, which are reported.
     pub(super) fn without_settings(&mut self, range: Range<usize>) -> Range<usize> {
         let text = &self.source.text[range.clone()];
-        let start = tail_start(text);
+        let start = with_bracket(text, tail_start(text));
         let settings = self.trimmed(range.start + start..range.end);
         if settings.is_empty() || markup::open_elements(&text[..start]) > 0 {
             return range;
@@ -412,45 +160,11 @@ mod tests {
         assert_eq!(infotext_start("1girl, solo Steps: 24, Sampler: Euler a, Seed: 1"), Some(11));
         assert_eq!(infotext_start("1girl, Steps: 24, Sampler: Euler a, Seed: 1"), Some(5));
         assert_eq!(infotext_start("footSteps: 24, Seed: 1"), None);
-        for line in [
-            "Seed: 12",
-            "**Size:** 832x1216",
-            "- CFG scale: 7",
-            "Sampler: Euler a",
-            "cfgScale: 7",
-            "Sampler DPM++ 2M",
-            "Clip skip 2",
-            "Styles: ['Fooocus V2']",
-            "Performance: Extreme Speed",
-            "Resolution: (1152, 896)",
-            "LoRA 1: offset.safetensors : 0.1",
-            "832x1216",
-            "Steps 28 | CFG 5 | Euler a",
-            "采样步数: 28",
-        ] {
-            assert!(is_setting(line), "{line}");
-        }
-        for line in [
-            "1girl, solo",
-            "a sign that says seed",
-            "Model: <n>",
-            "style: anime",
-            "Performance: on a stage",
-            "Resolution: highres",
-            "Resolution: 4k",
-            "Size: large hat",
-            "Steps to the temple",
-            "Seed of doubt",
-            "Steps 28 | a girl",
-            "Sampler platter",
-            "16:9",
-        ] {
-            assert!(!is_setting(line), "{line}");
-        }
     }
 
     #[test]
     fn the_settings_of_a_page_begin_after_the_text() {
+        assert_eq!(with_bracket("a girl [steps: 30, cfg: 7]", 18), 7);
         for (text, kept) in [
             ("bad hands\nSampler\nDPM++ 2M\nCFG scale\n7\nSeed\n12", "bad hands"),
             ("bad hands\nResources used\nDreamShaper\nCHECKPOINT\n8", "bad hands"),

@@ -44,26 +44,58 @@ const PAIRS: &[(&str, &str)] = &[
 const MOST: usize = 16;
 
 /// What begins the answer proper in formats that mark their messages.
-const ANSWERS: &[&str] =
-    &["<|channel|>final<|message|>", "<|begin_of_solution|>", "<|START_RESPONSE|>", "[/INST]", "<start_of_turn>model"];
+const ANSWERS: &[&str] = &[
+    "<|channel|>final<|message|>",
+    "<|begin_of_solution|>",
+    "<|START_RESPONSE|>",
+    "[/INST]",
+    "<start_of_turn>model",
+    "<|im_start|>assistant",
+    "<|start_header_id|>assistant<|end_header_id|>",
+    "<|assistant|>",
+    "<|Assistant|>",
+    "<｜Assistant｜>",
+    "<|CHATBOT_TOKEN|>",
+    "<|im_assistant|>",
+];
+
+/// What begins the next question behind an answer.
+const QUESTIONS: &[&str] = &[
+    "<|im_start|>user",
+    "<|start_header_id|>user",
+    "<|user|>",
+    "<|User|>",
+    "<｜User｜>",
+    "<|USER_TOKEN|>",
+    "<start_of_turn>user",
+    "[INST]",
+];
 
 /// Other marks between messages.
-const MARKS: &[&str] = &["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]"];
+const MARKS: &[&str] = &["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]", "[/INST]"];
 
 impl Opening<'_, '_> {
     /// Removes thoughts; ones without an end are an error, since nobody knows where the prompt begins.
     pub(super) fn remove_thoughts(&mut self) -> Result<(), Stop> {
         let left = self.left();
         // Nearly every text has none.
-        let has_mark =
-            ["[THINK]", "◁", "<|", "<seed:", "[/INST]", "<start_of_turn>"].iter().any(|mark| left.contains(mark))
-                || has_outer_mark(left);
+        let has_mark = ["[THINK]", "◁", "<|", "<｜", "<seed:", "[/INST]", "<start_of_turn>"]
+            .iter()
+            .any(|mark| left.contains(mark))
+            || has_outer_mark(left);
         if !has_mark && !has_name(left) {
             return Ok(());
         }
         let mut ranges: Vec<Range<usize>> = Vec::new();
-        if let Some(answer) = ANSWERS.iter().filter_map(|mark| left.rfind(mark).map(|at| at + mark.len())).max() {
+        let answers = ANSWERS.iter().filter_map(|mark| left.rfind(mark).map(|at| at + mark.len()));
+        // Inside an element such a mark is text.
+        let is_answer = |answer: &usize| has_content(&left[*answer..]) && markup::open_elements(&left[..*answer]) == 0;
+        if let Some(answer) = answers.filter(is_answer).max() {
             ranges.push(0..answer);
+        } else if let Some(second) = second_message(left) {
+            let second = self.window.start + second.start..self.window.start + second.end;
+            self.report(envelope_removed::several_prompts(second));
+            return Err(Stop);
         }
         let mut at = ranges.last().map_or(0, |range| range.end);
         while ranges.len() < MOST {
@@ -85,8 +117,16 @@ impl Opening<'_, '_> {
                 }
             }
         }
-        let mut marks = special_tokens(left, at);
-        marks.extend(outer_marks(left, at));
+        let question = ranges.first().and_then(|answer| {
+            let begins = QUESTIONS.iter().filter_map(|mark| left[at..].find(mark));
+            begins.min().map(|offset| at + offset).filter(|_| answer.start == 0)
+        });
+        let end = question.unwrap_or(left.len());
+        if end < left.len() {
+            ranges.push(end..left.len());
+        }
+        let mut marks = special_tokens(&left[..end], at);
+        marks.extend(outer_marks(&left[..end], at));
         marks.sort_by_key(|mark| mark.start);
         let start = self.window.start;
         let shift = |range: &Range<usize>| start + range.start..start + range.end;
@@ -167,15 +207,43 @@ fn next(text: &str, from: usize) -> Option<Found> {
     }
 }
 
+/// Whether something but marks stands in an answer.
+fn has_content(answer: &str) -> bool {
+    let mut at = 0;
+    let mut is_found = false;
+    for token in special_tokens(answer, 0) {
+        is_found |= answer[at..token.start].contains(char::is_alphanumeric);
+        at = token.end;
+    }
+    is_found || answer[at..].contains(char::is_alphanumeric)
+}
+
+/// The second of several messages that are no answers: which one is the prompt only a person knows.
+fn second_message(text: &str) -> Option<Range<usize>> {
+    let is_message = |token: &Range<usize>| {
+        let token = text[token.clone()].to_ascii_lowercase();
+        ["user", "system", "human"].iter().any(|role| token.contains(role))
+    };
+    let mut messages = special_tokens(text, 0).into_iter().filter(is_message);
+    let first = messages.next()?;
+    let second = messages.next()?;
+    has_content(&text[first.end..second.start]).then_some(second).filter(|second| has_content(&text[second.end..]))
+}
+
 /// Marks such as `<|im_end|>` from an offset on.
 fn special_tokens(text: &str, from: usize) -> Vec<Range<usize>> {
     const LONGEST: usize = 48;
     let mut tokens = Vec::new();
     let mut at = from;
-    while let Some(offset) = text[at..].find("<|") {
+    while let Some(offset) = text[at..].match_indices('<').map(|(offset, _)| offset).find(|offset| {
+        let behind = &text[at + offset + 1..];
+        behind.starts_with('|') || behind.starts_with('｜')
+    }) {
         let start = at + offset;
-        let near = &text[start + 2..text.floor_char_boundary(start + LONGEST)];
-        let end = near.find("|>").map(|length| start + 2 + length + 2);
+        let (open, close) = if text[start..].starts_with("<|") { ("<|", "|>") } else { ("<｜", "｜>") };
+        let inside = start + open.len();
+        let near = &text[inside..text.floor_char_boundary(start + LONGEST).max(inside)];
+        let end = near.find(close).map(|length| inside + length + close.len());
         match end.filter(|end| !text[start..*end].contains(['\n', ' '])) {
             Some(mut end) => {
                 // The role of the message follows.
@@ -187,7 +255,7 @@ fn special_tokens(text: &str, from: usize) -> Vec<Range<usize>> {
                 tokens.push(start..end);
                 at = end;
             }
-            None => at = start + 2,
+            None => at = inside,
         }
     }
     tokens

@@ -10,9 +10,13 @@ rule! {
     bad: "<caption>A girl & a cat & a dog & a bird.</caption>";
     good: "<caption>A girl, a cat, a dog and a bird.</caption>";
     limits: Limits { max_diagnostics: 2, ..Limits::DEFAULT };
+    messages: [
+        Advice "… more … not shown; fix the first ones and check again",
+    ];
 }
 
 /// How many are not shown.
 pub(crate) fn message(left_out: usize) -> String {
-    format!("{left_out} more findings are not shown; fix the first ones and check again")
+    let findings = if left_out == 1 { "finding is" } else { "findings are" };
+    format!("{left_out} more {findings} not shown; fix the first ones and check again")
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Lowering, tags};
 use crate::outline::Tag;
+use crate::plain_form::plain_form;
 use crate::rules::separator;
 use crate::tags::{collapse, is_list_number, list_mark};
 use crate::tree::{Element, Node, Text};
@@ -124,6 +125,8 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
             '，' | '、' | '﹐' | '﹑' | '､' | '︐' | '︑' | '،' | '፣' | 'ꓹ' => {
                 Some(separator::Kind::WideComma)
             }
+            // `１．２`
+            '．' if is_decimal(&value[..at], &value[at + character.len_utf8()..]) => continue,
             // A full stop between two tags; one at the end is a part of a sentence.
             '。' | '．' | '｡' if is_between(near(value, start, at), &value[at + character.len_utf8()..]) => {
                 Some(separator::Kind::WideComma)
@@ -152,6 +155,12 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
     }
     separators.sort_by_key(|separator| separator.span.start);
     (tags, separators)
+}
+
+/// Whether a point stands between two digits, of any width.
+fn is_decimal(before: &str, behind: &str) -> bool {
+    let is_digit = |character: char| plain_form(character).is_ascii_digit();
+    before.ends_with(is_digit) && behind.starts_with(is_digit)
 }
 
 /// Adds the tags of a piece that may stand on several lines.

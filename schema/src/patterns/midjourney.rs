@@ -68,6 +68,10 @@ pub(super) fn parameters(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern
         }
         match WITHOUT.contains(&name) {
             true => add(start..start + word.len(), Pattern::Without, None),
+            // What follows `--prompt` is the prompt.
+            false if name.contains("prompt") => {
+                add(start..start + word.len(), Pattern::Instruction(Instruction::Parameter), None);
+            }
             false => open = Some(start),
         }
     }

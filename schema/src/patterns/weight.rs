@@ -3,12 +3,13 @@
 use std::ops::Range;
 
 use super::{Pattern, matching};
+use crate::plain_form::plain_form;
 
 /// `(x:1.2)`, `((x))`, `[x]`, `x:1.2`, `1.2::x::`, `x::2`, `(x)1.2`, `x++`.
 pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     let whole = 0..piece.len();
-    if let Some((number, plain)) = wide(piece) {
-        return add_weight(whole, &number, &plain, add);
+    if narrowed(piece, is_tag, add) {
+        return;
     }
     if let Some((number, rest)) = piece.split_once("::") {
         let (inside, behind) = rest.split_once("::").unwrap_or((rest, ""));
@@ -57,23 +58,88 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
     }
 }
 
-/// The number and the text of a weight in the marks of Chinese and Japanese keyboards: `（蓝发：1.2）`, `蓝发：1.3`.
-fn wide(piece: &str) -> Option<(String, String)> {
-    if !piece.contains(['：', '（']) {
-        return None;
-    }
-    let narrow: String = piece
-        .chars()
-        .map(|character| match character {
-            '（' => '(',
-            '）' => ')',
-            '：' => ':',
+/// A piece with its brackets, colons and digits as ASCII has them.
+struct Narrow {
+    text: String,
+    /// Where each byte of `text` stands in the piece, and the length of the piece.
+    places: Vec<usize>,
+}
+
+impl Narrow {
+    /// `None` if that changes nothing, or the piece has no number.
+    fn of(piece: &str) -> Option<Self> {
+        let is_angled = piece.starts_with('<') && piece.ends_with('>');
+        let narrowed = |character: char| match character {
+            '（' | '〔' | '【' | '〖' | '［' | '｛' | '〈' | '《' | '＜' => '(',
+            '）' | '〕' | '】' | '〗' | '］' | '｝' | '〉' | '》' | '＞' => ')',
+            '<' if is_angled => '(',
+            '>' if is_angled => ')',
+            '：' | '﹕' | '∶' => ':',
+            '．' => '.',
+            '－' | '−' => '-',
+            '０'..='９' => plain_form(character),
             other => other,
-        })
-        .collect();
-    let plain = unweighted(&narrow)?;
-    let number = narrow.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
-    (!plain.contains(':')).then(|| (number.to_owned(), plain.to_owned()))
+        };
+        if !is_angled && piece.is_ascii() {
+            return None;
+        }
+        let (mut text, mut places) = (String::with_capacity(piece.len()), Vec::with_capacity(piece.len() + 1));
+        for (at, character) in piece.char_indices() {
+            let narrow = narrowed(character);
+            text.push(narrow);
+            places.extend((0..narrow.len_utf8()).map(|byte| at + byte));
+        }
+        places.push(piece.len());
+        (text != piece && text.contains(|digit: char| digit.is_ascii_digit())).then_some(Self { text, places })
+    }
+
+    /// Where a part of the text stands in the piece.
+    fn place(&self, part: Range<usize>) -> Range<usize> {
+        self.places[part.start]..self.places[part.end]
+    }
+
+    /// Where a part of the text stands in it.
+    fn offset(&self, part: &str) -> Range<usize> {
+        let start = part.as_ptr() as usize - self.text.as_ptr() as usize;
+        start..start + part.len()
+    }
+}
+
+/// Weights in brackets, colons and digits of other keyboards: `（蓝发：１．２）`, `【hat:1.2】`, `<hat:1.2>`. Returns whether there is
+/// one.
+fn narrowed(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) -> bool {
+    let Some(narrow) = Narrow::of(piece) else { return false };
+    let text = narrow.text.as_str();
+    let number_of = |text: &str| {
+        text.trim_end_matches([')', ']']).rsplit_once(':').map_or(0..0, |(_, number)| narrow.offset(number))
+    };
+    let is_short = is_tag || text.split_whitespace().count() <= 6;
+    // Quotes and titles without a number are words: `「蓝发」`.
+    let whole = unweighted(text).filter(|plain| is_short && !plain.contains(':') && !number_of(text).is_empty());
+    if let Some(plain) = whole {
+        let plain = narrow.offset(plain);
+        add_weight(0..piece.len(), &text[number_of(text)], &piece[narrow.place(plain)], add);
+        return true;
+    }
+    let mut is_found = false;
+    let mut from = 0;
+    while let Some(open) = text[from..].find('(').map(|offset| from + offset) {
+        let Some(close) = matching(text, open, b'(', b')') else { break };
+        let Some((plain, number)) = weighted(&text[open..=close]) else {
+            from = open + 1;
+            continue;
+        };
+        let plain = narrow.offset(plain);
+        add_weight(narrow.place(open..close + 1), number, &piece[narrow.place(plain)], add);
+        (is_found, from) = (true, close + 1);
+    }
+    is_found
+}
+
+/// What stands before the number of a weight: `blue hair:1.2`.
+pub(super) fn without_number(text: &str) -> Option<&str> {
+    let (plain, number) = text.rsplit_once(':')?;
+    (is_weight(&number.replace(',', "."), true) && plain.contains(char::is_alphabetic)).then(|| plain.trim_end())
 }
 
 /// Adds a weight with what it weighs, which is written instead if its parentheses are whole.
@@ -258,6 +324,14 @@ mod tests {
             ("hat++", "hat"),
             ("（蓝发：1.2）", "蓝发"),
             ("蓝发：1.3", "蓝发"),
+            ("（蓝发：１．２）", "蓝发"),
+            ("(blue hair:１.２)", "blue hair"),
+            ("【blue hair:1.2】", "blue hair"),
+            ("〔蓝发：1.2〕", "蓝发"),
+            ("《蓝发：1.2》", "蓝发"),
+            ("｛hat：1.2｝", "hat"),
+            ("<blue hair:1.2>", "blue hair"),
+            ("{blue hair:1.2}", "blue hair"),
         ] {
             assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
         }

@@ -11,6 +11,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use derived::{derived_negative, is_negative_words};
+use doubtful::is_written;
 pub(crate) use doubtful::{asks_for_less, bare_negative, is_doubtful_name, is_technical};
 use letters::{latin, lower};
 pub(crate) use vague::{orders_less, vague_negative};
@@ -209,7 +210,7 @@ fn label_with_colon(text: &str, words_max: usize) -> Option<(&str, usize)> {
     let label = near[..at].trim_end_matches(['*', '_', '`', ']', '】', '"', ' ', '\u{3000}']);
     let is_word = |character: char| match character {
         ' ' | '_' | '-' | '.' | '\'' => true,
-        '，' | '、' | '。' => false,
+        '，' | '、' | '。' | '“' | '”' | '„' | '「' | '」' | '『' | '』' | '«' | '»' => false,
         other => other.is_alphanumeric() || !other.is_ascii(),
     };
     let is_label = label.starts_with(char::is_alphabetic)
@@ -262,9 +263,26 @@ fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
     (!content.is_empty()).then_some(content)
 }
 
-/// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands, a bare word where
-/// [`bare_negative`] says so.
+/// The label of a negative prompt inside a line that is not a part of words in the picture, such as `a sign says “Negative
+/// prompt: …”`.
 pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
+    // Each look goes through the rest of the line.
+    const LOOKS_MAX: usize = 8;
+    let mut from = 0;
+    for _ in 0..LOOKS_MAX {
+        let found = next_inline_negative(&line[from..])?;
+        let label = from + found.start..from + found.end;
+        if !is_written(line, &label) {
+            return Some(label);
+        }
+        from = label.end;
+    }
+    None
+}
+
+/// The first label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands, a bare word where
+/// [`bare_negative`] says so.
+fn next_inline_negative(line: &str) -> Option<Range<usize>> {
     const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
     let has_dash = || [" - ", " – ", " — "].iter().any(|dash| line.contains(dash));
     if !line.contains([':', '：']) && !has_dash() {
@@ -325,6 +343,10 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
         "do_not_include",
         "dont_draw",
         "dont_include",
+        "do_not_want",
+        "dont_want",
+        "do_not_show",
+        "dont_show",
         "not_wanted",
         "without",
         "antiprompt",

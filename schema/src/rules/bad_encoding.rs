@@ -11,10 +11,24 @@ rule! {
     "bad-encoding", Error;
     bad: "<caption>A girl.\u{8}</caption>";
     good: "<caption>A girl.</caption>";
+    messages: [
+        Error "the text is UTF-…, not UTF-8",
+        Error "the text is not UTF-8 from byte … on",
+        Error "this is a PNG picture, not text",
+        Error "the text is full of NUL: it looks like UTF-16 without its mark, not like UTF-8",
+        Error "`…` is `…` in UTF-8, read as another encoding and saved again",
+        Error "U+FFFD stands here…: what was there could not be read when the text was saved",
+        Error "the character U+… may not stand in a prompt",
+        Warning "the declaration says `…`, but a prompt is read as UTF-8",
+    ];
 }
 
 /// Bytes that are not UTF-8; they are read as U+FFFD.
 pub(crate) fn not_utf8(span: Range<usize>, bytes: &[u8]) -> Finding {
+    if bytes.starts_with(b"\x89PNG") {
+        return Finding::new(&RULE, span, "this is a PNG picture, not text")
+            .help("`sakuga show` prints the request in it, and `sakuga generate --from` draws it again");
+    }
     let message = match bytes {
         [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "the text is UTF-32, not UTF-8".to_owned(),
         [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "the text is UTF-16, not UTF-8".to_owned(),

@@ -10,6 +10,9 @@ rule! {
     "count-mismatch", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>2girls</count>\n</general_tags>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
+    messages: [
+        Warning "the count says `…`, but there …",
+    ];
 }
 
 /// Compares the sum of the count words with the number of characters.

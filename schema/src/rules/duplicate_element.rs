@@ -14,6 +14,14 @@ rule! {
     "duplicate-element", Warning, strict Error;
     bad: "<general_tags>\n<style>anime_style</style>\n<style>watercolor</style>\n</general_tags>\n";
     good: "<general_tags>\n<style>anime_style, watercolor</style>\n</general_tags>\n";
+    messages: [
+        Warning "a second `<…>`; its tags are added to the first",
+        Warning "a second `<…>`; it is added to the first as another line",
+        Error "a second `<…>`: `…` and `…` cannot both hold",
+        Warning "a second `<…>`, which says nothing new",
+        Warning "a second `<…>`; what it holds is added to the first",
+        Warning "a second `<…>`; it is read as `<character_…>`",
+    ];
 }
 
 /// A second field of that name.

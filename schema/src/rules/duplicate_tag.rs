@@ -10,6 +10,9 @@ rule! {
     "duplicate-tag", Advice;
     bad: "<general_tags>\n<style>anime_style, watercolor, anime_style</style>\n</general_tags>\n";
     good: "<general_tags>\n<style>anime_style, watercolor</style>\n</general_tags>\n";
+    messages: [
+        Advice "`…` stands in this list already",
+    ];
 }
 
 /// Looks for equal tags in a field.

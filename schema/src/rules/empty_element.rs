@@ -9,6 +9,10 @@ rule! {
     "empty-element", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<clothing></clothing>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
+    messages: [
+        Warning "`<…>` is empty",
+        Warning "the caption is empty",
+    ];
 }
 
 /// An element of text without text.

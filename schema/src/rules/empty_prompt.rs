@@ -8,6 +8,9 @@ rule! {
     "empty-prompt", Warning;
     bad: "<prompt></prompt>";
     good: "<prompt><caption>A girl laughs.</caption></prompt>";
+    messages: [
+        Warning "the prompt is empty: the picture will be unconditioned",
+    ];
 }
 
 /// The text as a whole.

@@ -19,6 +19,34 @@ rule! {
     "envelope-removed", Advice, strict Error;
     bad: "<img>\n<caption>A girl laughs.</caption>\n</img>\n";
     good: "<caption>A girl laughs.</caption>\n";
+    messages: [
+        Advice "the blocks are taken out of `<…>`",
+        Warning "the blocks are taken out of `<…>`",
+        Advice "the brace around the blocks is removed",
+        Warning "the text of `<…>` is taken as the caption",
+        Warning "the prefix `…` before the names of elements is left out",
+        Warning "the tags around the text are removed",
+        Advice "the quotes around the text are removed",
+        Warning "the marks `>` before the lines are left out",
+        Warning "the thoughts of a language model `…` are left out",
+        Error "the thoughts that begin here have no end, so it is not clear where the prompt begins",
+        Warning "the mark `…` of a language model is left out",
+        Warning "`…` is not a part of the prompt and is left out",
+        Advice "the label `…` is left out",
+        Advice "the prompt is taken out of the code fence",
+        Error "the code fence holds a negative prompt, and there is none with the prompt",
+        Error "… code fences: it is not clear which one is the prompt",
+        Error "there is markup both inside and outside of the code fence",
+        Warning "the settings `…` are not a part of the prompt and are left out",
+        Error "`…` may begin a remark, or be words of the picture",
+        Error "a second prompt in the same text",
+        Advice "the sentence after `…` is taken as the caption",
+        Advice "the blocks are taken out of a JSON object",
+        Warning "this is not quite JSON: it has comments, commas before a bracket, or names and quotes as other languages write them; it is read as JSON",
+        Error "`…` cannot be read",
+        Warning "`…` has no place in a prompt and is left out",
+        Error "the JSON object holds no prompt: neither `tags`, `characters`, `general_tags` nor `caption`",
+    ];
 }
 
 /// An element around the blocks.
@@ -139,6 +167,14 @@ pub(crate) fn settings(span: Range<usize>, text: &str) -> Finding {
         "remove them; steps, seed, size and guidance are options of their own (`--steps`, `--seed`, `--size`, `--guidance`)",
         [remove(span)],
     )
+}
+
+/// A line of plain text that may be a remark.
+pub(crate) fn remark(span: Range<usize>, label: &str) -> Finding {
+    let message = format!("`{}` may begin a remark, or be words of the picture", excerpt(label));
+    Finding::new(&RULE, span, message)
+        .into_error()
+        .help("remove the remark, or write `Prompt:` in front of what is to be drawn and the remark behind it")
 }
 
 /// Finding: the text has more than one prompt; `span` is the second one.

@@ -11,6 +11,9 @@ rule! {
     "escaped-parenthesis", Advice;
     bad: "<general_tags>\n<style>watercolor_\\(medium\\)</style>\n</general_tags>\n";
     good: "<general_tags>\n<style>watercolor_(medium)</style>\n</general_tags>\n";
+    messages: [
+        Advice "the backslashes of `…` are read literally",
+    ];
 }
 
 /// A text with escaped parentheses, and the same without.

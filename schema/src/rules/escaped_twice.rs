@@ -14,6 +14,12 @@ rule! {
     "escaped-twice", Warning;
     bad: "<general_tags>\n<artists>ink_&amp;amp;_paper</artists>\n</general_tags>\n";
     good: "<general_tags>\n<artists>ink_&amp;_paper</artists>\n</general_tags>\n";
+    messages: [
+        Warning "the markup is escaped once too often, as in `&lt;n&gt;` for `<n>` or `\\n` for a line break; it is decoded",
+        Error "`…` is text here, not markup: it is escaped or in a CDATA section",
+        Warning "the tag `…` is text here: the encoders read its brackets too",
+        Warning "`…` is escaped twice: the encoders read `…`, not `…`",
+    ];
 }
 
 /// A prompt that is escaped as a whole; `canonical` is the prompt without its escapes.

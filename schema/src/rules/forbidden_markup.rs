@@ -11,6 +11,9 @@ rule! {
     "forbidden-markup", Error;
     bad: "<!DOCTYPE prompt [<!ENTITY hair \"long_hair\">]>\n<caption>A girl.</caption>\n";
     good: "<caption>A girl.</caption>\n";
+    messages: [
+        Error "`…` is refused: a prompt has no document type and defines no entities",
+    ];
 }
 
 /// `<!DOCTYPE …>` and the like.

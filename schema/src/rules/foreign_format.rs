@@ -13,6 +13,10 @@ rule! {
     "foreign-format", Error;
     bad: "character_1:\n  n: original_character\n  gender: 1girl\ngeneral_tags:\n  count: 1girl\n";
     good: "<character_1>\n<n>original_character</n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
+    messages: [
+        Error "this looks like …, which is not read as a prompt",
+        Warning "`…` looks like a field of a prompt, but plain text is read as it stands",
+    ];
 }
 
 /// A format that is not read.

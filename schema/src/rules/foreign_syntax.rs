@@ -6,11 +6,24 @@ use crate::rule::rule;
 
 rule! {
     /// Other programs read `<lora:x:0.8>`, `embedding:x`, `__wildcard__`, `{a|b}`, `[a:b:0.5]`, `BREAK` and `AND` as
-    /// instructions, `--ar 3:2` as a parameter and `cat:: dog` as two parts. Nothing here does: the encoders read every
+    /// instructions, `--ar 3:2` as a parameter, `steps: 30` as a setting and `cat:: dog` as two parts. Nothing here does: the encoders read every
     /// character of them. Each finding says what to do instead.
     "foreign-syntax", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>{long|short}_hair, __eyes__</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>short_hair, blue_eyes</appearance>\n</character_1>\n";
+    messages: [
+        Warning "`…` is read literally: adapters are a field of the request (`sakuga generate --adapter NAME:SCALE`), not of the prompt",
+        Warning "`…` is read literally: hypernetworks are not supported",
+        Warning "`…` is read literally: a comment is written `<!-- -->`, between elements",
+        Warning "`…` is read literally: textual inversions are not supported",
+        Warning "`…` is read literally: nothing is chosen or expanded here",
+        Warning "`…` is read literally: a prompt holds for every step",
+        Warning "`…` is read literally: a prompt is not split into parts",
+        Warning "`…` is read literally: texts are not blended or swapped here",
+        Warning "`…` is read literally: nothing here follows such a tag",
+        Warning "`…` is read literally: settings are not a part of the prompt",
+        Warning "`…` is read literally: an address is not opened",
+    ];
 }
 
 /// An instruction that nothing here follows.
@@ -36,7 +49,9 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
         }
         Instruction::Function => ("texts are not blended or swapped here", "write one of the texts, or what both show"),
         Instruction::Tag => ("nothing here follows such a tag", "remove it"),
-        Instruction::Parameter => ("settings are not a part of the prompt", parameter_help(&written)),
+        Instruction::Parameter | Instruction::Setting => {
+            ("settings are not a part of the prompt", parameter_help(&written))
+        }
         Instruction::Address => (
             "an address is not opened",
             "remove it, and describe what it shows; a picture to start from is given by `--init FILE`",
@@ -47,13 +62,19 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
 
 /// What to do instead of a parameter such as `--ar 3:2`.
 fn parameter_help(written: &str) -> &'static str {
-    let name = written.trim_start_matches(['-', '—', '–']).split_whitespace().next().unwrap_or_default();
+    let written = written.trim_start_matches(['-', '—', '–', '*']).to_lowercase();
+    let name = written.split([' ', ':', '：', '=', '_']).next().unwrap_or_default();
     match name {
-        "ar" | "aspect" | "w" | "width" | "h" | "height" | "size" => {
+        "ar" | "aspect" | "w" | "width" | "h" | "height" | "size" | "resolution" | "ratio" => {
             "remove it, and give the size as an option (`--size WIDTHxHEIGHT`)"
         }
         "seed" => "remove it, and give the seed as an option (`--seed`)",
-        "steps" | "cfg" | "scale" | "guidance" => "remove it, and give it as an option (`--steps`, `--guidance`)",
+        "steps" | "cfg" | "cfgscale" | "scale" | "guidance" => {
+            "remove it, and give it as an option (`--steps`, `--guidance`)"
+        }
+        "sampler" | "sampling" | "scheduler" | "schedule" => {
+            "remove it, and give it as an option (`--solver`, `--schedule`)"
+        }
         "iw" | "sref" | "cref" | "oref" => "remove it; a picture to start from is given by `--init FILE`",
         "repeat" | "r" => "remove it, and give the number of pictures as an option (`--images`)",
         _ => "remove it; settings are options such as `--size` or `--seed`, and the rest is not known here",

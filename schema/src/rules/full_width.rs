@@ -11,6 +11,9 @@ rule! {
     "full-width", Warning;
     bad: "<general_tags>\n<other>ｌｏｎｇ＿ｈａｉｒ</other>\n</general_tags>\n";
     good: "<general_tags>\n<other>long_hair</other>\n</general_tags>\n";
+    messages: [
+        Warning "`…` has letters or digits of full width or of a mathematical alphabet, which are other characters to the encoders",
+    ];
 }
 
 /// A tag with such characters.

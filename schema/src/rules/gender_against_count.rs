@@ -10,6 +10,9 @@ rule! {
     "gender-against-count", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1boy</gender>\n</character_1>\n\n<general_tags>\n<count>1girl, solo</count>\n</general_tags>\n";
     good: "<character_1>\n<n></n>\n<gender>1boy</gender>\n</character_1>\n\n<general_tags>\n<count>1boy, solo</count>\n</general_tags>\n";
+    messages: [
+        Warning "the count says `…`, but `…` makes it `…`",
+    ];
 }
 
 /// Compares the count of each gender, where the sum is right.

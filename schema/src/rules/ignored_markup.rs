@@ -11,6 +11,9 @@ rule! {
     "ignored-markup", Advice;
     bad: "<caption>A girl.</caption>\n<!-- try red hair next -->\n";
     good: "<caption>A girl.</caption>\n";
+    messages: [
+        Advice "the … `…` is not part of the prompt",
+    ];
 }
 
 /// A comment or processing instruction.

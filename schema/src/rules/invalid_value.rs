@@ -16,6 +16,17 @@ rule! {
     "invalid-value", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>female</gender>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
+    messages: [
+        Warning "`…` is not a `<…>`; it is read as `…`",
+        Error "`…` is not a `<…>`; it is one of …",
+        Error "a tag is empty",
+        Error "the tag `…` holds a comma, so it would be read as several",
+        Error "the tag `…` holds a line break, or blanks that do not count",
+        Error "the name `…` holds a line break, or blanks that do not count",
+        Error "the caption has blanks at its ends, which do not count",
+        Error "`…` holds the character U+…, which XML cannot",
+        Error "the prompt would not be read back as it is",
+    ];
 }
 
 /// Other words for a gender.

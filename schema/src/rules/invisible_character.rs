@@ -14,6 +14,9 @@ rule! {
     "invisible-character", Warning;
     bad: "<caption>A girl\u{200B} laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
+    messages: [
+        Warning "the invisible character U+… is …",
+    ];
 }
 
 /// A finding for each run of invisible characters in a text, from the changes that are made to read it.

@@ -9,6 +9,9 @@ rule! {
     "markdown", Warning;
     bad: "<general_tags>\n<style>**soft_watercolour**, `paper_grain`</style>\n</general_tags>\n";
     good: "<general_tags>\n<style>soft_watercolour, paper_grain</style>\n</general_tags>\n";
+    messages: [
+        Warning "the Markdown marks of `…` are read literally",
+    ];
 }
 
 /// Marks that the encoders would read.

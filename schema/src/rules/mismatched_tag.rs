@@ -12,6 +12,11 @@ rule! {
     "mismatched-tag", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair\n<clothing>dress</clothing>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair</appearance>\n<clothing>dress</clothing>\n</character_1>\n";
+    messages: [
+        Warning "`<…>` is never closed",
+        Warning "`</…>` stands where `</…>` is due",
+        Warning "`</…>` ends nothing: no `<…>` is open here",
+    ];
 }
 
 /// An element without end tag.

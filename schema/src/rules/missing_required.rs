@@ -11,6 +11,10 @@ rule! {
     "missing-required", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<appearance>long_hair</appearance>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair</appearance>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
+    messages: [
+        Error "`<…>` has no `<gender>`",
+        Warning "`<…>` has no `<gender>`; from the other tags it must be `…`",
+    ];
 }
 
 /// A character without gender, and the one that it must have, if there is only one.

@@ -17,6 +17,29 @@ rule! {
     "negative-split", Warning, strict Error;
     bad: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n\n<negative_prompt>\n<danbooru_tags>lowres</danbooru_tags>\n</negative_prompt>\n";
     good: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n";
+    messages: [
+        Warning "what follows is read as the negative prompt",
+        Warning "`<…>` is read as the negative prompt",
+        Warning "`<…>` inside `…` is read as the negative prompt of the whole picture, all other characters included",
+        Error "`<…>` is a negative prompt inside the text of `<…>`",
+        Warning "`<…>` belongs to a negative prompt and is read as one",
+        Error "`<…>` belongs to a negative prompt, not inside a block",
+        Error "`<…>` may hold what must not be drawn, or parts of the picture",
+        Error "`…` may hold what must not be drawn, or parts of the picture",
+        Error "`…` may hold what must not be drawn",
+        Error "`</…>` ends a negative prompt that never begins: what stands before it may be one",
+        Error "`<…>` is never closed: `<…>` may belong to it or to the picture",
+        Error "`<…>` stands after the text of the negative prompt, and may belong to it or not",
+        Error "there is a negative prompt, but no prompt",
+        Error "this may be a negative prompt as a whole: nothing but its `<caption>` would be drawn",
+        Error "a second negative prompt",
+        Error "there are lines with `+` and with `-`: it is not clear whether the latter are wanted",
+        Error "the text of a negative prompt holds a prompt as well",
+        Error "`…` stands inside a field, so what follows would be drawn",
+        Error "`…` may begin the negative prompt, or be words of the picture",
+        Error "`…` stands after the negative prompt, and may belong to it or not",
+        Error "`…` divides the text in two, and what follows may be the negative prompt",
+    ];
 }
 
 const HELP: &str = "move it to its own file (`sakuga generate --negative FILE`), or to `negative` of the request";
@@ -71,6 +94,14 @@ pub(crate) fn perhaps_element(element: &Element<'_>) -> Finding {
         .into_error()
         .guarded()
         .help("if its tags are wanted, write them into a field of a block; if not, into `<negative_prompt>` next to the blocks")
+}
+
+/// A member of a JSON object whose name may say that what it holds is not wanted: `blacklist`.
+pub(crate) fn perhaps_member(span: Range<usize>, path: &str) -> Finding {
+    Finding::new(&RULE, span, format!("`{}` may hold what must not be drawn, or parts of the picture", excerpt(path)))
+        .into_error()
+        .guarded()
+        .help("if it must not be drawn, name it `negative_prompt`; if it is wanted, write it into `general_tags`")
 }
 
 /// An element of HTML with an attribute that says that its content is not wanted: `<span class="negative">`.

@@ -12,6 +12,17 @@ rule! {
     "not-well-formed", Warning, strict Error;
     bad: "<character_1>\n<n>miku</n>\n<gender kind=girl>1girl</gender>\n</character_1>\n";
     good: "<character_1>\n<n>miku</n>\n<gender>1girl</gender>\n</character_1>\n";
+    messages: [
+        Warning "`…` is not an attribute and is left out",
+        Warning "an attribute cannot be read and is left out: …",
+        Warning "the tag `…` lacks its `>`",
+        Error "this … has no end, so everything behind it belongs to it",
+        Warning "a comment may not hold `--`; it is left out",
+        Warning "an XML declaration reads `<?xml version=\"1.0\"?>` and stands at the very beginning; this one is left out",
+        Warning "a processing instruction needs a plain name behind `<?`; this one is left out",
+        Error "this begins like a JSON wrapper, but it is not JSON: …",
+        Warning "a JSON string may not hold a line break or another control character as such; it is read as it stands",
+    ];
 }
 
 /// A tag with something after its name that is not an attribute.

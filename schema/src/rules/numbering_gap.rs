@@ -11,6 +11,9 @@ rule! {
     "numbering-gap", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<character_3>\n<n></n>\n<gender>1boy</gender>\n</character_3>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<character_2>\n<n></n>\n<gender>1boy</gender>\n</character_2>\n";
+    messages: [
+        Warning "`<…>` is read as `<character_…>`: …",
+    ];
 }
 
 /// Most characters that a fix renames; beyond, there are too many anyway.

@@ -11,6 +11,9 @@ rule! {
     bad: "<caption>A girl with long silver hair stands in the rain under a broken umbrella and laughs at the sky.</caption>";
     good: "<caption>A girl laughs.</caption>";
     limits: Limits { encoder_tokens: 16, ..Limits::DEFAULT };
+    messages: [
+        Warning "about … tokens or more; the model's own tools read … and cut the rest",
+    ];
 }
 
 /// Whether a text is long enough for a closer look.

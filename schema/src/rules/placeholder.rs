@@ -11,6 +11,9 @@ rule! {
     "placeholder", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>[hair color], long_hair</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair</appearance>\n</character_1>\n";
+    messages: [
+        Warning "`…` looks like a part of a template that was not filled in",
+    ];
 }
 
 /// A part that was left as it was.

@@ -13,6 +13,10 @@ rule! {
     "plain-text", Advice, strict Error;
     bad: "1girl, silver hair, blue eyes, standing in the rain";
     good: "<caption>1girl, silver hair, blue eyes, standing in the rain</caption>";
+    messages: [
+        Advice "there is no markup, so the text is taken as the caption",
+        Advice "there is no markup, so the text is taken as the caption, and the object's own as its next line",
+    ];
 }
 
 /// The text as a whole; `text` is what it is read as.

@@ -12,6 +12,11 @@ rule! {
     "renamed-element", Warning, strict Error;
     bad: "<character_1>\n<name>hatsune_miku</name>\n<gender>1girl</gender>\n<outfit>dress</outfit>\n</character_1>\n";
     good: "<character_1>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n<clothing>dress</clothing>\n</character_1>\n";
+    messages: [
+        Warning "`<…>` is read as `<…>`",
+        Warning "there is no `<…>`; it is read as `<…>`",
+        Warning "`<…>` is read as a character, because of what it holds",
+    ];
 }
 
 /// An element under another name.

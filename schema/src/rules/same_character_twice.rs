@@ -10,6 +10,9 @@ rule! {
     "same-character-twice", Warning;
     bad: "<character_1>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n\n<character_2>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_2>\n";
     good: "<character_1>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n\n<character_2>\n<n>kagamine_rin</n>\n<gender>1girl</gender>\n</character_2>\n";
+    messages: [
+        Warning "`…` says the same as `…`",
+    ];
 }
 
 /// Compares each character with the ones before it.

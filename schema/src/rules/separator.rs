@@ -15,6 +15,15 @@ rule! {
     "separator", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair，red_eyes、smile</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair, red_eyes, smile</appearance>\n</character_1>\n";
+    messages: [
+        Warning "`…` between tags is …",
+        Warning "a line break or tab between tags is …",
+        Warning "the list mark `…` is a part of the tag",
+        Warning "the list mark `…` is left out",
+        Advice "the line break inside a tag is read as a space; if it separates two tags, write a comma",
+        Warning "the list marks, such as `…`, are left out",
+        Warning "the counts, marks and headings of a page of tags are left out",
+    ];
 }
 
 /// What separates tags instead of a comma.

@@ -15,6 +15,15 @@ rule! {
     "stray-text", Warning, strict Error;
     bad: "<general_tags>\n<style>anime_style</style>\nfalling_leaves, bench\n</general_tags>\n";
     good: "<general_tags>\n<style>anime_style</style>\n<other>falling_leaves, bench</other>\n</general_tags>\n";
+    messages: [
+        Error "`…` stands outside of all blocks, and may or may not be a part of the prompt",
+        Error "`…` outside of all blocks is not the label of a part of a prompt",
+        Warning "a space that XML does not know stands between elements and is left out",
+        Warning "`…` stands between elements and is left out",
+        Warning "`…` stands outside of all fields; it is read as `…`",
+        Warning "`…` stands outside of all blocks; it is read as `…`",
+        Error "`…` stands after the JSON object and is left out",
+    ];
 }
 
 /// Whether a text is only commas, full stops, brackets and the like.

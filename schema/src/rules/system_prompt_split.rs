@@ -12,6 +12,10 @@ rule! {
     "system-prompt-split", Advice, strict Error;
     bad: "You are an assistant designed to generate anime images. <Prompt Start> <caption>A girl laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
+    messages: [
+        Advice "the system prompt `…` is split off",
+        Advice "the system prompt `…` of the negative prompt is split off",
+    ];
 }
 
 /// The system prompt; `until` is where the prompt begins.

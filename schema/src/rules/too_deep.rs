@@ -12,6 +12,9 @@ rule! {
     bad: "<prompt><character_1><a><b><c></c></b></a></character_1></prompt>";
     good: "<prompt><character_1><n></n><gender>1girl</gender></character_1></prompt>";
     limits: Limits { max_depth: 3, ..Limits::DEFAULT };
+    messages: [
+        Error "nested more than … deep; what follows is not read",
+    ];
 }
 
 /// The element at the limit, or the JSON value.

@@ -11,6 +11,9 @@ rule! {
     bad: "<caption>A girl stands in the rain, under a broken umbrella, and laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
     limits: Limits { max_bytes: 64, ..Limits::DEFAULT };
+    messages: [
+        Error "the text has … bytes; at most … are read",
+    ];
 }
 
 /// The text as a whole; its span is empty, so that nobody has to look at it.

@@ -16,6 +16,10 @@ rule! {
         "<character_7><gender>1girl</gender></character_7>\n",
     );
     good: "<character_1><gender>1girl</gender></character_1>\n<general_tags><count>6+girls</count></general_tags>\n";
+    messages: [
+        Error "… characters; the language has …",
+        Warning "… characters; the model mixes up more than …",
+    ];
 }
 
 /// Most characters that the model tells apart.

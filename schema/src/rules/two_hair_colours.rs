@@ -10,6 +10,9 @@ rule! {
     "two-hair-colours", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, red_hair</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, red_hair, multicolored_hair</appearance>\n</character_1>\n";
+    messages: [
+        Warning "`…` has both `…` and `…`",
+    ];
 }
 
 const COLOURS: &[&str] = &[

@@ -12,6 +12,15 @@ rule! {
     "unescaped-markup", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<expression>>_<, blush</expression>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<expression>&gt;_&lt;, blush</expression>\n</character_1>\n";
+    messages: [
+        Warning "`…` begins no markup, so `<` has to be written `&lt;`",
+        Warning "`&` begins no reference, so it has to be written `&amp;`",
+        Warning "`…` is a name of HTML, which XML does not define; it is …",
+        Warning "`…` is read as `…`: plain text needs no escapes",
+        Warning "`…` begins no markup and is read as text",
+        Warning "`…` is not a character that XML defines, so `&` has to be written `&amp;`",
+        Warning "`]]>` ends no CDATA section, so it has to be written `]]&gt;`",
+    ];
 }
 
 /// A `<` that begins no markup; `rest` starts with it.

@@ -14,6 +14,14 @@ rule! {
     "unknown-element", Warning, strict Error;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<apperance>long_hair</apperance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair</appearance>\n</character_1>\n";
+    messages: [
+        Warning "there is no `<…>`; it is read as `<…>`",
+        Warning "there is no `<…>`…; it holds nothing and is left out",
+        Warning "there is no `<…>`…; its tags are read as `…`",
+        Warning "there is no `<…>` inside text; only its text is read",
+        Warning "`…` is HTML, which a prompt does not have; it is …",
+        Warning "`…`, like … more …, is HTML, which a prompt does not have; it is …",
+    ];
 }
 
 /// A name that is nearly one of the language.

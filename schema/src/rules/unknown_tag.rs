@@ -12,6 +12,10 @@ rule! {
     "unknown-tag", Advice;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>lnog_hair, bleu_eyes</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair, blue_eyes, holographic_eyes</appearance>\n</character_1>\n";
+    messages: [
+        Advice "`…` is another word for `…`",
+        Advice "`…` is not known; did you mean `…`?",
+    ];
 }
 
 /// Most tags of one prompt for which a similar one is looked for, so that a text of nothing but unknown words costs

@@ -17,6 +17,11 @@ rule! {
     "unknown-to-model", Advice;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>teal_hair, cat_ears</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>blue_hair, cat_ears</appearance>\n</character_1>\n";
+    messages: [
+        Advice "the model was not trained with `…`; the nearest tag that it knows is `…`",
+        Advice "the model was not trained with `…` and knows no tag like it",
+        Advice "tags unknown to the model that are not named here: …, the last one `…`",
+    ];
 }
 
 /// Most tags of one prompt that are named.

@@ -12,6 +12,10 @@ rule! {
     "weight-syntax", Warning;
     bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>(long_hair:1.2), blue_eyes</appearance>\n</character_1>\n";
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair, blue_eyes</appearance>\n</character_1>\n";
+    messages: [
+        Warning "`…` is read literally: the encoders know no weights",
+        Warning "`…` is read literally: the encoders know no weights, so it is asked for",
+    ];
 }
 
 /// A weight that the encoders read literally.

@@ -16,6 +16,12 @@ rule! {
     "wrong-place", Warning, strict Error;
     bad: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n\n<style>watercolor</style>\n";
     good: "<general_tags>\n<count>no_humans</count>\n<style>watercolor</style>\n</general_tags>\n";
+    messages: [
+        Warning "`<…>` belongs … and is moved there",
+        Warning "`<…>` stands inside `<…>`, which holds text; it is moved out",
+        Warning "`<…>` belongs in a character; its tags are read as `other`",
+        Error "`<…>` belongs in a character, and nobody knows in which one",
+    ];
 }
 
 /// Where an element belongs.

@@ -144,25 +144,34 @@ const UNITS: &[&str] = &[
     "prompt,negative\n",
     "&amp;amp;",
     "Prompt 2: a\n",
+    "User: a\n",
+    "Title: a\n",
+    "<|user|>",
+    "【a:1.2】 ",
+    "a sign says “a: ",
+    "a=1, ",
+    "<a value='b'/>",
 ];
 
-const SURROUNDINGS: &[(&str, &str)] = &[
-    ("", ""),
-    ("<character_1><gender>1girl</gender><appearance>", "</appearance></character_1>"),
-    ("<prompt>", "</prompt>"),
-    ("<general_tags>", ""),
-    ("{\"tags\": \"", "\"}"),
-    ("{\"tags\": \"<general_tags><style>", "</style></general_tags>\"}"),
-    ("You are an assistant. <Prompt Start>", ""),
-    ("<caption>", "</caption>"),
-    ("<!--", ""),
+/// What stands around the units, and whether a negative prompt has it as well.
+const SURROUNDINGS: &[(&str, &str, bool)] = &[
+    ("", "", true),
+    ("<character_1><gender>1girl</gender><appearance>", "</appearance></character_1>", false),
+    ("<prompt>", "</prompt>", false),
+    ("<general_tags>", "", false),
+    ("{\"tags\": \"", "\"}", true),
+    ("{\"tags\": \"<general_tags><style>", "</style></general_tags>\"}", false),
+    ("You are an assistant. <Prompt Start>", "", false),
+    ("<caption>", "</caption>", true),
+    ("<!--", "", false),
 ];
 
-/// Every text with its name, each about `length` bytes long.
-pub(crate) fn texts(length: usize) -> impl Iterator<Item = (String, String)> {
+/// Every text with its name and whether it is looked at as a negative prompt too, each about `length` bytes long.
+pub(crate) fn texts(length: usize) -> impl Iterator<Item = (String, String, bool)> {
     let pairs = UNITS.iter().flat_map(|unit| SURROUNDINGS.iter().map(move |around| (unit, around)));
-    pairs.map(move |(unit, (before, after))| {
+    pairs.map(move |(unit, (before, after, is_of_negatives))| {
         let room = length - before.len() - after.len();
-        (format!("{before}{unit}…{after}"), format!("{before}{}{after}", unit.repeat(room / unit.len())))
+        let text = format!("{before}{}{after}", unit.repeat(room / unit.len()));
+        (format!("{before}{unit}…{after}"), text, *is_of_negatives)
     })
 }

@@ -53,3 +53,35 @@ impl Random {
         }
     }
 }
+
+/// The bytes of a text of `tests/table.txt`, whose escapes are described in `tests/table.rs`.
+pub(crate) fn unescaped(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
+        rest = &rest[at + 1..];
+        let (code, length) = match rest.as_bytes()[0] {
+            b'n' => (u32::from(b'\n'), 1),
+            b'r' => (u32::from(b'\r'), 1),
+            b't' => (u32::from(b'\t'), 1),
+            b'\\' => (u32::from(b'\\'), 1),
+            b'x' => {
+                let byte = u8::from_str_radix(&rest[1..3], 16).expect("two hexadecimal digits");
+                bytes.push(byte);
+                rest = &rest[3..];
+                continue;
+            }
+            b'u' => {
+                let end = rest.find('}').expect("`\\u{…}`");
+                (u32::from_str_radix(&rest[2..end], 16).expect("hexadecimal digits"), end + 1)
+            }
+            _ => panic!("an unknown escape in {text}"),
+        };
+        let character = char::from_u32(code).expect("a character");
+        bytes.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        rest = &rest[length..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
+}

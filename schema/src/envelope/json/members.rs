@@ -19,6 +19,8 @@ pub(super) struct Members<'v> {
     pub(super) caption: Option<&'v Value>,
     /// The negative prompts; more than one is a fault.
     pub(super) negative: Vec<&'v Value>,
+    /// What may be a negative prompt, with its path.
+    pub(super) doubtful: Vec<(&'v Value, String)>,
     pub(super) system_prompt: Option<&'v Value>,
     /// Second prompts.
     pub(super) second: Vec<Range<usize>>,
@@ -125,9 +127,8 @@ impl<'v> Members<'v> {
         if phrases::is_negative_name(name) && has_text {
             return self.negative.push(value);
         }
-        // It may hold what must not be drawn.
-        if names::is_perhaps_negative(name) && has_text {
-            return self.others.push((value, path));
+        if names::is_perhaps_negative(name) && holds_text(value) {
+            return self.doubtful.push((value, path));
         }
         match (name, value.kind) {
             ("system_prompt" | "system", Kind::String) if self.system_prompt.is_none() => {

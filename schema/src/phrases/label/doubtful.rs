@@ -31,6 +31,10 @@ const LESS: &[&str] = &[
     "less",
     "-",
     "(-)",
+    "(negative)",
+    "(neg)",
+    "(bad)",
+    "(avoid)",
     "[-]",
     "нет",
     "без",
@@ -40,7 +44,7 @@ const LESS: &[&str] = &[
 ];
 
 /// Signs at the beginning of a line that may ask for less.
-const SIGNS: &[char] = &['🚫', '❌', '⛔', '👎', '✖', '❎', '🙅'];
+const SIGNS: &[char] = &['🚫', '❌', '⛔', '👎', '✖', '❎', '🙅', '✗', '✘', '⊘', '🛑'];
 
 /// Words that speak of writing in the picture, or of what may be negative itself, in lower case.
 const WRITING: &[&str] = &[
@@ -206,7 +210,7 @@ pub(crate) fn asks_for_less(line: &str) -> Option<Range<usize>> {
 /// Whether a word of an element's, a member's or an attribute's name says that what it holds may be unwanted: `not`,
 /// `tags_to_remove`, `nprompt`, `NGWords`.
 pub(crate) fn is_doubtful_name(name: &str) -> bool {
-    const WORDS: &[&str] = &["no", "not", "dont", "never", "ng", "minus", "anti", "bad", "nprompt", "neg", "uc"];
+    const WORDS: &[&str] = &["no", "not", "dont", "never", "ng", "minus", "anti", "bad", "ban", "nprompt", "neg", "uc"];
     /// Of names, besides [`LESS_STEMS`]: in prose these words are too common.
     const NAME_STEMS: &[&str] = &["without", "remov", "reject", "denylist", "uncond"];
     const LONGEST: usize = 64;
@@ -230,6 +234,22 @@ pub(crate) fn is_doubtful_name(name: &str) -> bool {
     let has_stem = |word: &str| LESS_STEMS.iter().chain(NAME_STEMS).any(|stem| word.starts_with(stem));
     let is_word = |word: &str| WORDS.contains(&word) || has_stem(word);
     spaced.split(|mark: char| !mark.is_alphabetic()).any(is_word)
+}
+
+/// Whether a label stands with its colon inside of quotes, behind words that speak of writing: `a sign says “Avoid: dogs”`.
+pub(super) fn is_written(line: &str, label: &Range<usize>) -> bool {
+    const PAIRS: &[(char, char)] =
+        &[('“', '”'), ('„', '“'), ('「', '」'), ('『', '』'), ('«', '»'), ('"', '"'), ('‘', '’')];
+    let before = &line[..label.start];
+    let opened = PAIRS.iter().filter_map(|(open, close)| {
+        let at = before.rfind(*open)?;
+        let is_open = match open == close {
+            true => before.matches(*open).count() % 2 == 1,
+            false => !before[at..].contains(*close),
+        };
+        (is_open && !line[label.clone()].contains(*close) && line[label.end..].contains(*close)).then_some(at)
+    });
+    opened.max().is_some_and(|at| speaks_of_writing(&line[..at]))
 }
 
 fn speaks_of_writing(text: &str) -> bool {
@@ -280,6 +300,23 @@ mod tests {
             "A girl. Negative: -40 degrees",
         ] {
             assert_eq!(bare_negative(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_in_quotes_that_a_sign_bears_belong_to_the_picture() {
+        for (line, is_of_picture) in [
+            ("A sign says “Negative prompt: dogs”", true),
+            ("A sign says \"Negative prompt: dogs\"", true),
+            ("看板「Negative prompt: 犬」", true),
+            ("\"prompt\": \"a sign\", \"negative prompt\": \"dogs\"", false),
+            ("A sign says “stop”. Negative prompt: dogs", false),
+            ("A girl, “Negative prompt: dogs”", false),
+            ("A sign says “Negative prompt: dogs", false),
+        ] {
+            let start = line.to_lowercase().find("negative prompt").expect("a label");
+            let end = start + line[start..].find(':').expect("a colon") + 1;
+            assert_eq!(is_written(line, &(start..end)), is_of_picture, "{line}");
         }
     }
 

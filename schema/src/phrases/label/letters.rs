@@ -18,6 +18,9 @@ pub(super) fn latin(character: char) -> char {
     match character {
         '\u{FF01}'..='\u{FF5E}' => ascii(code - WIDE),
         '\u{1D400}'..='\u{1D6A3}' => ascii(u32::from('a') + (code - MATHEMATICAL) % LETTERS),
+        // In circles.
+        'Ⓐ'..='Ⓩ' => ascii(u32::from('a') + code - u32::from('Ⓐ')),
+        'ⓐ'..='ⓩ' => ascii(u32::from('a') + code - u32::from('ⓐ')),
         '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{3000}' => ' ',
         'а' | 'А' | 'α' | 'Α' => 'a',
         'В' | 'Β' => 'b',
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn letters_are_read_as_what_they_look_like() {
-        for word in ["Ｎｅｇａｔｉｖｅ", "Nеgаtіvе", "Νεgative", "𝐍𝐞𝐠𝐚𝐭𝐢𝐯𝐞", "𝙉egative"]
+        for word in ["Ｎｅｇａｔｉｖｅ", "Nеgаtіvе", "Νεgative", "𝐍𝐞𝐠𝐚𝐭𝐢𝐯𝐞", "𝙉egative", "Ⓝⓔⓖⓐⓣⓘⓥⓔ"]
         {
             assert_eq!(latin_word(word), "negative", "{word}");
         }

@@ -14,6 +14,11 @@ const PARTS: &[&str] = &[
     "should not",
     "not include",
     "not want",
+    "leave out",
+    "leaving out",
+    "left out",
+    "keep out",
+    "get rid of",
     "逆向",
     "反向",
     "负面",
@@ -22,7 +27,17 @@ const PARTS: &[&str] = &[
 ];
 
 /// Names of a negative prompt that need no colon, in lower case.
-const NAMES: &[&str] = &["negative prompt", "negative_prompt", "negative-prompt", "neg prompt", "negative tags"];
+const NAMES: &[&str] = &[
+    "negative prompt",
+    "negative_prompt",
+    "negative-prompt",
+    "neg prompt",
+    "negative tags",
+    "for negatives",
+    "for the negatives",
+    "as negatives",
+    "negatives use",
+];
 
 /// Words that stand in front of a colon for a negative prompt, in lower case.
 const WORDS: &[&str] = &["negatives", "negative", "neg", "ng", "avoid", "exclude", "unwanted", "undesired"];
@@ -38,9 +53,41 @@ pub(crate) fn vague_negative(line: &str) -> Option<Range<usize>> {
     // Nearly every line ends here.
     let is_candidate = line.contains([':', '：']) || line.to_ascii_lowercase().contains("neg");
     if !is_candidate {
-        return None;
+        return order(line);
     }
-    word(line).or_else(|| named(line)).or_else(|| label(line))
+    order(line).or_else(|| word(line)).or_else(|| named(line)).or_else(|| label(line))
+}
+
+/// An order to the one who draws at the beginning of a line or a sentence: `Do not include any text.`
+fn order(line: &str) -> Option<Range<usize>> {
+    const NEAR: usize = 24;
+    const ORDERS: &[&str] = &[
+        "do not include ",
+        "don't include ",
+        "do not draw ",
+        "don't draw ",
+        "do not add ",
+        "don't add ",
+        "do not show ",
+        "don't show ",
+        "please avoid ",
+        "please exclude ",
+        "please do not ",
+        "please don't ",
+        "make sure there is no ",
+        "make sure there are no ",
+    ];
+    let starts = [0].into_iter().chain(line.match_indices(". ").map(|(at, mark)| at + mark.len())).take(LOOKS_MAX);
+    starts.into_iter().find_map(|at| {
+        let start = at + (line[at..].len() - line[at..].trim_start_matches(['*', '-', '#', '(', ' ']).len());
+        let near = &line[start..line.floor_char_boundary((start + NEAR).min(line.len())).max(start)];
+        // Of one byte each, so that places stay.
+        let near = near.to_ascii_lowercase().replace('’', "'");
+        let order = ORDERS.iter().find(|order| near.starts_with(**order))?;
+        let end =
+            line[start..].char_indices().nth(order.chars().count()).map_or(line.len(), |(length, _)| start + length);
+        (!is_quoted(line, start)).then_some(start..end)
+    })
 }
 
 /// A label at the beginning of a line that has a word for less: `Tags to avoid:`, `For the negative prompt, use:`.
@@ -56,7 +103,7 @@ fn label(line: &str) -> Option<Range<usize>> {
     let count = words.split_whitespace().count();
     let is_blank_behind = behind.is_empty() || behind.starts_with([' ', '\t', '*']) || line[colon..].starts_with('：');
     let is_short = count <= WORDS_BEFORE_CONTENT || (content.is_empty() && count <= WORDS_MAX);
-    let is_words = !words.contains(['"', '“', '(', '<', '.', '{', '[']);
+    let is_words = !words.contains(['"', '“', '„', '「', '『', '«', '(', '<', '.', '{', '[']);
     let is_written = announces_writing(&line[..line.len() - behind.len()]) || words.contains("negative space");
     if !is_blank_behind || !is_short || !is_words || is_written || is_measure(&line[start..colon], content) {
         return None;
@@ -74,7 +121,10 @@ fn named(line: &str) -> Option<Range<usize>> {
         let end = at + name.len();
         let is_whole = !lower[end..].trim_start_matches('s').starts_with(|next: char| next.is_alphanumeric());
         let has_content = lower[end..].contains(char::is_alphanumeric);
-        (is_whole && has_content && is_start(&lower, at) && !is_quoted(&lower, at)).then_some(at..end)
+        // `soloNegative prompt: lowres` has lost what stood between.
+        let is_glued = line[at..].starts_with('N') && line[..at].ends_with(|last: char| last.is_lowercase());
+        let is_start = is_start(&lower, at) || is_glued;
+        (is_whole && has_content && is_start && !is_quoted(&lower, at)).then_some(at..end)
     })
 }
 
@@ -120,7 +170,11 @@ fn is_start(lower: &str, at: usize) -> bool {
 fn is_quoted(line: &str, at: usize) -> bool {
     let before = &line[..at];
     let opened = |open, close| before.matches(open).count() > before.matches(close).count();
-    before.matches('"').count() % 2 == 1 || opened('“', '”') || opened('「', '」') || opened('«', '»')
+    before.matches('"').count() % 2 == 1
+        || opened('“', '”')
+        || opened('「', '」')
+        || opened('『', '』')
+        || opened('«', '»')
 }
 
 #[cfg(test)]
@@ -146,6 +200,11 @@ mod tests {
             ("1girl, NG: lowres", "NG: "),
             ("1girl%0ANegative: lowres", "Negative: "),
             ("1girl // negative: lowres", "negative: "),
+            ("1girl, soloNegative prompt: lowres", "Negative prompt"),
+            ("Here is what to leave out:", "Here is what to leave out:"),
+            ("For negatives use lowres", "For negatives"),
+            ("Don’t include a hat.", "Don’t include "),
+            ("1girl, solo. Do not include any text.", "Do not include "),
         ] {
             assert_eq!(vague_negative(line).map(|span| &line[span]), Some(words), "{line}");
         }
@@ -165,6 +224,8 @@ mod tests {
             "1girl, (negative:1.2)",
             "She tries to avoid the puddles and says: wait",
             "nier:automata, re:zero",
+            "She does not include him.",
+            "A sign says \"Do not draw here\"",
         ] {
             assert_eq!(vague_negative(line), None, "{line}");
         }
