@@ -16,7 +16,7 @@ pub struct Limits {
     #[arg(long = "queue-size", value_name = "N", default_value = "64", value_parser = number::<usize>(1..=100_000))]
     pub queued_max: usize,
     /// Streams of events and pictures that may be open. One whose client stops reading within a picture holds up to 384 KiB,
-    /// beside the budget of `max-unsent-mib`.
+    /// in addition to the budget of `max-unsent-mib`.
     #[arg(long = "max-streams", value_name = "N", default_value = "1024", value_parser = number::<usize>(1..=1_000_000))]
     pub streams_max: usize,
     /// Images that one request may ask for, 1 to 16.

@@ -182,7 +182,7 @@ mod of_models {
         std::fs::write(&adapter, safetensors("lora_te1_layers_0_self_attn_q_proj.lora_down.weight")).expect("written");
         check(&[cache.clone(), option("lora", &adapter)], &[&["text.safetensors", "adapts a text encoder"]]);
         let fp8 = ["--device=cpu".into(), "--precision=fp8".into()];
-        check(&[&[cache.clone()], fp8.as_slice()].concat(), &[&["--precision fp8 was asked for"]]);
+        check(&[std::slice::from_ref(&cache), fp8.as_slice()].concat(), &[&["--precision fp8 was asked for"]]);
         if cfg!(not(feature = "cuda")) {
             check(&[cache.clone(), "--device=cpu,cuda:1".into()], &[&["--device cuda:1 was asked for"]]);
             check(&[cache.clone(), "--offload-text-encoders".into()], &[&["no GPU code"]]);
