@@ -45,6 +45,7 @@ mod stage;
 mod step_cache;
 mod strength;
 mod tokens;
+mod truncate;
 mod vocabulary;
 
 pub use adapter::{AdapterDescription, AdapterInspector};
@@ -80,4 +81,5 @@ pub use stage::Stage;
 pub use step_cache::{EvaluationReuse, ReuseRule, StepCache, StepSet};
 pub use strength::{computed_steps, least_strength};
 pub use tokens::{TokenCount, TokenCounter};
+pub use truncate::truncated;
 pub use vocabulary::ModelVocabulary;

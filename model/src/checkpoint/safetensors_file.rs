@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
-use sakuga_model_core::open_regular_file;
+use sakuga_model_core::{open_regular_file, truncated};
 use serde_json::Value;
 
 use super::other_format::other_format;
@@ -152,10 +152,7 @@ struct Parsed {
 
 /// Parses a file. Errors quote at most [`QUOTED_BYTES_MAX`] of it.
 fn parse(file: &[u8]) -> Result<Parsed, String> {
-    parse_header(file).map_err(|error| {
-        let end = error.floor_char_boundary(QUOTED_BYTES_MAX);
-        if end < error.len() { format!("{}…", &error[..end]) } else { error }
-    })
+    parse_header(file).map_err(|error| truncated(&error, QUOTED_BYTES_MAX))
 }
 
 fn parse_header(file: &[u8]) -> Result<Parsed, String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
+use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError, truncated};
 
 /// One inspector for each model, in the order of the configuration; `None`: the model takes no adapters.
 pub(crate) type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
@@ -32,9 +32,7 @@ pub(super) fn inspect(inspectors: &Inspectors, path: &Path) -> Result<Descriptio
 /// room for, since errors may quote the file.
 fn reason(error: &EngineError, path: &Path) -> String {
     const REASON_BYTES_MAX: usize = 1024;
-    let text = error.to_string().replace(&path.display().to_string(), "the file");
-    let end = text.floor_char_boundary(REASON_BYTES_MAX);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text }
+    truncated(&error.to_string().replace(&path.display().to_string(), "the file"), REASON_BYTES_MAX)
 }
 
 #[cfg(test)]

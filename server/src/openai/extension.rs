@@ -1,6 +1,7 @@
 //! The object `sakuga` of a request: a `GenerateRequest` in protobuf JSON, and the options of its job.
 
 use prost_reflect::{Kind, MessageDescriptor};
+use sakuga_model_core::truncated;
 use sakuga_proto::generation::v1::{GenerateRequest, JobOptions};
 use sakuga_proto::json::{self, UnknownFields};
 use serde_json::{Map, Value};
@@ -10,7 +11,6 @@ use super::parameters::Parameters;
 use crate::error::Violation;
 use crate::models::suggestion;
 use crate::request::images::shown;
-use crate::wire::status::cut_at;
 
 /// The extension object, and the options of the job within it.
 pub(super) const NAME: &str = "sakuga";
@@ -84,7 +84,7 @@ fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, ob
 /// The text without line and column, which are not those of the request. It may quote a value of any length.
 fn without_place(text: &str) -> String {
     const LONGEST: usize = 200;
-    cut_at(text.split(" at line ").next().unwrap_or(text), LONGEST)
+    truncated(text.split(" at line ").next().unwrap_or(text), LONGEST)
 }
 
 fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, Value>, of: &MessageDescriptor) {

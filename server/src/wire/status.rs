@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use prost::Message;
 use prost_types::Any;
-use sakuga_model_core::{EngineError, SmallerRequest};
+use sakuga_model_core::{EngineError, SmallerRequest, truncated};
 use tonic::{Code, Status};
 use tonic_types::pb;
 
@@ -242,13 +242,7 @@ fn any(name: &str, message: &impl Message) -> Any {
 }
 
 fn cut(text: &str) -> String {
-    cut_at(text, TEXT_BYTES_MAX)
-}
-
-/// The text, cut on a character boundary if it has more bytes.
-pub(crate) fn cut_at(text: &str, bytes_max: usize) -> String {
-    let end = text.floor_char_boundary(bytes_max);
-    if end < text.len() { format!("{}…", &text[..end]) } else { text.to_owned() }
+    truncated(text, TEXT_BYTES_MAX)
 }
 
 #[cfg(test)]
