@@ -38,7 +38,7 @@ impl EngineThread {
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
             let residents = match start(own, budget) {
                 Ok((residents, opened)) => {
-                    // Ignored by a receiver that was dropped.
+                    // Fails if the receiver was dropped, which needs no result.
                     let _ = ready.send(Ok(opened));
                     residents
                 }

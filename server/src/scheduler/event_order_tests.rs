@@ -38,7 +38,7 @@ pub(super) enum Fate {
     Read,
     /// A call cancels it.
     Cancel,
-    /// Its reader goes.
+    /// Its reader is dropped.
     Drop,
     /// Its deadline passes.
     Deadline,
@@ -127,10 +127,10 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     Arc::new(Scheduler::start(vec![device], encoder, sampler, Telemetry::default(), Metrics::new([]).models, &limits))
 }
 
-/// What the encoder puts pictures away with.
+/// The runtime on which the encoder stores pictures.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
-/// Notes the events as they are numbered.
+/// Records the events in the order of their numbers.
 pub(super) struct Notes(pub(super) Arc<Mutex<Vec<Event>>>);
 
 impl EventEncoder for Notes {

@@ -1,4 +1,4 @@
-//! What becomes of waiting jobs when devices are lost, drained or cannot load a model, without workers.
+//! Waiting jobs when devices are lost, drained or cannot load a model; no worker runs.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -304,7 +304,7 @@ impl Scheduler {
         let until = Instant::now() + patience;
         for thread in std::mem::take(&mut *self.threads.lock()) {
             if !thread.join_until(until) {
-                tracing::error!("an engine does not return from its step; leaving its thread behind");
+                tracing::error!("an engine does not return from its step; its thread is abandoned");
             }
         }
     }

@@ -37,11 +37,11 @@ pub(super) fn start(
                     device = &*device,
                     job_id = %running.id,
                     silence_s,
-                    "the engine hangs; leaving its thread behind"
+                    "the engine hangs; its thread is abandoned"
                 );
                 running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
                 live.remove(&running.id);
-                // None is left once the scheduler is closed.
+                // There is no thread once the scheduler is closed.
                 let mut threads = threads.lock();
                 let Some(thread) = threads.get_mut(lease.device.index()) else { return };
                 if let Err(error) = thread.replace(context.clone(), lease, running.model) {

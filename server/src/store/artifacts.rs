@@ -12,7 +12,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt as _};
 
 use super::{ArtifactStore, StoreError};
 
-/// How long a call to a store elsewhere is tried again.
+/// How long a call to a remote store is retried.
 #[cfg(feature = "s3")]
 const RETRY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -58,7 +58,8 @@ impl ObjectArtifacts {
     pub fn at_url(url: &str) -> Result<Self, StoreError> {
         use object_store::RetryConfig;
         use object_store::aws::AmazonS3Builder;
-        // Its own patience is minutes; callers that put or read a picture have less, and try again or return the reason.
+        // Its own retries take minutes; callers that put or get a picture have less time, and retry or return the
+        // reason.
         let retry = RetryConfig { max_retries: 3, retry_timeout: RETRY_PATIENCE, ..RetryConfig::default() };
         let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
         let objects = builder.build().map_err(|error| store_error(&error))?;
@@ -71,7 +72,9 @@ impl ObjectArtifacts {
         for file in self.unfinished() {
             match std::fs::remove_file(&file) {
                 Ok(()) => tracing::info!(file = %file.display(), "an unfinished picture was removed"),
-                Err(error) => tracing::warn!(file = %file.display(), %error, "an unfinished picture stays"),
+                Err(error) => {
+                    tracing::warn!(file = %file.display(), %error, "an unfinished picture could not be removed")
+                }
             }
         }
     }
@@ -134,7 +137,7 @@ impl ArtifactStore for ObjectArtifacts {
         for image_index in 0..images {
             match self.objects.delete(&self.path(job, image_index)).await {
                 Ok(()) | Err(Error::NotFound { .. }) => {}
-                // Somebody else's, which would stop every later deletion.
+                // Not written by the server; an error here would stop every later deletion.
                 Err(error) if is_no_file(&error) => tracing::warn!(job, image_index, %error, "not a picture; it stays"),
                 Err(error) => return Err(store_error(&error)),
             }

@@ -5,9 +5,9 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::sync::Once;
 
 thread_local! {
-    /// Whether this thread is within [`caught`].
+    /// Whether this thread runs [`caught`].
     static CATCHING: Cell<bool> = const { Cell::new(false) };
-    /// What the last caught panic said.
+    /// The message of the last caught panic.
     static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
@@ -15,7 +15,7 @@ thread_local! {
 ///
 /// # Errors
 ///
-/// What the panic said.
+/// The message of the panic.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -26,7 +26,7 @@ pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
         }));
     });
     let outer = CATCHING.replace(true);
-    // Nothing that `work` left half done is used again: the caller closes the database.
+    // State that `work` left incomplete is not used again: the caller closes the database.
     let done = panic::catch_unwind(AssertUnwindSafe(work));
     CATCHING.set(outer);
     done.map_err(|_| MESSAGE.take())

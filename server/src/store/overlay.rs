@@ -26,7 +26,7 @@ pub(crate) struct Overlay {
 #[derive(Debug)]
 struct State {
     len: u64,
-    /// Bytes of the file that still count; it was cut where this is less than its length.
+    /// Bytes of the file that are still valid; less than its length after a truncation.
     file_len: u64,
     written: BTreeMap<u64, Box<[u8; PAGE]>>,
 }

@@ -81,7 +81,7 @@ pub fn damage_note(database: &Path) -> PathBuf {
     database.with_file_name(name)
 }
 
-/// What that file says, if it is there.
+/// The content of that file, if it is there.
 pub fn noted_damage(database: &Path) -> Option<String> {
     let noted = read_regular_file(&damage_note(database), NOTE_BYTES_MAX).ok()?;
     Some(String::from_utf8_lossy(&noted).trim().to_owned())
@@ -132,7 +132,7 @@ impl RedbStore {
         self.lacks_last_commit
     }
 
-    /// Does something with the database; opens it again first if it failed before.
+    /// Calls a function with the database; opens it again first if it failed before.
     pub(super) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         if let Some(found) = self.corruption.found() {
             return Err(StoreError::Corrupt(found));
@@ -213,7 +213,7 @@ impl Drop for RedbStore {
     }
 }
 
-/// Drops a database, which may write to its file and, where that is damaged, panic.
+/// Drops a database. That may write to its file, and panic if the file is damaged.
 fn close<T>(database: T) {
     if let Err(panic) = caught(|| drop(database)) {
         tracing::error!(panic, "the database could not be closed; the next start recovers its last commit");
@@ -242,7 +242,7 @@ pub fn has_right_checksums(path: &Path) -> Result<bool, StoreError> {
     let (mut database, _) = open(&Backing::ReadOnly(path.to_owned()))?;
     let checked = caught(|| database.check_integrity());
     close(database);
-    // What a check reports otherwise than by its answer is damage as well.
+    // An error of the check is damage as well.
     Ok(matches!(checked, Ok(Ok(true))))
 }
 
@@ -255,7 +255,7 @@ fn open(backing: &Backing) -> Result<(Database, bool), StoreError> {
         (StoreError::Corrupt(what), Some(path)) => StoreError::Corrupt(format!("{}: {what}", path.display())),
         (error, _) => error,
     };
-    // Opened apart from the database, which may panic: an error here is one of the system's.
+    // Opened before the database, which may panic: an error here is one of the system.
     let backend: Box<dyn StorageBackend> = match backing {
         Backing::File(path) => Box::new(file(path)?),
         Backing::ReadOnly(path) => Box::new(Overlay::open(path)?),

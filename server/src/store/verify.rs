@@ -7,7 +7,7 @@ use super::StoreError;
 use super::redb::{ASSETS, EVENTS, JOBS, NAMES, RESERVED, RedbStore};
 use super::seal::{self, Key};
 
-/// What a value of a database belongs to.
+/// The owner of a value of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOwner {
     /// A job, with its id.
@@ -124,7 +124,7 @@ impl RedbStore {
     }
 }
 
-/// Keys of a table rise; damage of a page that routes to others can make them fall or repeat.
+/// The keys of a table ascend; damage of a branch page can make them descend or repeat.
 fn in_order(is_so: bool, table: &str) -> Result<(), redb::Error> {
     if is_so {
         Ok(())
@@ -133,7 +133,7 @@ fn in_order(is_so: bool, table: &str) -> Result<(), redb::Error> {
     }
 }
 
-/// A table says how many entries it has; damage of a page can hide some of them.
+/// A table states the number of its entries; damage of a page can hide some of them.
 fn complete(found: u64, expected: u64, table: &str) -> Result<(), redb::Error> {
     if found == expected {
         return Ok(());

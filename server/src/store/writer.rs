@@ -107,7 +107,7 @@ impl StoreWriter {
 
     fn push(&self, batch: Batch) {
         let mut state = self.shared.state.lock();
-        // Dropped, which answers a caller that waits.
+        // Dropped, so that a waiting caller gets an error.
         if !state.is_closed {
             state.waiting.push_back(batch);
             self.shared.wake.notify_one();
@@ -159,7 +159,7 @@ impl Shared {
                 }
                 Err(error) if batch.is_steady() => {
                     if !self.pause(&error) {
-                        tracing::error!(%error, "the server ends before the store has accepted everything");
+                        tracing::error!(%error, "the server ends before all writes are stored");
                         return;
                     }
                     // Back to the front: a job's writes stay in order.
@@ -180,7 +180,7 @@ impl Shared {
     /// Waits before another attempt, and fails the calls that wait for a commit. Returns whether to try again.
     fn pause(&self, error: &StoreError) -> bool {
         if self.fault.set(error) {
-            tracing::error!(%error, "the store does not accept what jobs write; trying again");
+            tracing::error!(%error, "writes of jobs to the store fail; trying again");
         }
         let mut state = self.state.lock();
         let waiting = std::mem::take(&mut state.waiting);
@@ -193,7 +193,7 @@ impl Shared {
     }
 }
 
-/// Fails the batches that are tried once and returns the others.
+/// Fails the batches of waiting callers and returns the others.
 fn fail_calls(batches: VecDeque<Batch>, error: &StoreError) -> VecDeque<Batch> {
     let mut kept = VecDeque::with_capacity(batches.len());
     for batch in batches {
