@@ -43,13 +43,13 @@ pub(crate) enum ServerError {
         /// When a place will probably be free.
         retry_after: Duration,
     },
-    /// The images of waiting jobs use all of the memory that they may use.
+    /// The images of waiting jobs have reached their memory limit.
     #[error("the images of the jobs that wait take as much memory as they may; try again in a few seconds")]
     ImagesFull,
     /// The limit of open streams is reached.
     #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
     TooManyStreams { limit: usize },
-    /// A client has the most jobs that one client may have.
+    /// A client has reached its limit of jobs.
     #[error("`{client}` has {} queued or running, as many as one client may; wait for one to end", count(*.jobs, "job"))]
     ClientJobs {
         client: String,
@@ -118,7 +118,7 @@ pub(crate) enum ServerError {
         job_id: String,
         /// Which picture.
         image_index: u32,
-        /// Why not.
+        /// Why it has none.
         why: &'static str,
     },
     /// The telemetry of a job is not kept.

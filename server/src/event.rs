@@ -81,7 +81,7 @@ pub(crate) enum EventBody {
     },
     /// Terminal: every picture was sent.
     Completed {
-        /// One entry a picture.
+        /// One entry for each picture.
         images: Vec<FinishedImage>,
         /// Where the time went.
         timings: JobTimings,
@@ -167,7 +167,7 @@ pub(crate) struct FinishedImage {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobTimings {
     pub queued: Duration,
-    /// The weights of the model to the device; `None`: they were there.
+    /// Loading the weights to the device; `None`: they were there.
     pub load_model: Option<Duration>,
     /// Text encoders.
     pub text_encode: Duration,

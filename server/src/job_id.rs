@@ -15,7 +15,7 @@ impl JobId {
         Self(Uuid::now_v7().to_string().into())
     }
 
-    /// The id with this text, which the store holds; not checked.
+    /// The id with this text from the store, which is not checked.
     pub(crate) fn named(text: &str) -> Self {
         Self(text.into())
     }

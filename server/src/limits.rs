@@ -78,7 +78,7 @@ impl Limits {
     pub const HELD_IMAGE_BYTES_MAX: usize = 512 << 20;
     /// Bytes of any message from the server: as many as clients take by default.
     pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
-    /// Bytes of what varies in a message from the server, such as a job or samples; the rest is small.
+    /// Bytes of the contents of a message from the server, such as a job or samples; what surrounds them is small.
     pub const CONTENT_BYTES_MAX: usize = 7 * 512 * 1024;
     /// Bytes of the findings about a prompt in one message.
     pub const FINDINGS_BYTES_MAX: usize = 1024 * 1024;

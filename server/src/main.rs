@@ -125,7 +125,9 @@ fn shutdown_signal() -> impl Future<Output = ()> {
             None => std::future::pending().await,
         }
     }
-    let listen = |kind, name| signal(kind).inspect_err(|error| tracing::warn!(%error, "{name} will not drain")).ok();
+    let listen = |kind, name| {
+        signal(kind).inspect_err(|error| tracing::warn!(%error, "{name} cannot be handled and will not drain")).ok()
+    };
     let terminate = listen(SignalKind::terminate(), "SIGTERM");
     let interrupt = listen(SignalKind::interrupt(), "Ctrl-C");
     async {
@@ -140,7 +142,7 @@ fn shutdown_signal() -> impl Future<Output = ()> {
 #[cfg(not(unix))]
 async fn shutdown_signal() {
     if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!(%error, "Ctrl-C will not drain");
+        tracing::warn!(%error, "Ctrl-C cannot be handled and will not drain");
         std::future::pending::<()>().await;
     }
 }

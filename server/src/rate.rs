@@ -1,4 +1,4 @@
-//! How often something may happen: the generic cell rate algorithm, by `governor`.
+//! Rate limits: the generic cell rate algorithm, by `governor`.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ use governor::{Quota, RateLimiter as Governor};
 pub struct Rate {
     /// Calls that are allowed within `per`.
     pub calls: NonZeroU32,
-    /// In which time.
+    /// The period.
     pub per: Duration,
 }
 
@@ -59,7 +59,7 @@ pub(crate) struct RateLimiter<C: Clock = MonotonicClock> {
 }
 
 impl RateLimiter {
-    /// Nothing is used yet.
+    /// A limiter that has counted no call.
     pub(crate) fn new(rate: Rate) -> Self {
         Self::with_clock(rate, MonotonicClock)
     }
@@ -95,7 +95,7 @@ pub(crate) struct CallerRates<C: Clock = MonotonicClock> {
 }
 
 impl CallerRates {
-    /// Nothing is used yet.
+    /// A limiter that has counted no call.
     pub(crate) fn new(rate: Rate) -> Self {
         Self::with_clock(rate, MonotonicClock)
     }

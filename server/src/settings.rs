@@ -81,7 +81,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     read(text, "is not an address with a port; write such as 127.0.0.1:50051")
 }
 
-/// A value that its type can read.
+/// Parses a value by `FromStr` of its type.
 pub(crate) fn read<T: std::str::FromStr>(text: &str, otherwise: impl Display) -> Result<T, String> {
     text.trim().parse().map_err(|_| otherwise.to_string())
 }

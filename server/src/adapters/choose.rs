@@ -6,7 +6,7 @@ use super::listing::{ListedAdapter, Listing};
 use crate::error::Violation;
 use crate::models::{ServedModel, nearest};
 
-/// Problems of an adapter that are quoted in a violation.
+/// The most problems of an adapter that one violation quotes.
 const PROBLEMS_SHOWN: usize = 3;
 
 /// An adapter as a request names it.
@@ -29,7 +29,7 @@ pub(crate) enum AdapterSource {
 }
 
 impl RequestedAdapter {
-    /// Whether the offer has it, or says why it cannot be used.
+    /// Whether the offer knows it, as a usable adapter or as one that cannot be used.
     pub(super) fn is_in(&self, offer: &Offer<'_>) -> bool {
         self.source.as_ref().is_none_or(|source| find(source, offer).is_some() || offer.fault(source).is_some())
     }

@@ -99,7 +99,7 @@ impl FolderWatch {
         is_changed.then(|| self.listing())
     }
 
-    /// What the file is for each model.
+    /// Describes the file for each model.
     fn inspect(&self, path: &Path) -> Result<Descriptions, String> {
         let inspected = inspect(&self.inspectors, path);
         match &inspected {

@@ -22,7 +22,7 @@ pub(crate) struct ListedAdapter {
     pub name: String,
     /// The file or folder.
     pub path: PathBuf,
-    /// What it is for each model, by [`ModelId`]; `None`: the model takes no adapters.
+    /// Its description for each model, by [`ModelId`]; `None`: the model takes no adapters.
     pub descriptions: Vec<Option<AdapterDescription>>,
 }
 
@@ -36,12 +36,12 @@ pub(crate) struct UnusableFile {
 }
 
 impl ListedAdapter {
-    /// What it is, for any model. Content and metadata are the same for all.
+    /// The description for one of the models. Content and metadata are the same in all of them.
     pub(crate) fn any_description(&self) -> Option<&AdapterDescription> {
         self.descriptions.iter().flatten().next()
     }
 
-    /// What it is for a model; `None`: the model takes no adapters.
+    /// Its description for a model; `None`: the model takes no adapters.
     pub(crate) fn description(&self, model: ModelId) -> Option<&AdapterDescription> {
         self.descriptions.get(model.index())?.as_ref()
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::inspect::{Descriptions, Inspectors, inspect};
 use super::listing::ListedAdapter;
 
-/// Files whose descriptions are kept.
+/// The most files whose descriptions are kept.
 const KEPT: usize = 256;
 /// Digits of a file's SHA-256 in its name.
 const NAME_DIGITS: usize = 12;

@@ -1,4 +1,4 @@
-//! Serving, and the orderly end.
+//! Serves until the server is asked to stop, then drains.
 
 use std::future::Future;
 use std::sync::Arc;

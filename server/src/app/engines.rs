@@ -21,7 +21,7 @@ pub(super) struct Engine {
 /// The share of the CPU's cores for one of several engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CpuShare {
-    /// Which of them, from 0.
+    /// Its index among them, from 0.
     pub(super) place: usize,
     pub(super) engines: usize,
 }

@@ -21,7 +21,7 @@ pub enum AppError {
         /// The flag that names it.
         flag: &'static str,
     },
-    /// The address cannot be listened on.
+    /// The system refuses to listen on the address.
     #[error("cannot listen on {address}: {source}")]
     Listen {
         /// The address that cannot be used.
@@ -53,7 +53,7 @@ pub enum AppError {
     /// The address of the collector is not valid.
     #[error("cannot send to the collector: {0}")]
     Collector(String),
-    /// The descriptor set is broken.
+    /// The descriptor set of the reflection service cannot be read.
     #[error("cannot serve reflection: {0}")]
     Reflection(#[from] prost_reflect::DescriptorError),
     /// The transport failed.

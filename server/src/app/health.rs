@@ -110,7 +110,7 @@ pub(super) async fn mirror_status(
     }))
 }
 
-/// Reports that nothing is served any more.
+/// Reports every name as not serving.
 pub(super) async fn report_drain(health: &HealthReporter, names: &HealthNames) {
     report(health, &names.all_with(ServingStatus::NotServing)).await;
 }

@@ -7,15 +7,15 @@ use crate::limits::Limits;
 use crate::transport::message::MessageLimits;
 
 const PROMPT: MessageLimits = MessageLimits { bytes_max: Limits::PROMPT_MESSAGE_BYTES_MAX, fields_max: 4096 };
-/// A message with a prompt and the files of two images.
+/// For messages with a prompt and the files of two images.
 const PROMPT_AND_IMAGES: MessageLimits =
     MessageLimits { bytes_max: Limits::IMAGES_MESSAGE_BYTES_MAX, fields_max: PROMPT.fields_max };
-/// A message with names and numbers.
+/// For messages with names and numbers.
 const QUESTION: MessageLimits = MessageLimits { bytes_max: 16 * 1024, fields_max: 256 };
-/// A message of a service that needs no token.
+/// For messages of services that need no token.
 const PUBLIC: MessageLimits = MessageLimits { bytes_max: PUBLIC_BYTES_MAX, fields_max: 64 };
 
-/// A message with a piece of a file.
+/// For messages with a piece of a file.
 const PIECE: MessageLimits = MessageLimits { bytes_max: PIECE_BYTES_MAX, fields_max: 256 };
 
 /// The methods whose messages have a piece of a file.
@@ -51,7 +51,7 @@ pub(super) fn name(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// Limits of the messages of a method.
+/// The limits of a method's messages; those of [`PUBLIC`] for health checks and reflection.
 pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
     let name = name(method);
     if name.starts_with("grpc.") {

@@ -60,7 +60,7 @@ use routes::routes;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// The most ListJobs and GetJob answers that are built at once.
 const LARGE_ANSWERS: usize = 4;
-/// Requests that are estimated at once.
+/// The most requests that are estimated at once.
 const ESTIMATES: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ impl App {
         Ok(Self { store: Some(jobs), ..app })
     }
 
-    /// The same over stores of the caller's.
+    /// As [`App::build`], over stores that the caller has opened.
     ///
     /// # Errors
     ///
@@ -289,7 +289,7 @@ impl App {
     }
 }
 
-/// The adapters in `folder`, which fit these models or not. Reading the folder takes a while if it is large.
+/// Reads the adapters in `folder` and whether they fit these models. A large folder takes a while.
 async fn open_adapters(folder: Option<PathBuf>, models: &Catalog) -> Result<Arc<Adapters>, AppError> {
     let inspectors = models.iter().map(|model| model.adapters.clone()).collect();
     let opened = tokio::task::spawn_blocking(move || Adapters::new(folder, inspectors)).await;

@@ -71,7 +71,7 @@ async fn wait(
     })
 }
 
-/// The devices as they are opened one after the other.
+/// What was opened so far.
 #[derive(Default)]
 struct Parts {
     devices: Vec<OpenDevice>,
@@ -88,7 +88,7 @@ impl Parts {
         let sample = probe.sample();
         let full_name = match &engine.share {
             Some(CpuShare { place, engines }) => format!("cpu:{place} 1/{engines} of the cores"),
-            // Scripts say that they draw on the CPU, whatever the configuration names; names must differ.
+            // Scripted models report the CPU as their device, whatever the configuration names, and names must differ.
             None if engine.names_another_device(opened_as) => engine.name.clone(),
             None => gpu::full_name(opened_as, &sample),
         };

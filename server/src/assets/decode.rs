@@ -185,7 +185,7 @@ fn decode<T: Reading>(bytes: &[u8], limits: &PictureLimits) -> Result<T, Picture
     if bytes.len() as u64 > limits.bytes_max {
         return Err(PictureError::TooManyBytes { bytes: bytes.len() as u64, limit: limits.bytes_max });
     }
-    // The decoders are not ours, and the bytes are anybody's.
+    // Any client may send the bytes, so a panic of a decoder is an error of the file.
     let decoded = panic::catch_unwind(AssertUnwindSafe(|| open(bytes, format, limits)));
     decoded.unwrap_or_else(|_| Err(PictureError::Broken { format, why: "the decoder failed on it".into() }))
 }

@@ -21,7 +21,7 @@ pub(crate) enum AssetError {
         /// Bytes of the file.
         size: u64,
     },
-    /// The owner's assets take as many bytes as they may.
+    /// The upload would exceed the owner's quota of bytes.
     #[error(
         "{size} bytes more are beyond the quota: {used} of {quota} bytes are used; delete assets that you do not need"
     )]
@@ -33,7 +33,7 @@ pub(crate) enum AssetError {
         /// Bytes that may be used.
         quota: u64,
     },
-    /// The owner has as many assets as it may.
+    /// The owner has reached the limit of assets.
     #[error("there are {limit} assets already, which is the limit; delete those that you do not need")]
     TooManyAssets {
         /// The bound.

@@ -156,7 +156,7 @@ mod tests {
             let error = examined(&tensors_file(header, data)).expect_err(header).to_string();
             assert!(error.contains(what), "{header}: {error}");
         }
-        // Nested deeper than the stack would bear.
+        // Nested more deeply than the stack allows.
         let deep = format!("{{\"t\":{}", "[".repeat(100_000));
         assert!(examined(&tensors_file(&deep, 8)).is_err());
     }

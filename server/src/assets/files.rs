@@ -28,7 +28,7 @@ pub(crate) struct AssetFiles {
 #[derive(Debug)]
 enum Place {
     Folder(PathBuf),
-    /// Made when it is needed first, and removed with the process.
+    /// Created at its first use and removed when the process ends.
     Temporary(Mutex<Option<TempDir>>),
 }
 

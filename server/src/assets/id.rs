@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::job_id::JobId;
 
-/// What the names of jobs as owners begin with. No name of a credential has a control character.
+/// Prefix of the owner names of jobs. Its control character keeps them apart from the names of credentials, which have
+/// none.
 const JOB: &str = "\0job ";
 
 /// The SHA-256 of an asset's bytes: its name.
@@ -74,7 +75,7 @@ impl fmt::Debug for AssetId {
 pub(crate) struct AssetOwner {
     /// The name of the credential. Empty if the server asks for none: then all clients share their assets.
     pub name: Arc<str>,
-    /// The name that the credential had for an older server, if that was another.
+    /// The name of the credential in older servers, if it was different.
     pub former: Option<Arc<str>>,
 }
 

@@ -52,7 +52,7 @@ impl Index {
         self.damaged.insert(id);
     }
 
-    /// Whether a file belongs to somebody.
+    /// Whether a file has an owner.
     pub(super) fn holds(&self, id: AssetId) -> bool {
         self.holders.contains_key(&id) || self.damaged.contains(&id)
     }

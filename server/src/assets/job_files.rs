@@ -31,7 +31,7 @@ impl Assets {
         Ok(())
     }
 
-    /// Gives the files of a job's request back. A file that cannot be removed is removed at the next start.
+    /// Removes the files of a job's request. A file that cannot be removed now is removed at the next start.
     pub(crate) async fn release_job(&self, job: &JobId) {
         let owner = AssetOwner::of_job(job);
         let ids: Vec<AssetId> = self.state.lock().index.of(&owner.name).map(|record| record.id()).collect();

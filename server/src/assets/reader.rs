@@ -13,15 +13,15 @@ use super::files::AssetFiles;
 use super::id::AssetId;
 use crate::store::StoreError;
 
-/// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last piece is
-/// given away; a part cannot be, and a client that has all parts compares them.
+/// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last
+/// piece is returned. A part cannot be checked here; a client that has all parts checks them together.
 #[derive(Debug)]
 pub(crate) struct AssetReader {
     id: AssetId,
     file: File,
     /// What is left to read.
     left: Range<u64>,
-    /// Of what was read. `None`: it is a part.
+    /// Hash of what was read; `None` for a part.
     hash: Option<Sha256>,
 }
 
@@ -48,7 +48,7 @@ impl AssetReader {
         self.left.is_empty()
     }
 
-    /// The next piece, of at most `limit` bytes, and the reader for those behind it.
+    /// The next piece, of at most `limit` bytes, and the reader for the rest.
     ///
     /// # Errors
     ///

@@ -76,7 +76,8 @@ impl fmt::Display for Page {
 }
 
 impl Assets {
-    /// The assets that a store has. Files without an owner, which a kill leaves, and unfinished uploads are removed. Blocks.
+    /// Opens the assets of a store. Removes unfinished uploads, and files without an owner, which a killed server may
+    /// leave. Blocks.
     ///
     /// # Errors
     ///
@@ -102,13 +103,13 @@ impl Assets {
         }
         for id in files.ids().into_iter().filter(|id| !index.holds(*id)) {
             match files.remove(id) {
-                Ok(()) => tracing::info!(%id, "the file of an asset that nobody has was removed"),
-                Err(error) => tracing::warn!(%id, %error, "the file of an asset that nobody has stays"),
+                Ok(()) => tracing::info!(%id, "a file without an owner was removed"),
+                Err(error) => tracing::warn!(%id, %error, "a file without an owner could not be removed"),
             }
         }
         for file in files.unfinished() {
             if let Err(error) = std::fs::remove_file(&file) {
-                tracing::warn!(file = %file.display(), %error, "an unfinished upload stays");
+                tracing::warn!(file = %file.display(), %error, "an unfinished upload could not be removed");
             }
         }
         Ok(Arc::new(Self {
@@ -135,7 +136,7 @@ impl Assets {
         let mut state = self.state.lock();
         let name = owner.names().find(|name| state.index.get(name, id).is_some())?;
         if let Some(record) = state.index.touch(name, id, SystemTime::now(), USE_PERIOD) {
-            // In the queue of the writer before a deletion can be.
+            // Under the lock, so that it is queued before any deletion of the record.
             self.writer.write(vec![put(record)], || ());
         }
         state.index.get(name, id).map(|record| record.asset(self.settings.keep))
@@ -171,8 +172,8 @@ impl Assets {
         self.files.path(id)
     }
 
-    /// At most `limit` assets of an owner, newest first, from behind `after` on; and where the next page begins. Fewer if they
-    /// have more than `bytes_max` bytes, and at least one.
+    /// At most `limit` assets of an owner after `after`, newest first, and where the next page begins. Fewer if they
+    /// exceed `bytes_max` bytes, but at least one.
     pub(crate) fn list(
         &self,
         owner: &AssetOwner,
@@ -217,7 +218,7 @@ impl Assets {
         };
         if let Some(name) = name {
             let assets = self.clone();
-            // To its end, also if the call is gone.
+            // Runs to its end even if the call is dropped.
             let removed = tokio::spawn(async move { assets.remove(&name, id).await }).await;
             return removed.unwrap_or_else(|error| Err(StoreError::Io(error.to_string()).into()));
         }
@@ -269,11 +270,11 @@ impl Assets {
         }
         let files = self.files.clone();
         if let Err(error) = blocking(move || files.remove(id)).await {
-            tracing::warn!(%id, %error, "the file of a deleted asset stays until the next start");
+            tracing::warn!(%id, %error, "the file of a deleted asset could not be removed; the next start removes it");
         }
     }
 
-    /// Deletes assets and unfinished uploads that are too old, again and again. Never returns.
+    /// Deletes assets and unfinished uploads that are too old, at intervals. Never returns.
     pub(crate) async fn retention_loop(self: Arc<Self>) {
         loop {
             self.delete_old(SystemTime::now()).await;

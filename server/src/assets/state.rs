@@ -18,7 +18,7 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Nothing is being uploaded.
+    /// These records, without any upload.
     pub(super) fn new(index: Index) -> Self {
         Self { index, uploads: HashMap::new() }
     }

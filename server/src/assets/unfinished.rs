@@ -1,4 +1,4 @@
-//! [`Unfinished`]: a file of which some bytes are there.
+//! [`Unfinished`]: a file that is uploaded in part.
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -29,10 +29,10 @@ pub(super) struct Unfinished {
     pub(super) progress: Arc<tokio::sync::Mutex<Progress>>,
 }
 
-/// How much of a file is there.
+/// The part of a file that has arrived.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// Made by the first bytes.
+    /// Created with the first bytes.
     pub(super) file: Option<(File, PathBuf)>,
     pub(super) hash: Sha256,
     pub(super) received: u64,

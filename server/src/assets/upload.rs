@@ -28,7 +28,7 @@ pub(crate) enum Begun {
 pub(crate) struct Upload {
     assets: Arc<Assets>,
     unfinished: Arc<Unfinished>,
-    /// Always there between calls of its methods.
+    /// `None` only within a method.
     progress: Option<OwnedMutexGuard<Progress>>,
     superseded: CancellationToken,
 }
@@ -38,7 +38,8 @@ impl Assets {
     ///
     /// # Errors
     ///
-    /// [`AssetError::Offset`] if that is not where the bytes end that are there, or why nothing may be uploaded.
+    /// [`AssetError::Offset`] if the bytes that the server has end elsewhere, or another [`AssetError`] that says why
+    /// nothing may be uploaded.
     pub(crate) async fn begin(
         self: &Arc<Self>,
         owner: &AssetOwner,
@@ -92,7 +93,7 @@ impl Drop for Upload {
 }
 
 impl Upload {
-    /// Bytes that are there.
+    /// Bytes received so far.
     pub(crate) fn received(&self) -> u64 {
         self.progress.as_ref().map_or(0, |progress| progress.received)
     }
@@ -133,7 +134,7 @@ impl Upload {
         checked
     }
 
-    /// Makes the whole file an asset. Goes on if the caller does not wait for it.
+    /// Makes the whole file an asset, even if the caller stops waiting.
     ///
     /// # Errors
     ///

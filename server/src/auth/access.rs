@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Scope {
     /// Check prompts, generate images, and manage the client's own jobs.
     Generate,
-    /// Everything, also what concerns other clients.
+    /// Every call, including those that concern other clients.
     Admin,
     /// Read metrics of the server and its device.
     Metrics,
@@ -119,8 +119,8 @@ const RULES: &[(&str, Access)] = &[
     ("/v1/openapi.json", Access::Open),
 ];
 
-/// Whether every program may call this, whatever the server does: health, reflection, and what needs no token. Such calls have
-/// limits of their own.
+/// Whether a call needs no credential on any server: health, reflection, pictures by signed URL, and the description of
+/// OpenAI's API. Such calls have limits of their own.
 pub(crate) fn is_public(path: &str) -> bool {
     path.starts_with("/grpc.") || access(path) == Access::Open
 }

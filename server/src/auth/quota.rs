@@ -1,4 +1,4 @@
-//! What one token may use of the server: calls in a time, and calls at once.
+//! Quotas of a token: the rate of its calls, and how many may be open.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::rate::{Rate, RateLimiter};
 
-/// The bounds of a token; `None`: none.
+/// The bounds of a token; `None`: unbounded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QuotaLimits {
-    /// Calls in a time.
+    /// Rate of calls.
     pub rate: Option<Rate>,
     /// Calls at once; a stream counts until its end.
     pub concurrent: Option<u32>,
@@ -32,7 +32,7 @@ pub(crate) enum OverQuota {
         /// The bound.
         limit: u32,
     },
-    /// Too many calls in a time.
+    /// The rate of calls is exceeded.
     Rate {
         /// The bound.
         limit: Rate,

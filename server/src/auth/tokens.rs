@@ -95,8 +95,8 @@ impl Tokens {
         known.iter().filter(|token| token.has_expired(now)).for_each(|token| token.revoked.cancel());
     }
 
-    /// Whose token this is. Every hash is compared, each in constant time, so that the time says neither how close a guess
-    /// is nor which line matched.
+    /// The holder of a token. Compares it with every hash in constant time, so that timing reveals neither how close a
+    /// guess is nor which line matches.
     ///
     /// # Errors
     ///

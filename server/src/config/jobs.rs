@@ -9,7 +9,7 @@ use crate::retention::Retention;
 use crate::settings::number;
 use crate::store::place::DataPlace;
 
-/// MiB of pictures, and of the assets of one client, without a data folder unless the setting says otherwise: memory is scarcer than a disk.
+/// Default of `--keep-mib` and `--asset-mib` if everything is kept in memory, which is scarcer than a disk.
 const KEEP_MIB_IN_MEMORY: u64 = 256;
 const HOUR_S: u64 = 3600;
 

@@ -53,7 +53,7 @@ pub struct Script {
     pub failing_openings: Vec<u64>,
     /// Faults of its jobs.
     pub faults: Vec<ScriptedFault>,
-    /// Whether it has a refiner.
+    /// Whether it claims to have a refiner.
     pub has_refiner: bool,
     /// Whether its folder has a quality profile, that of `scripted::profile`.
     pub has_quality_profile: bool,

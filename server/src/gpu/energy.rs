@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// How often the counter is read.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// Energy since the counter's own beginning, in joules.
+/// Measures the energy since the counter began to count, in joules.
 #[derive(Debug, Default)]
 pub(crate) struct EnergyMeter {
     read_at: Option<Instant>,

@@ -133,7 +133,7 @@ pub(crate) fn host_memory_bytes() -> Option<u64> {
     host::memory_bytes()
 }
 
-/// The device with its make, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
+/// The device's name with its product name, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
 pub(crate) fn full_name(device: &str, sample: &DeviceSample) -> String {
     match sample.source {
         StatsSource::Nvml => format!("{device} {}", sample.name),

@@ -21,7 +21,7 @@ pub(crate) struct NvmlProbe {
     others: Vec<Board>,
 }
 
-/// A GPU as it is found again.
+/// A GPU: what identifies it, and its latest readings.
 struct Board {
     device_index: u32,
     uuid: String,
@@ -46,7 +46,7 @@ impl NvmlProbe {
     ///
     /// # Errors
     ///
-    /// NVML's own if there is no driver or no such GPU.
+    /// NVML's error if there is no driver or no such GPU.
     pub(crate) fn open(cuda_index: u32) -> Result<Self, NvmlError> {
         let nvml = Arc::new(Nvml::init()?);
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();

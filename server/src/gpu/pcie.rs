@@ -59,7 +59,7 @@ impl PcieMeter {
         let device = devices.entry(uuid.to_owned()).or_default();
         if device.asked.is_none_or(|asked| now.duration_since(asked) >= PERIOD) {
             device.asked = Some(now);
-            // A queue that is full is asked again in a second.
+            // If the queue is full, the next sample requests the measurement again.
             _ = self.wanted.try_send(uuid.to_owned());
         }
         device.rate.filter(|(at, _)| now.duration_since(*at) < FRESH).map(|(_, rate)| rate)
@@ -68,7 +68,7 @@ impl PcieMeter {
 
 fn measure(nvml: &Nvml, uuid: &str) -> Option<PcieRate> {
     let device = nvml.device_by_uuid(uuid).ok()?;
-    // NVML says KB and not which; taken as 1000 bytes.
+    // NVML does not define its KB; it counts as 1000 bytes.
     let rate = |counter| Some(u64::from(device.pcie_throughput(counter).ok()?) * 1000);
     Some(PcieRate {
         receive_bytes_per_second: rate(PcieUtilCounter::Receive)?,

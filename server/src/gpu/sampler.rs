@@ -1,4 +1,4 @@
-//! The thread that samples, as often as its fastest subscriber wants, and not at all without one.
+//! The thread that samples: as often as its fastest subscriber asks, and never without a subscriber.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -69,7 +69,7 @@ impl Sampler {
     ///
     /// # Errors
     ///
-    /// What the system says if there can be no thread.
+    /// The system's error if it provides no thread.
     pub(crate) fn start(probes: Vec<NamedProbe>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
@@ -93,7 +93,7 @@ impl Sampler {
         self.enlist(interval, Wanted::One(device), Box::new(deliver))
     }
 
-    /// The same with all devices of the server.
+    /// As [`subscribe`](Self::subscribe), with all devices of the server.
     pub(crate) fn subscribe_own(
         &self,
         interval: Duration,
@@ -102,7 +102,7 @@ impl Sampler {
         self.enlist(interval, Wanted::Own, Box::new(deliver))
     }
 
-    /// The same with all devices of the machine.
+    /// As [`subscribe`](Self::subscribe), with all devices of the machine.
     pub(crate) fn subscribe_all(
         &self,
         interval: Duration,

@@ -1,4 +1,4 @@
-//! What samples of the device cost while a job runs, by the clock of the thread that takes them.
+//! CPU time of the samples that are taken while a job runs, by the clock of their thread.
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

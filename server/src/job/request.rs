@@ -50,7 +50,7 @@ impl JobRequest {
         std::iter::once(self.model).chain(self.scene.as_ref().map(|scene| scene.model))
     }
 
-    /// How often the pass of its scene is drawn: once a picture.
+    /// How often the pass of its scene is drawn: once for each picture.
     pub(crate) fn scene_draws(&self) -> u32 {
         if self.scene.is_some() { self.spec.drawn().len() as u32 } else { 0 }
     }
@@ -79,7 +79,7 @@ impl JobRequest {
 #[derive(Clone)]
 pub(crate) struct PictureTexts(Arc<TextsOn>);
 
-/// Returns the text chunks of each picture on the device of this full name.
+/// Returns the text chunks of each picture that the device of this full name draws.
 type TextsOn = dyn Fn(&str) -> Result<Vec<Vec<TextChunk>>, ServerError> + Send + Sync;
 
 impl PictureTexts {

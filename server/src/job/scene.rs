@@ -31,7 +31,7 @@ impl ScenePass {
         Some(Self { model, spec, first_pass: scene.images().first_pass.clone()?, work })
     }
 
-    /// What the engine draws over a picture, but for its pixels and its index.
+    /// What the engine draws over a picture, without the picture's pixels and index.
     pub(crate) fn spec(&self) -> &GenerationSpec {
         &self.spec
     }

@@ -11,7 +11,7 @@ pub(crate) struct Caller {
     pub client: Arc<str>,
     /// The name of the call's credential, which owns the jobs that the call creates. Empty if the server asks for none.
     pub owner: Arc<str>,
-    /// The name that the credential had for an older server, if that was another.
+    /// The name of the credential in older servers, if it was different.
     pub former_owner: Option<Arc<str>>,
     /// Whether the call may act on every job: the server asks for no credentials, or the credential has the scope `admin`.
     pub sees_all: bool,

@@ -34,7 +34,7 @@ const FIRST_READER: Duration = Duration::from_secs(10);
 /// A call that asks for a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// On whose behalf.
+    /// Who makes the call.
     pub caller: Caller,
     /// What to draw.
     pub request: generation::GenerateRequest,
@@ -87,7 +87,7 @@ impl Jobs {
     /// [`ServerError`]; then there is no job.
     pub(crate) async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let jobs = self.clone();
-        // Dropped with the call: a request of a call that is gone is not checked any further, and not stored.
+        // Dropped with the call: then the request is not checked any further and not stored.
         let gone = CancellationToken::new();
         let _call = gone.clone().drop_guard();
         // In its own task: if the caller cancels in between, no job is left that is stored but not enqueued.
@@ -217,7 +217,7 @@ impl Jobs {
         }
         let has_files = *is_durable && !inline_files.is_empty();
         if has_files {
-            // Before the job: a restart removes the files of jobs that do not exist.
+            // Before the job is stored: a restart removes the files of jobs that do not exist.
             assets.keep_for_job(&id, inline_files).await?;
         }
         if let Err(error) = writer.write_once(writes).await {

@@ -76,7 +76,7 @@ impl Jobs {
             let (assets, id) = (assets.clone(), id.clone());
             self.runtime.spawn(async move { assets.release_job(&id).await });
         }
-        // Dropped without the lock: dropping a reader's task may take it.
+        // Dropped outside the lock, which dropping a reader's task may take.
         let entry = self.live.lock().remove(id);
         drop(entry);
     }

@@ -8,9 +8,9 @@ use super::registry::Jobs;
 use crate::error::{ServerError, Violation};
 use crate::store::Write;
 
-/// Labels of one job, and of a call.
+/// The most labels of a job, and in a call.
 const LABELS_MAX: usize = 16;
-/// Characters of a label.
+/// The most characters of a label.
 const CHARACTERS_MAX: usize = 32;
 
 /// What is wrong with the labels of a field.
@@ -99,7 +99,7 @@ impl Jobs {
                 record = Record::decode(&journal.record())?;
             }
             None => {
-                // It may have ended since it was read.
+                // The job may have ended since it was read.
                 record = self.record(&id).await?;
                 record.set_labels(labels);
                 let write = Write::PutJob { job: id.to_string(), record: record.encode() };

@@ -11,7 +11,7 @@ use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
 use crate::models::{ModelId, ServedModel};
 use crate::wire::to_proto::{part, part_kind};
 
-/// Precision and model of measurements. Besides, they apply to devices of the same kind only.
+/// Precision and model of measurements. They also apply to devices of one kind only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
     precision: String,
@@ -72,7 +72,7 @@ fn from_stored(job: &stored::JobMeasurements) -> JobMeasurements {
 /// The measurements of the newest jobs of each model on each kind of device.
 #[derive(Debug)]
 pub(super) struct Measured {
-    /// What devices of each kind have in common.
+    /// The kinds of devices, by name.
     kinds: Vec<String>,
     setups: Vec<(ModelId, Setup)>,
     /// By the number of the kind and the model; the newest job first.

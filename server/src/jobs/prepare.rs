@@ -34,7 +34,7 @@ pub(super) struct Prepared {
     pub(super) diagnostics: Vec<Diagnostic>,
     /// Tokens of the prompt and of the negative prompt.
     pub(super) tokens: [Vec<TokenCount>; 2],
-    /// What measurements of the job will hold for.
+    /// The setup that measurements of the job apply to.
     pub(super) setup: Setup,
     /// The files that came within the request. The resolved request has their SHA-256 instead.
     pub(super) inline_files: Vec<Bytes>,

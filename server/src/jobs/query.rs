@@ -46,7 +46,7 @@ impl Jobs {
         Ok(self.with_progress(record.into_job()))
     }
 
-    /// Adds what only this process knows of a job.
+    /// Adds the progress of a live job, which is not in its record.
     pub(super) fn with_progress(&self, mut job: generation::Job) -> generation::Job {
         let id = JobId::named(&job.job_id);
         if let Some(journal) = self.live_journal(&id) {

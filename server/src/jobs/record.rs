@@ -117,7 +117,7 @@ impl Record {
 
     /// The job as clients see it.
     pub(crate) fn job(&self) -> &generation::Job {
-        // Always there: `decode` and `new` see to it.
+        // Never `None`: `decode` and `new` require it.
         static NONE: std::sync::LazyLock<generation::Job> = std::sync::LazyLock::new(generation::Job::default);
         self.0.job.as_ref().unwrap_or(&NONE)
     }
@@ -162,7 +162,7 @@ impl Record {
         self.0.measurements.as_ref()
     }
 
-    /// Notes what was measured while the job was drawn. It is stored with the next event that changes the record.
+    /// Sets what was measured while the job was drawn. It is stored with the next event that changes the record.
     pub(super) fn set_measurements(&mut self, measurements: JobMeasurements) {
         self.0.measurements = Some(measurements);
     }
@@ -265,7 +265,7 @@ impl Record {
         self.job().next_sequence
     }
 
-    /// Orders the states of one job that were stored one after the other.
+    /// Orders the states that were stored of one job by their age.
     pub(crate) fn age(&self) -> (bool, u32, u64) {
         let job = self.job();
         (self.is_ended(), job.attempt, job.next_sequence)

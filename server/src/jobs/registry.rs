@@ -31,15 +31,15 @@ use crate::trace::Observer;
 
 /// The parts of the server that the registry uses.
 pub(crate) struct Dependencies {
-    /// The models, with what requests for each may ask for.
+    /// The models, with the limits of requests for each.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.
     pub adapters: Arc<Adapters>,
-    /// What weights may take.
+    /// Limits of the memory for weights.
     pub memory_budget: MemoryBudget,
     /// How much is served at once.
     pub limits: Limits,
-    /// Decides which job has the device.
+    /// Assigns jobs to devices.
     pub scheduler: Arc<Scheduler>,
     /// Bytes of the device's memory, if known.
     pub device_memory: Option<u64>,
@@ -139,7 +139,7 @@ impl Jobs {
         Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
     }
 
-    /// Commits what waits. What comes afterwards is not stored. May block on a disk.
+    /// Commits the waiting writes. Later writes are not stored. May block on a disk.
     pub(crate) fn close_writer(&self) {
         self.dependencies.writer.close();
     }
@@ -155,7 +155,7 @@ impl Jobs {
 
     /// A job's record as it is committed.
     pub(super) async fn record(&self, id: &JobId) -> Result<Record, ServerError> {
-        // That of a live job is in memory, also while the store fails.
+        // The record of a live job is in memory, also while the store fails.
         if let Some(journal) = self.live_journal(id) {
             return Ok(Record::decode(&journal.record())?);
         }

@@ -61,11 +61,11 @@ impl Jobs {
         }
     }
 
-    /// Deletes ended jobs, those that can be deleted. Returns the first error.
+    /// Deletes those of the ended jobs that can be deleted. Returns the first error.
     async fn remove_all(&self, jobs: Vec<String>) -> Result<(), ServerError> {
         let read = move |store: &dyn JobStore| {
             let record = |job: String| match store.job(&job) {
-                // It cannot be said what belongs to it, and it must not stop the deletion of others.
+                // What belongs to it is unknown, and it must not stop the deletion of others.
                 Err(error @ StoreError::Damaged(_)) => {
                     tracing::error!(job_id = job, %error, "an old job is damaged and is not deleted");
                     Ok((job, None))

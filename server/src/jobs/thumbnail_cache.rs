@@ -11,7 +11,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::error::ServerError;
 
-/// Bytes of the thumbnails that are kept.
+/// The most bytes of the thumbnails that are kept.
 const BYTES_MAX: usize = 64 << 20;
 /// The most thumbnails in the cache, those being made included.
 const COUNT_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
@@ -62,7 +62,7 @@ impl Thumbnails {
         Self { kept, making: Semaphore::new(MADE_AT_ONCE), bytes_max }
     }
 
-    /// The thumbnail of this key; made by `make`, once however many calls ask at the same time, unless it is kept.
+    /// The thumbnail of this key. If it is not cached, `make` makes it, once for all calls that ask at the same time.
     pub(super) async fn get(
         &self,
         key: &Key,
@@ -93,7 +93,7 @@ impl Thumbnails {
         cell
     }
 
-    /// Counts the bytes of a thumbnail, and drops those that were used longest ago while all have too many.
+    /// Counts the bytes of a thumbnail, and evicts the least recently used ones while the bound is exceeded.
     fn weigh(&self, key: &Key, bytes: usize) {
         let mut kept = self.kept.lock();
         let Kept { entries, bytes: all } = &mut *kept;

@@ -92,7 +92,7 @@ impl State {
     /// The first event from a sequence number on that readers may see. Events after one that is not committed yet wait for
     /// it.
     pub(super) fn first_from(&self, sequence: u64) -> Option<&Entry> {
-        // A reader that has read everything asks often.
+        // The usual case: the reader has read everything.
         if sequence >= self.next_sequence {
             return None;
         }

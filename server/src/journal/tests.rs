@@ -175,7 +175,7 @@ async fn sequence_numbers_are_not_used_twice() {
     let id = bench.journal.job().to_string();
     let reserved = bench.store.reserved(&id).expect("memory");
     assert!(last < reserved, "{last} was seen and {reserved} comes next after a restart");
-    // What comes after a restart.
+    // The journal after a restart.
     let writer = bench.writer.clone();
     let stored = StoredJournal { next_sequence: reserved, ..StoredJournal::default() };
     let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.calls.clone(), stored));

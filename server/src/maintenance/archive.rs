@@ -83,7 +83,7 @@ impl Sum {
     }
 }
 
-/// What an archive holds of a job, as its `job.json` says.
+/// A job of an archive, as its `job.json` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// The first sequence number that no reader can have seen.
@@ -119,7 +119,7 @@ impl Entry {
     }
 }
 
-/// What an archive holds of an asset, as its `asset.json` says.
+/// An asset of an archive, as its `asset.json` describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AssetEntry {
     /// The uploaded file.

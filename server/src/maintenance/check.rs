@@ -178,7 +178,7 @@ fn check_events(
     Ok(())
 }
 
-/// Compares the files of assets with their names, and finds those that nobody has.
+/// Compares the files of assets with their names, and finds files without an owner.
 fn check_assets(
     checked: &mut Checked,
     folder: &DataFolder,

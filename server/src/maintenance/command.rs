@@ -124,7 +124,7 @@ async fn work(name: &str, given: &ArgMatches) -> Result<bool, MaintenanceError> 
                     Ok(print(&exported) && exported.left_out.is_empty())
                 }
                 Err(error) => {
-                    // Half an archive is of no use.
+                    // A part of an archive is useless.
                     let _ = std::fs::remove_file(out);
                     Err(error)
                 }

@@ -19,7 +19,7 @@ use crate::store::{JobStore as _, StoreError, StoredAsset};
 /// Records that are read at once.
 const SCAN: usize = 256;
 
-/// What was written.
+/// What an export has written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
     pub jobs: usize,
@@ -120,7 +120,7 @@ async fn add_job<W: Write>(
     let (bytes, events) = (record.encode(), archive::join(events));
     let mut pictures = Vec::new();
     for (index, expected) in record.pictures() {
-        // Looked at twice, so that only one picture at a time is in memory.
+        // Each picture is read twice, so that only one at a time is in memory.
         match folder.picture(job, index, expected).await {
             Ok(file) => pictures.push(Some(Sum::of(&file))),
             Err(error @ StoreError::Damaged(_)) => {

@@ -18,7 +18,7 @@ use crate::jobs::Record;
 use crate::store::redb::RedbStore;
 use crate::store::{ArtifactStore as _, JobStore as _, StoreError, Write, place};
 
-/// What was done.
+/// What an import has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Imported {
     /// Jobs that were added.
@@ -299,7 +299,7 @@ fn add_asset<R: Read>(
     let (mut file, path) = folder.assets.begin().map_err(failed)?;
     let name = format!("assets/{id}/file");
     if let Err(error) = entries.expect_into(&name, &entry.file, &mut file) {
-        // Half a file is of no use.
+        // A part of a file is useless.
         let _ = std::fs::remove_file(path);
         return Err(error);
     }

@@ -1,4 +1,4 @@
-//! Work on the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
+//! Maintenance of the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
 //!
 //! `check` lists what is damaged and changes nothing. `repair` makes a new database of every job and every record of an
 //! asset that can be read, and keeps the old file. `export` writes jobs, events, pictures and assets into one `archive`,

@@ -21,7 +21,7 @@ const SCAN: usize = 256;
 /// Bytes of events that are committed at once.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// What was done.
+/// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Repaired {
     /// Jobs that are kept.
@@ -130,7 +130,7 @@ pub(crate) fn repair(folder: &DataFolder) -> Result<Repaired, MaintenanceError> 
     let old = old.unwrap_or_else(|| next_to(&database, "damaged"));
     std::fs::rename(&database, &old).map_err(|error| file_error(&old, error))?;
     if let Err(error) = std::fs::rename(&rebuilt, &database) {
-        // The old one is better than none.
+        // Without a new database the old one is put back.
         let _ = std::fs::rename(&old, &database);
         return Err(file_error(&rebuilt, error));
     }

@@ -48,7 +48,7 @@ impl DeviceMetrics {
         registry.register("device_energy_joules", "Energy since the driver was loaded", self.energy.clone());
     }
 
-    /// Takes over a sample; what it does not know stays as it is.
+    /// Sets the figures from a sample; those that it does not have stay as they are.
     pub(super) fn set(&self, sample: &DeviceSample) {
         let label = [("device", sample.device_index.to_string())];
         let set = |figures: &Figures, value: Option<f64>| {
@@ -72,7 +72,7 @@ impl DeviceMetrics {
         set(&self.pcie_receive, bytes(sample.pcie.map(|pcie| pcie.receive_bytes_per_second)));
         set(&self.pcie_send, bytes(sample.pcie.map(|pcie| pcie.send_bytes_per_second)));
         if let Some(joules) = sample.energy_joules {
-            // The driver counts; here is only what it says.
+            // The driver counts; this is its figure.
             self.energy.get_or_create(&label).inner().store(joules.to_bits(), Ordering::Relaxed);
         }
     }

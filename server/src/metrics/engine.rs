@@ -77,7 +77,7 @@ impl ImageModel for MeteredModel {
     }
 }
 
-/// Counts the job's end, also that by a panic.
+/// Counts the end of the job, including one by a panic.
 struct Running<'a> {
     metrics: &'a EngineMetrics,
     outcome: &'static str,

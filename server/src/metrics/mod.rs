@@ -1,4 +1,4 @@
-//! Metrics of the service for Prometheus: counted where things happen, and read when a scrape comes.
+//! Metrics of the service for Prometheus, counted where they occur and collected at each scrape.
 //!
 //! Names are in base units with the prefix `sakuga_`. No label takes a value that a client could make up.
 
@@ -35,7 +35,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub connections: ConnectionMetrics,
     pub calls: CallMetrics,
-    /// Of the jobs that the engine runs.
+    /// Metrics of the jobs that the engine runs.
     pub engine: EngineMetrics,
     pub models: ModelMetrics,
     queue: QueueMetrics,
@@ -82,7 +82,7 @@ impl CallMetrics {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other).clone()
     }
 
-    /// Notes the end of a call.
+    /// Counts the end of a call.
     pub(crate) fn ended(&self, method: &Arc<str>, code: Code) {
         self.ended.get_or_create(&[("method", method.clone()), ("code", code::name(code).into())]).inc();
     }
@@ -93,7 +93,7 @@ impl CallMetrics {
     }
 }
 
-/// Of the jobs that the engine runs.
+/// Metrics of the jobs that the engine runs.
 #[derive(Clone, Debug)]
 pub(crate) struct EngineMetrics {
     /// Jobs that devices work at: at most one each.
@@ -104,7 +104,7 @@ pub(crate) struct EngineMetrics {
     stages: Family<OneLabel, Histogram>,
 }
 
-/// Of the queue, at the time of the scrape.
+/// Metrics of the queue, set at each scrape.
 #[derive(Debug, Default)]
 struct QueueMetrics {
     jobs: Gauge,
@@ -134,7 +134,7 @@ pub(crate) struct DeviceFigures {
 }
 
 impl Metrics {
-    /// All at zero. `methods` are those that the server has, written `package.Service/Method`.
+    /// Every metric at zero. `methods` are those that the server has, written `package.Service/Method`.
     pub(crate) fn new(methods: impl IntoIterator<Item = String>) -> Self {
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 18));
         let metrics = Self {
@@ -209,7 +209,7 @@ impl Metrics {
 }
 
 impl EngineMetrics {
-    /// Notes a step.
+    /// Counts a step.
     pub(crate) fn step(&self, took: Duration) {
         self.step.observe(took.as_secs_f64());
     }

@@ -49,7 +49,7 @@ impl ModelMetrics {
         self.load.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
     }
 
-    /// Counts a job whose time was this multiple of its estimate.
+    /// Records the ratio of a job's time to its estimate.
     pub(crate) fn estimated(&self, model: &Arc<str>, ratio: f64) {
         self.estimates.get_or_create(&[("model", model.clone())]).observe(ratio);
     }
@@ -59,7 +59,7 @@ impl ModelMetrics {
         self.evictions.get_or_create(&[("model", model.clone())]).inc();
     }
 
-    /// Takes over whether each model is on the device.
+    /// Sets whether each model is on the device.
     pub(super) fn set(&self, models: &[(Arc<str>, bool)]) {
         for (model, is_loaded) in models {
             self.loaded.get_or_create(&[("model", model.clone())]).set((*is_loaded).into());

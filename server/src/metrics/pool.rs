@@ -13,7 +13,7 @@ use crate::devices::DeviceState;
 
 /// The label with the name of a device, such as `cuda:0`. The label `device` of other figures is the driver's index.
 type EngineLabel = [(&'static str, Arc<str>); 1];
-/// The same with the purpose of memory.
+/// As [`EngineLabel`], with the purpose of memory.
 type PoolLabels = [(&'static str, Arc<str>); 2];
 
 #[derive(Debug, Default)]
@@ -38,7 +38,8 @@ impl PoolMetrics {
         registry.register("engine_memory_held_bytes", held, self.held.clone());
     }
 
-    /// Takes over how the devices are now. Memory that a device does not report, such as that of a disabled one, is left out.
+    /// Sets the state of the devices. Memory that a device does not report, such as that of a disabled one, is left
+    /// out.
     pub(super) fn set(&self, devices: &[DeviceFigures]) {
         self.used.clear();
         self.held.clear();
@@ -50,7 +51,7 @@ impl PoolMetrics {
         let label = [("engine", status.info.name.clone())];
         self.serving.get_or_create(&label).set((status.state == DeviceState::Serving).into());
         self.busy.get_or_create(&label).set((*is_busy).into());
-        // The scheduler counts; here is only what it says.
+        // The scheduler counts; this is its figure.
         self.jobs.get_or_create(&label).inner().store(status.jobs, Ordering::Relaxed);
         self.losses.get_or_create(&label).inner().store(status.losses, Ordering::Relaxed);
         let whole = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);

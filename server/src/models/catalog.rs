@@ -76,7 +76,7 @@ impl Catalog {
         self.iter().find(|model| model.name() == name).ok_or_else(|| self.unknown(field, name))
     }
 
-    /// All of them, in order.
+    /// All models, in the order of the configuration.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &ServedModel> {
         self.0.iter()
     }

@@ -2,7 +2,7 @@
 
 /// The least similarity of a name that is suggested, from 0 to 1.
 const SIMILARITY_MIN: f64 = 0.75;
-/// Names that are suggested at most.
+/// The most names that are suggested.
 const NAMES_MAX: usize = 3;
 
 /// The known names that are like `name`, the most similar first, whatever their case.

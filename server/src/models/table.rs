@@ -46,7 +46,7 @@ struct Entry {
 }
 
 impl ModelTable {
-    /// All models in their files.
+    /// A table in which no model is loaded.
     pub(crate) fn new(models: impl IntoIterator<Item = ModelFacts>, budget: MemoryBudget) -> Self {
         let entry = |facts| Entry {
             facts,
@@ -67,7 +67,7 @@ impl ModelTable {
         &self.residents
     }
 
-    /// What weights may take. Without a device that can use copies in host memory there is no budget for them.
+    /// The memory budget. It has no host memory if the device cannot use copies in it.
     pub(crate) fn budget(&self) -> MemoryBudget {
         let has_copies = self.entries.iter().any(|entry| entry.facts.host_copy_bytes > 0);
         MemoryBudget { host_bytes: if has_copies { self.budget.host_bytes } else { 0 }, ..self.budget }
@@ -123,7 +123,7 @@ impl ModelTable {
         entry.load_time = Some(took);
     }
 
-    /// Ends a load that the loss of the device broke off; the model is as before the load.
+    /// Ends a load that was interrupted by the loss of the device; the model is as before the load.
     pub(crate) fn load_broken(&mut self, model: ModelId) {
         self.residents.remove(model);
         self.entry_mut(model).is_loading = false;

@@ -17,7 +17,7 @@ use crate::request::images::Uploads;
 
 /// How long a job that streams goes on after its connection was cut, unless the request has options of its own.
 const RESUME_GRACE_S: i64 = 30;
-/// What both endpoints take.
+/// Parameters of both endpoints.
 const COMMON: [&str; 13] = [
     "background",
     "model",
@@ -33,10 +33,10 @@ const COMMON: [&str; 13] = [
     "stream",
     "user",
 ];
-/// What edits take as well.
+/// Further parameters of edits.
 const OF_EDITS: [&str; 3] = ["image", "images", "mask"];
 
-/// Which of the two endpoints.
+/// An endpoint that draws.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     Generations,
@@ -49,7 +49,7 @@ impl Endpoint {
         COMMON.iter().chain(edits).copied().collect()
     }
 
-    /// What the types of its events begin with.
+    /// Prefix of the types of its events.
     pub(super) fn event_prefix(self) -> &'static str {
         match self {
             Self::Generations => "image_generation",
@@ -161,7 +161,7 @@ pub(super) fn quality_name(request: Option<&GenerateRequest>) -> &'static str {
     named.map_or("auto", |(name, _)| name)
 }
 
-/// What `size` says.
+/// The value of `size`.
 #[derive(Clone, Copy)]
 enum Size {
     Auto,

@@ -29,7 +29,7 @@ use crate::job_id::JobId;
 use crate::service::refuse;
 use crate::studio::api::EVENT_STREAM;
 
-/// How often something is sent while nothing happens, so that what lies between keeps the connection open.
+/// How often a comment is sent while there is no event, so that proxies keep the connection open.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// A comment. No empty line follows it: some clients take one for the end of an event.
 const COMMENT: &str = ": keep-alive\n";
@@ -92,7 +92,7 @@ impl Api {
         with_job(answer, &job.job_id)
     }
 
-    /// Continues the events of a job behind `Last-Event-ID`, or begins with what is kept of them.
+    /// Continues the events of a job after `Last-Event-ID`, or begins with the oldest that are kept.
     pub(super) async fn resume(self: Arc<Self>, parts: &Parts, id: &str) -> Result<Response<Body>, Status> {
         let permit = self.context.stream_permit()?;
         let caller = self.caller(parts, None)?;
@@ -109,7 +109,7 @@ impl Api {
     }
 }
 
-/// What `Last-Event-ID` says; `None` without one.
+/// The cursor of `Last-Event-ID`; `None` without that header.
 fn cursor(parts: &Parts) -> Result<Option<Cursor>, ServerError> {
     let Some(value) = parts.headers.get(LAST_EVENT_ID) else { return Ok(None) };
     let cursor = value.to_str().ok().and_then(|text| text.parse().ok());
@@ -117,7 +117,7 @@ fn cursor(parts: &Parts) -> Result<Option<Cursor>, ServerError> {
     cursor.map(Some).ok_or_else(|| ServerError::invalid(LAST_EVENT_ID, Violation::BAD_TEXT, text))
 }
 
-/// What the query asks for, of a stream that begins.
+/// The format that the query of a new stream asks for.
 fn presentation(parts: &Parts, job: &generation::Job) -> Result<Presentation, ServerError> {
     const KNOWN: [&str; 3] = ["partial_images", "output_format", "output_compression"];
     let pairs = parts.uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
@@ -134,7 +134,7 @@ fn presentation(parts: &Parts, job: &generation::Job) -> Result<Presentation, Se
 }
 
 impl Events {
-    /// What to send next; `None` behind the end.
+    /// The next part of the stream; `None` after the end.
     async fn next(&mut self) -> Option<Result<Vec<Part>, Status>> {
         while !self.is_ended {
             let event = match tokio::time::timeout(KEEP_ALIVE, self.feed.next()).await {

@@ -25,7 +25,7 @@ pub(super) fn read(parameters: &mut Parameters) -> (GenerateRequest, Option<JobO
     let mut object = match parameters.take(NAME) {
         None => return Default::default(),
         Some(Value::Object(object)) => object,
-        // In a form, and from clients that know texts alone.
+        // Forms and some clients send the object as a text.
         Some(Value::String(text)) => match object(text.as_bytes()) {
             Ok(object) => object,
             Err(error) => {
@@ -69,7 +69,7 @@ fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, ob
         Ok(message) => return message,
         Err(error) => error,
     };
-    // Each field alone tells which one it is.
+    // Each field is parsed alone, so that the fault names it.
     for (name, value) in object {
         if let Err(error) = parsed(&Map::from_iter([(name.clone(), value.clone())])) {
             parameters.fault(format!("{path}.{name}"), Violation::BAD_TEXT, without_place(&error.to_string()));

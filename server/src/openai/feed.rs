@@ -1,4 +1,4 @@
-//! [`Feed`]: the events of a job, decoded, without the pieces of its pictures.
+//! [`Feed`]: the decoded events of a job, without the pieces of its pictures.
 
 use std::future::poll_fn;
 
@@ -18,7 +18,7 @@ impl Feed {
         Self(reader)
     }
 
-    /// The next event; `None` behind the last. Dropping the future loses nothing.
+    /// The next event; `None` after the last. Dropping the future loses nothing.
     ///
     /// # Errors
     ///

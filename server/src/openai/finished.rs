@@ -1,4 +1,4 @@
-//! [`Finished`]: what an answer says of the pictures of a job that has completed.
+//! [`Finished`]: what an answer states about the pictures of a completed job.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ fn tokens(api: &Api, metadata: &ImageMetadata) -> u64 {
     model.tokens.count(system_prompt, &metadata.model_text).iter().map(|count| u64::from(count.tokens)).sum()
 }
 
-/// Pictures are not made of tokens here, so that only the prompt has some.
+/// Pictures have no tokens here, so only those of the prompt count.
 fn usage(text_tokens: u64) -> Value {
     json!({
         "input_tokens": text_tokens,

@@ -15,9 +15,9 @@ use super::parameters::Parameters;
 use crate::error::{ServerError, Violation};
 use crate::request::images::shown;
 
-/// Parts of a form.
+/// The most parts of a form.
 const PARTS_MAX: usize = 256;
-/// Objects within objects.
+/// The deepest nesting of objects.
 const DEPTH_MAX: usize = 8;
 
 /// The parameters of a form.
@@ -74,7 +74,7 @@ fn insert(values: &mut Map<String, Value>, name: &str, text: String) -> Result<(
         object = entry.as_object_mut().ok_or_else(twice)?;
     }
     let value = match text.as_str() {
-        // protobuf JSON reads numbers from strings, and these not.
+        // protobuf JSON reads numbers from strings, but not booleans.
         "true" | "false" if !path.is_empty() => Value::Bool(text == "true"),
         _ => Value::String(text),
     };

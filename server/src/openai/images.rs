@@ -25,8 +25,9 @@ use crate::service::{off_reactor, refuse};
 use crate::wire::http::{json_answer, json_response};
 
 impl Api {
-    /// Creates the job of a request, and answers with its pictures or its events. The job is cancelled when the client goes
-    /// away before its end, unless its options say otherwise; a streaming job is cancelled only if the stream is not resumed in time.
+    /// Creates the job of a request, and answers with its pictures or its events. The job is cancelled when the client
+    /// disconnects before its end, unless its options say otherwise; a streaming job only if the stream is not resumed
+    /// in time.
     pub(super) async fn draw(
         self: Arc<Self>,
         endpoint: Endpoint,
@@ -108,7 +109,7 @@ impl Api {
     }
 }
 
-/// An answer with the base64 of every picture. Each is read when the one before was sent.
+/// An answer with the base64 of every picture. Each picture is read after the previous one was sent.
 fn whole_body(finished: Finished, rest: &Value, permit: impl Send + 'static) -> Body {
     let [before, after] = around_base64(&json!({}));
     let mut parts = vec![Part::Text("{\"data\":[".into())];

@@ -1,6 +1,6 @@
 //! The files of an edit: their sizes, and masks in OpenAI's form.
 //!
-//! OpenAI's masks mark what to change by transparency, ours by white.
+//! In OpenAI's masks transparent pixels are changed, in ours white ones.
 
 use bytes::Bytes;
 use image::codecs::png::PngEncoder;
@@ -41,13 +41,13 @@ pub(super) fn bytes(source: Option<&ImageSource>, field: &str, uploads: &dyn Upl
 ///
 /// # Errors
 ///
-/// It is not an image, or too large a one.
+/// It is not an image, or is too large.
 pub(super) fn size(file: &[u8]) -> Result<(u32, u32), Violation> {
     let size = picture_size(file, &PictureLimits::default());
     size.map_err(|error| Violation::new("image", Violation::BAD_IMAGE, error.to_string()))
 }
 
-/// A mask of ours from one of OpenAI's. Decodes it: call this on a thread that may block.
+/// Converts a mask of OpenAI's API to one of ours. Decodes it: call this on a thread that may block.
 ///
 /// # Errors
 ///

@@ -125,7 +125,7 @@ impl Api {
         }
     }
 
-    /// On whose behalf a request acts, as of a gRPC call. `user` names the client of a server that asks for no credentials.
+    /// The caller of a request, as of a gRPC call. `user` names the client of a server that asks for no credentials.
     fn caller(&self, parts: &Parts, user: Option<&str>) -> Result<Caller, Status> {
         let mut metadata = MetadataMap::from_headers(parts.headers.clone());
         if let Some(user) = user {

@@ -1,4 +1,4 @@
-//! [`Output`]: the format in which pictures are answered. Pictures are kept as PNG.
+//! [`Output`]: the format of the pictures in an answer. The store keeps them as PNG.
 
 use bytes::Bytes;
 use image::codecs::jpeg::JpegEncoder;
@@ -59,7 +59,7 @@ impl Format {
     }
 }
 
-/// How pictures are answered.
+/// How the pictures of an answer are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Output {
     pub(super) format: Format,

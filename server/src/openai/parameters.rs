@@ -1,4 +1,4 @@
-//! The parameters of a request by name. Each is taken once; what is left is unknown. Faults are collected.
+//! The parameters of a request by name. Each is taken once; those that are left are unknown. Faults are collected.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use crate::error::{ServerError, Violation};
 use crate::models::suggestion;
 use crate::request::images::shown;
 
-/// Parameters of OpenAI's that this server does not have.
+/// Parameters of OpenAI's API that this server does not have.
 const UNSUPPORTED: [&str; 9] = [
     "complexity",
     "frame_count",
@@ -39,7 +39,7 @@ impl Parameters {
         Self { values, images: Vec::new(), mask: Vec::new(), is_form: false, faults: Vec::new() }
     }
 
-    /// The files are masks or not.
+    /// The parameters of a form. Each file comes with whether it is the mask.
     pub(super) fn of_form(values: Map<String, Value>, files: Vec<(bool, Bytes)>) -> Self {
         let (mask, images): (Vec<_>, Vec<_>) = files.into_iter().partition(|(is_mask, _)| *is_mask);
         let bytes = |files: Vec<(bool, Bytes)>| files.into_iter().map(|(_, bytes)| bytes).collect();

@@ -60,7 +60,7 @@ fn every_steps(steps: u32, partials: u32) -> u32 {
     if before_the_last >= partials { even } else { (steps / (partials + 1)).max(1) }
 }
 
-/// Which partial picture the preview after a step is, if it is one.
+/// The index of the partial picture that the preview after a step is; `None`: it is not one.
 pub(super) fn partial_index(step: u32, every_steps: u32, partials: u32) -> Option<u32> {
     let every_steps = every_steps.max(1);
     let index = (step / every_steps).checked_sub(1)?;

@@ -19,7 +19,7 @@ use crate::error::ServerError;
 use crate::job_id::JobId;
 use crate::service::refuse;
 
-/// Bytes of a piece: a multiple of 3, so that the base64 of the pieces is that of the whole.
+/// Bytes of a piece: a multiple of 3, so that the concatenated base64 of the pieces is that of the whole.
 const PIECE_BYTES: u64 = 192 * 1024;
 
 /// A finished picture.
@@ -85,7 +85,8 @@ pub(super) enum Part {
     Picture(Picture),
 }
 
-/// A body of these parts, each made when the one before was sent. It ends with the status of gRPC, by which calls are counted.
+/// A body of these parts, each made after the previous one was sent. It ends with a gRPC status, by which calls are
+/// counted.
 pub(super) fn body(parts: impl Stream<Item = Result<Part, Status>> + Send + 'static) -> Body {
     let data = parts.flat_map(|part| match part {
         Ok(Part::Text(text)) => stream::iter([Ok(Bytes::from(text))]).boxed(),

@@ -1,7 +1,7 @@
 //! URLs of pictures that work without a token for an hour: signed with a key of this run of the server.
 //!
-//! The signature is over the path and the query in front of it, so that there is one way to write a valid URL. A picture that
-//! was deleted is gone at its URL too.
+//! The signature covers the path and the query in front of it, so that each picture has one valid form of its URL. A
+//! deleted picture has no URL any more.
 
 use std::io;
 use std::sync::Arc;
@@ -101,10 +101,11 @@ impl Api {
         let (index, format) = file.split_once('.').ok_or_else(missing)?;
         let image_index = index.parse().map_err(|_| missing())?;
         let format = Format::named(format).ok_or_else(missing)?;
-        // The URL was made for somebody who may see the picture.
+        // The URL was made for a caller that may see the picture.
         let caller = Caller { client: "".into(), owner: "".into(), former_owner: None, sees_all: true };
         let jobs = &self.context.jobs;
-        // A PNG is sent in pieces, so it is compared with its SHA-256 before; others are when they are converted.
+        // A PNG is sent in pieces, so it is compared with its SHA-256 before; other formats are compared when they are
+        // converted.
         let found = match format {
             Format::Png => jobs.picture(&caller, id, image_index).await,
             Format::Jpeg | Format::Webp => jobs.described(&caller, id, image_index).await,

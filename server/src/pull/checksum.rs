@@ -3,7 +3,7 @@
 /// The checksum of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Checksum {
-    /// SHA-256, of large files.
+    /// SHA-256, as hubs state it for large files.
     Sha256(String),
     /// The object name that git gives a file: SHA-1 of its length and content.
     GitBlob(String),

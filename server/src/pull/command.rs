@@ -23,7 +23,7 @@ use super::transfer::{PullOptions, Pulled, pull};
 
 /// The subcommand's name.
 pub const NAME: &str = "models";
-/// The hub.
+/// URL of the hub.
 const ENDPOINT_DEFAULT: &str = "https://huggingface.co";
 
 /// The subcommand's arguments.

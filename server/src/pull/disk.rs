@@ -1,10 +1,10 @@
-//! Where files are written: the disk, and how much room it has.
+//! The disk that files are written to, and its free space.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-/// A disk. Tests bring a small one.
+/// A disk; tests use one of limited size.
 pub trait Disk: Send + Sync {
     /// Bytes that this user may still write into a folder; `None` where that cannot be read.
     fn free_bytes(&self, folder: &Path) -> Option<u64>;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sakuga_proto::text::{count, one_line};
 
-/// Characters of a text of a server that are shown.
+/// The most characters of a server's text that are shown.
 const SHOWN_CHARACTERS: usize = 300;
 
 /// Why a request over HTTP failed.
@@ -30,7 +30,7 @@ pub enum HttpError {
     Unexpected(String),
 }
 
-/// An answer that is no success.
+/// An answer with an error status.
 #[derive(Debug)]
 pub struct Refusal {
     /// Status of HTTP.
@@ -115,9 +115,9 @@ pub enum PullError {
         file: String,
         /// The kind of checksum.
         kind: &'static str,
-        /// That of the bytes that came.
+        /// The checksum of the received bytes.
         found: String,
-        /// The one that was stated.
+        /// The checksum that was stated.
         expected: String,
     },
     /// There is no room.
@@ -145,7 +145,7 @@ pub enum PullError {
     /// Another pull of the same name is running.
     #[error("another `models pull` or `models remove` of {0} is running; wait until it ends")]
     Busy(String),
-    /// There is a model of this name from somewhere else.
+    /// There is a model of this name from another source.
     #[error(
         "there is a model `{name}` from {existing} already; choose another name with --name, or delete it with `sakuga-server models remove {name}`"
     )]
@@ -160,7 +160,7 @@ pub enum PullError {
     Unknown {
         /// The name that was given.
         name: String,
-        /// Those that there are, in words.
+        /// The models that there are, in words.
         known: String,
     },
     /// A text is not a name of a model.
@@ -190,7 +190,7 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> PullError {
     move |error| PullError::File { path, error }
 }
 
-/// A text of a server on one line, cut.
+/// A text from a server, on one line and of bounded length.
 pub(super) fn shown(text: &str) -> String {
     let cut: String = text.chars().take(SHOWN_CHARACTERS).collect();
     one_line(cut.trim())

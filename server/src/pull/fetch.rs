@@ -34,13 +34,13 @@ pub(super) struct Fetcher<'f> {
     pub(super) folder: &'f Path,
     /// Bytes of all files, if they are known.
     pub(super) total: Option<u64>,
-    /// Makes an error of a server one of the pull.
+    /// Converts an error of a server to one of the pull.
     pub(super) refused: &'f dyn Fn(&FileToPull, HttpError) -> PullError,
 }
 
 /// Why an attempt ended before the file was whole.
 enum Ended {
-    /// The connection did; the next attempt may continue.
+    /// The connection ended; the next attempt may continue.
     Http(HttpError),
     Pull(PullError),
 }
@@ -58,11 +58,11 @@ impl From<PullError> for Ended {
 }
 
 impl Fetcher<'_> {
-    /// Downloads a file unless it is there, and verifies it. `before` are the bytes of the files before it.
+    /// Downloads a file unless it is there, and verifies it. `before` is the sum of the bytes of the files before it.
     pub(super) async fn fetch(&self, file: &FileToPull, before: u64) -> Result<RecordedFile, PullError> {
         let target = paths::place(self.folder, &file.path)?;
         let shown = |bytes: u64| self.progress.at(&file.path, before + bytes, self.total.or(file.bytes));
-        // A file that an earlier run finished is verified again, and not asked for.
+        // A file that an earlier run finished is verified again, but not downloaded.
         let is_whole = PartialFile::reopen_whole(&target, file.bytes)?;
         let mut partial = PartialFile::open(&target, file.bytes, shown)?;
         let mut file = file.clone();
@@ -72,7 +72,7 @@ impl Fetcher<'_> {
         self.finish(&file, partial, &target)
     }
 
-    /// Asks for what is missing until it is there, or until there was no progress for too long.
+    /// Requests the missing bytes until the file is complete, or until there was no progress for too long.
     async fn complete(&self, file: &mut FileToPull, partial: &mut PartialFile, before: u64) -> Result<(), PullError> {
         let (mut best, mut waits_left) = (partial.bytes(), self.http.timing().waits());
         loop {
@@ -100,7 +100,7 @@ impl Fetcher<'_> {
         Ok(recorded)
     }
 
-    /// One request for what is missing.
+    /// One request for the missing bytes.
     async fn attempt(&self, file: &mut FileToPull, partial: &mut PartialFile, before: u64) -> Result<(), Ended> {
         let tag = partial.tag();
         // Without a checksum, only an entity tag says that the bytes are of the same file.
@@ -164,8 +164,8 @@ impl Fetcher<'_> {
     }
 }
 
-/// Checks an answer against what is known of the file and what was asked for, and adds what it states. Returns the length of
-/// the whole file, if it is stated anywhere.
+/// Checks an answer against the request and the known facts about the file, and adds those that it states. Returns the
+/// length of the whole file, if known.
 fn agree(file: &mut FileToPull, offset: u64, answer: &Answer) -> Result<Option<u64>, HttpError> {
     let headers = answer.response.headers();
     let unexpected = |text: String| Err(HttpError::Unexpected(text));

@@ -1,4 +1,4 @@
-//! The folder of models: those that are whole, by name, and those that are being pulled, under `.partial`.
+//! The folder of models: complete ones by name, and unfinished downloads under `.partial`.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -10,11 +10,11 @@ use super::record::PullRecord;
 use crate::models::is_model_name;
 use crate::user_folder::BaseFolder;
 
-/// The folder of what is not whole yet. No model can have this name.
+/// The folder of unfinished downloads. No model can have this name.
 const STAGING: &str = ".partial";
-/// The end of the name of a folder that is being deleted.
+/// Suffix of the name of a folder that is being deleted.
 const REMOVED: &str = ".removed";
-/// Bytes of the text of a lock.
+/// The most bytes of the text in a lock file.
 const SOURCE_BYTES_MAX: u64 = 64 << 10;
 
 /// The folder in which pulled models are kept, one folder each.
@@ -28,7 +28,7 @@ pub struct PulledModel {
     pub name: String,
     /// What `--model` opens.
     pub checkpoint: PathBuf,
-    /// Where it came from; `None` if somebody put it there.
+    /// Where it came from; `None` if a person put it there.
     pub record: Option<PullRecord>,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct ModelLock {
 }
 
 impl ModelLock {
-    /// What the unfinished files are from; an empty text if there was no pull yet.
+    /// The source of the unfinished files; an empty text if there was no pull yet.
     pub(super) fn source(&self) -> String {
         let mut text = String::new();
         let mut file = &self.file;
@@ -49,7 +49,7 @@ impl ModelLock {
         read.map_or_else(|_| String::new(), |_| text)
     }
 
-    /// Keeps what the files that follow are from.
+    /// Records the source of the files that are written from now on.
     pub(super) fn set_source(&self, text: &str) -> Result<(), PullError> {
         let mut file = &self.file;
         let written =
@@ -78,12 +78,12 @@ impl ModelsFolder {
         &self.0
     }
 
-    /// The place of a model that is whole.
+    /// The path of a complete model.
     pub(super) fn whole(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The place of a model while it is pulled.
+    /// The path of a model while it is pulled.
     pub(super) fn staging(&self, name: &str) -> PathBuf {
         self.0.join(STAGING).join(name)
     }
@@ -145,14 +145,14 @@ impl ModelsFolder {
             return Err(PullError::NotPlain(to));
         }
         fs::rename(&from, &to).map_err(at(&to))?;
-        // Not every system can do that; the names are in the system's cache then.
+        // Not every system can sync a folder; the rename then reaches the disk later.
         if let Ok(folder) = File::open(&self.0) {
             let _ = folder.sync_all();
         }
         Ok(to)
     }
 
-    /// Deletes a pulled model, and what there is of an unfinished one. It vanishes at once, before its files are deleted.
+    /// Deletes a pulled model and an unfinished download of it. It disappears at once, before its files are deleted.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl ModelsFolder {
         let _lock = self.lock(name)?;
         let mut bytes = 0;
         if fs::symlink_metadata(&whole).is_ok() {
-            // Nothing is deleted that a person put there.
+            // Models that a person put there are not deleted.
             let is_pulled = fs::symlink_metadata(&whole).is_ok_and(|data| data.is_dir());
             if !is_pulled || PullRecord::read(&whole).is_none() {
                 return Err(PullError::NotPlain(whole));

@@ -13,9 +13,9 @@ use tokio_rustls::rustls::crypto::ring;
 use super::error::{HttpError, PullError, Refusal};
 use super::source::is_loopback;
 
-/// Redirects of one request.
+/// The most redirects of one request.
 const REDIRECTS_MAX: usize = 5;
-/// Bytes of the text of a refusal.
+/// The most bytes that are read of an error answer.
 const REFUSAL_BYTES_MAX: u64 = 64 << 10;
 /// The longest wait that is accepted from a server (`Retry-After`).
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(120);
@@ -26,13 +26,13 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Limits of time.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Until a connection is made.
+    /// For making a connection.
     pub connect: Duration,
-    /// Without a byte.
+    /// Between two bytes that arrive.
     pub silence: Duration,
     /// The first wait before a request is repeated; each one is twice as long, up to 30 s.
     pub first_wait: Duration,
-    /// Repetitions without any progress between them.
+    /// The most repetitions in a row without progress.
     pub repeats: usize,
 }
 
@@ -91,10 +91,10 @@ pub(super) struct Http {
     timing: Timing,
 }
 
-/// From where on a file is asked for.
+/// Where a download continues.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Resume<'v> {
-    /// Bytes that are there already.
+    /// Bytes that were received before.
     pub(super) offset: u64,
     /// The entity tag of the file that they are from.
     pub(super) validator: Option<&'v str>,
@@ -124,7 +124,7 @@ impl Answer {
 
 impl Http {
     pub(super) fn new(timing: Timing, credentials: Option<Credentials>) -> Result<Self, PullError> {
-        // As everywhere in this program; an error says that a default is installed already.
+        // An error says that a default provider is installed already.
         let _ = ring::default_provider().install_default();
         let builder = || {
             let agent = concat!("sakuga-server/", env!("CARGO_PKG_VERSION"));
@@ -206,7 +206,7 @@ async fn refusal(response: &mut Response) -> Refusal {
         Some(said) => Some(said),
         None => {
             let body = bounded(response, REFUSAL_BYTES_MAX).await.unwrap_or_default();
-            // A page for browsers says nothing in one line.
+            // A page for browsers says nothing useful in one line.
             let value: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
             value.and_then(|value| value["error"].as_str().map(str::to_owned))
         }

@@ -10,13 +10,13 @@ use super::licence::Licence;
 use super::paths;
 use super::source::HubModel;
 
-/// Bytes of the answer about a repository.
+/// The most bytes of the answer about a repository.
 const LISTING_BYTES_MAX: u64 = 16 << 20;
-/// Files of a repository.
+/// The most files of a repository.
 const FILES_MAX: usize = 10_000;
-/// Bytes of a small file that is read before the download.
+/// The most bytes of a small file that is read before the download.
 const SMALL_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Names of a licence's text.
+/// Names of the file with the licence's text.
 const LICENCE_FILES: [&str; 6] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "LICENCE", "LICENCE.md", "LICENCE.txt"];
 
 /// A file of a repository.
@@ -107,7 +107,7 @@ impl Hub<'_> {
         format!("{}/{}", self.model.owner, self.model.name)
     }
 
-    /// The error, and what to do about it.
+    /// The error, with what to do about it.
     pub(super) fn refused(&self, error: HttpError) -> PullError {
         let page = self.url(&[], &[]);
         let remedy = match &error {

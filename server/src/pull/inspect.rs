@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::engine::burn::files::{self, Inspection, Usage};
 
-/// What a file or a folder is, as text or as JSON, and whether this program has a use for it.
+/// Describes a file or folder as text or as JSON, and says whether this program can use it.
 ///
 /// # Errors
 ///

@@ -6,7 +6,7 @@ use sakuga_proto::text::count;
 
 use super::error::shown;
 
-/// Lines of a licence's text that are shown.
+/// The most lines of a licence's text that are shown.
 const SHOWN_LINES: usize = 24;
 
 /// What a source says about the terms of a model.
@@ -54,8 +54,8 @@ impl Display for Licence {
 pub enum Decision {
     /// The person or the flag has accepted the terms.
     Accepted,
-    /// It is not.
+    /// The person has refused the terms.
     Refused,
-    /// Nobody could be asked.
+    /// There was no terminal to ask on.
     NobodyAsked,
 }

@@ -8,9 +8,9 @@
 //!
 //! # Guarantees
 //!
-//! - A model is visible in the folder only when every file is whole and has the checksum that the hub states.
-//! - A token goes to the host of the hub alone, and never unencrypted to another machine. It is never printed.
-//! - Names of files that leave the folder are refused, as are symbolic links in their way.
+//! - A model is visible in the folder only when every file is complete and has the checksum that the hub states.
+//! - A token is sent to the host of the hub only, and never unencrypted to another machine. It is never printed.
+//! - Paths that lead out of the folder are refused, and so are symbolic links within them.
 //! - Two pulls of one model never write at once.
 
 mod checksum;

@@ -1,4 +1,4 @@
-//! A file that is not whole yet: its bytes, their checksum, and the entity tag of what they are from.
+//! An unfinished file: its bytes, their checksum, and the entity tag of their source.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -16,12 +16,12 @@ use super::paths;
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// The end of an unfinished file's name.
+/// Suffix of an unfinished file's name.
 const PARTIAL: &str = ".partial";
-/// The end of the name of the file with its entity tag.
+/// Suffix of the name of the file with its entity tag.
 const TAG: &str = ".etag";
 
-/// An unfinished file. What was appended stays after the program's end.
+/// An unfinished file. Appended bytes remain after the program ends.
 pub(super) struct PartialFile {
     path: PathBuf,
     tag_path: PathBuf,
@@ -34,8 +34,8 @@ pub(super) struct PartialFile {
 }
 
 impl PartialFile {
-    /// Opens what is there of `target`, or a new file, and computes the checksum of what is there. `length` is that of the whole
-    /// file, if it is known. `read` is called with the bytes that were read so far.
+    /// Opens the unfinished file of `target`, or a new one, and computes the checksum of its bytes. `length` is that of
+    /// the whole file, if it is known. `read` is called with the bytes that were read so far.
     pub(super) fn open(target: &Path, length: Option<u64>, mut read: impl FnMut(u64)) -> Result<Self, PullError> {
         let [path, tag_path] = [PARTIAL, TAG].map(|end| with_end(target, end));
         paths::plain_file_or_nothing(&path)?;
@@ -56,8 +56,8 @@ impl PartialFile {
         }
     }
 
-    /// Makes a whole file of an earlier run an unfinished one, so that it is verified before it is used. Returns whether there
-    /// is one, of `length` bytes if that is known.
+    /// Turns a complete file of an earlier run into an unfinished one, so that it is verified before it is used.
+    /// Returns whether there is one, of `length` bytes if that is known.
     pub(super) fn reopen_whole(target: &Path, length: Option<u64>) -> Result<bool, PullError> {
         let Some(bytes) = paths::plain_file_or_nothing(target)? else { return Ok(false) };
         fs::rename(target, with_end(target, PARTIAL)).map_err(at(target))?;
@@ -76,10 +76,10 @@ impl PartialFile {
         }
     }
 
-    /// Appends bytes. After an error the file has what was written of them, or less.
+    /// Appends bytes. After an error the file may have a part of them.
     pub(super) fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = disk.append(&mut self.file, bytes) {
-            // A part of them may be there, and no checksum counts it.
+            // A part of them may be in the file, but not in the checksum.
             self.file.set_len(self.bytes)?;
             self.file.seek(SeekFrom::Start(self.bytes))?;
             return Err(error);
@@ -98,12 +98,12 @@ impl PartialFile {
         Ok(())
     }
 
-    /// The entity tag of what the bytes are from.
+    /// The entity tag of the source of the bytes.
     pub(super) fn tag(&self) -> Option<String> {
         fs::read_to_string(&self.tag_path).ok().filter(|tag| !tag.is_empty() && tag.len() <= 256 && tag.is_ascii())
     }
 
-    /// Keeps the entity tag of what is appended from now on.
+    /// Records the entity tag of the bytes that are appended from now on.
     pub(super) fn set_tag(&self, tag: Option<&str>) -> Result<(), PullError> {
         match tag {
             Some(tag) => fs::write(&self.tag_path, tag).map_err(at(&self.tag_path)),
@@ -132,7 +132,7 @@ impl PartialFile {
         (*expected != found).then(|| (kind, expected.clone(), found))
     }
 
-    /// Makes the whole file durable and gives it its name.
+    /// Syncs the complete file to the disk and gives it its name.
     pub(super) fn finish(self, target: &Path) -> Result<(), PullError> {
         self.file.sync_all().map_err(at(&self.path))?;
         drop(self.file);
@@ -143,7 +143,7 @@ impl PartialFile {
     /// Deletes the file. An error is ignored: the next attempt checks the file again.
     pub(super) fn delete(self) {
         drop(self.file);
-        // What stays is found to be wrong again.
+        // If it remains, the next attempt finds it wrong again.
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_file(&self.tag_path);
     }

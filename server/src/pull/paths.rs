@@ -45,7 +45,7 @@ pub(super) fn check<'p>(paths: impl IntoIterator<Item = &'p str>) -> Result<(), 
     Ok(())
 }
 
-/// The place of a checked path below `folder`, whose parent folders are made.
+/// The location of a checked path below `folder`. Creates its parent folders.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ pub(super) fn place(folder: &Path, path: &str) -> Result<PathBuf, PullError> {
     Ok(place)
 }
 
-/// Makes a folder that may be there, and is no link.
+/// Creates a folder unless it is there. A link in its place is an error.
 pub(super) fn make_folder(folder: &Path) -> Result<(), PullError> {
     match fs::create_dir(folder) {
         Ok(()) => Ok(()),

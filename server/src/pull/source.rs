@@ -1,4 +1,4 @@
-//! What is to be pulled: a repository of a hub, or one file at a URL.
+//! The source of a pull: a repository of a hub, or one file at a URL.
 
 use std::fmt::{self, Display};
 use std::str::FromStr;

@@ -26,7 +26,7 @@ use crate::models::is_model_name;
 const INDEX: &str = "model_index.json";
 /// The largest text of a licence that is kept with a model.
 const LICENCE_BYTES_MAX: u64 = 1 << 20;
-/// Skipped files that are named.
+/// The most skipped files that are named.
 const SHOWN_SKIPPED: usize = 6;
 
 /// A download: source, folder, limits and what reports on it.
@@ -60,7 +60,7 @@ pub struct Pulled {
     pub name: String,
     /// What `--model` opens.
     pub checkpoint: PathBuf,
-    /// Whether it was there already.
+    /// Whether the model was complete before this pull.
     pub was_there: bool,
     /// Bytes of all its files.
     pub bytes: u64,
@@ -230,7 +230,7 @@ fn skipped(paths: &[String]) -> String {
     format!("not needed by the loader, and left out: {}{more}", shown.join(", "))
 }
 
-/// Makes the folder in which the files are put together, without what is of another source, and checks the room.
+/// Creates the folder for the downloaded files, without those of another source, and checks the free space.
 fn prepare(options: &PullOptions<'_>, name: &str, plan: &Plan, lock: &ModelLock) -> Result<PathBuf, PullError> {
     let staging = options.folder.staging(name);
     let commit = plan.commit.as_deref().unwrap_or("no commit");
@@ -284,7 +284,7 @@ async fn download(
     for file in &plan.files {
         let rest = total.map(|total| total - before);
         let recorded = fetcher.fetch(file, before).await.map_err(|error| match error {
-            // A full disk lacks the rest of all files, not of this one alone.
+            // The error states what all remaining files need, not this one alone.
             PullError::DiskFull { is_partial, missing, .. } => {
                 let free = options.disk.free_bytes(staging).unwrap_or(0);
                 let there = unfinished_bytes(&staging.join(&file.path));

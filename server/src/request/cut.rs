@@ -1,8 +1,8 @@
-//! Where, in the text that a client sent, an encoder stops reading.
+//! Finds the place in a client's text where an encoder stops reading.
 //!
 //! Encoders read the canonical text, which differs from the one that was sent in blanks, escapes and the order of
-//! elements; the text between two tags is the same in both. So a stretch of it after the cut is searched for in the text
-//! that was sent.
+//! elements; the text between two tags is the same in both. So the text that follows the cut is searched for in the
+//! text that was sent.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! [`Expansion`]: what a client made the prompts of a request from.
+//! [`Expansion`]: the template from which a client made the prompts of a request.
 
 /// The template from which a client made the prompts of a request. It is copied into the metadata of the pictures and not used
 /// otherwise.
@@ -17,7 +17,7 @@ pub(crate) struct Expansion {
 }
 
 impl Expansion {
-    /// Bytes that it takes in a message, by a bound from above for texts of any length.
+    /// An upper bound of its bytes in a message.
     pub(crate) fn bytes(&self) -> usize {
         let choices: usize = self.choices.iter().map(|choice| choice.len() + 6).sum();
         self.template.len() + self.negative_template.len() + choices

@@ -1,4 +1,4 @@
-//! Collects the faults of a request, field by field, each with the nearest value that is allowed.
+//! Collects the faults of a request, field by field. A fault names the nearest allowed value.
 
 use sakuga_model_core::{Limit, ModelInfo, PartialSampling, Refiner, Sampling, SpecError, limits};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
@@ -84,9 +84,9 @@ impl Faults {
         match given {
             None => Negative::default(),
             Some(NegativeForm::Typed(negative)) if **negative == NegativePrompt::default() => Negative::default(),
-            // The checker reads text, so a typed prompt is what its canonical text says.
+            // The checker reads text, so a typed prompt is checked as its canonical text.
             Some(NegativeForm::Typed(negative)) => {
-                // A program wrote it, so nothing of it is repaired.
+                // A program wrote it, so it is not repaired.
                 let options = CheckOptions { strictness: Strictness::Strict, ..*options };
                 let checked = sakuga_schema::check_negative(&negative.to_xml(), &options);
                 let is_whole = checked.negative.as_ref() == Some(&**negative);
@@ -228,7 +228,7 @@ impl Faults {
         given.min(max)
     }
 
-    /// The indices of the pictures that are drawn, ascending. Each has to be one of the batch, and be there once.
+    /// The indices of the pictures that are drawn, ascending. Each must be in the batch and occur once.
     pub(crate) fn image_indices(&mut self, given: Vec<u32>, images: u32) -> Vec<u32> {
         const FIELD: &str = "image_indices";
         let last = images.saturating_sub(1);
@@ -274,7 +274,7 @@ impl Faults {
         sampling
     }
 
-    /// Checks the size of the record that says what the prompts were made from.
+    /// Checks the size of the record of the prompts' template.
     pub(crate) fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
         let bytes = given.map_or(0, Expansion::bytes);
         if bytes > bytes_max {

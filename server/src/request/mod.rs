@@ -62,7 +62,7 @@ impl Request {
         self
     }
 
-    /// What another model draws over each of its pictures, one picture at a time.
+    /// The pass of another model over each of its pictures, one picture at a time.
     pub(crate) fn scene(&self) -> Option<&Request> {
         self.scene.as_deref()
     }
@@ -119,7 +119,7 @@ impl Request {
         self.stats_interval
     }
 
-    /// What its prompts were made from.
+    /// The template that its prompts were made from.
     pub(crate) fn expansion(&self) -> Option<&Expansion> {
         self.expansion.as_ref()
     }
@@ -129,7 +129,7 @@ impl Request {
         self.tokens.each_ref().map(Vec::as_slice)
     }
 
-    /// What was found about its prompts, none of it an error.
+    /// Findings about its prompts that are not errors.
     pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
@@ -143,7 +143,7 @@ struct Negative {
     system_prompt: Option<String>,
 }
 
-/// What stands before the fields of a scene in faults and findings.
+/// Prefix of the fields of a scene in faults and findings.
 pub(crate) const SCENE: &str = "scene.";
 
 /// The path of findings about a negative prompt inside the prompt's text, as the checker names it.

@@ -7,7 +7,7 @@ use super::images::{NoUploads, Uploads};
 use crate::limits::Limits;
 use crate::models::ServedModel;
 
-/// Findings about a syntax that models which read tags know.
+/// Findings about syntax that is valid for models that read tags.
 const KNOWN_TO_TAG_MODELS: [&str; 2] = ["weight-syntax", "escaped-parenthesis"];
 
 /// What a request is checked against.
@@ -54,7 +54,7 @@ impl<'a> RequestRules<'a> {
         }
     }
 
-    /// Whether a finding about a prompt holds for the model: one that reads tags knows weights and escaped brackets.
+    /// Whether a finding applies to the model: weights and escaped brackets are valid for one that reads tags.
     pub(crate) fn holds(&self, finding: &Diagnostic) -> bool {
         self.model.prompt_text == PromptText::Markup || !KNOWN_TO_TAG_MODELS.contains(&finding.code)
     }

@@ -10,16 +10,16 @@ use super::images::UncheckedImages;
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
 
-/// A request as it came: 0, empty and `None` mean the default.
+/// A request as received: 0, empty and `None` mean the default.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedRequest {
     /// The caller's name for it.
     pub request_id: String,
-    /// What to draw.
+    /// The prompt.
     pub prompt: Option<PromptForm>,
     /// How strictly text is read.
     pub strictness: Strictness,
-    /// What not to draw.
+    /// The negative prompt.
     pub negative: Option<NegativeForm>,
     /// The system prompt; `None`: the model's default.
     pub system_prompt: Option<String>,
@@ -55,7 +55,7 @@ pub(crate) struct UncheckedRequest {
     pub profile: bool,
     /// The refiner's numbers; `None`: the model draws alone.
     pub refiner: Option<UncheckedRefiner>,
-    /// What the prompts were made from.
+    /// The template that the prompts were made from.
     pub expansion: Option<Expansion>,
     /// The adapters that were found for it.
     pub adapters: Vec<AdapterChoice>,
@@ -63,7 +63,7 @@ pub(crate) struct UncheckedRequest {
     pub faults: Vec<Violation>,
 }
 
-/// The numbers of a refiner, as they came; `None`: the default.
+/// The numbers of a refiner, as received; `None`: the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct UncheckedRefiner {
     /// The share of the training times that the model itself computes.
@@ -72,7 +72,7 @@ pub(crate) struct UncheckedRefiner {
     pub negative_aesthetic_score: Option<f32>,
 }
 
-/// A prompt as it came.
+/// A prompt as received.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PromptForm {
     /// Text in any envelope.
@@ -98,7 +98,7 @@ impl PromptForm {
     }
 }
 
-/// A negative prompt as it came.
+/// A negative prompt as received.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum NegativeForm {
     Text(String),

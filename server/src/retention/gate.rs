@@ -30,7 +30,7 @@ struct State {
     index: RetentionIndex,
     /// Jobs that passed the gate and are not in the index yet.
     ending: HashSet<JobId>,
-    /// Deleting old jobs fails; then no job waits for it.
+    /// Whether deleting old jobs fails; then no job waits at the gate.
     is_deletion_failing: bool,
 }
 
@@ -72,7 +72,7 @@ impl RetentionGate {
         self.freed.notify_all();
     }
 
-    /// Notes whether deleting old jobs fails.
+    /// Sets whether deleting old jobs fails.
     pub(crate) fn set_deletion_failing(&self, is_failing: bool) {
         self.state.lock().is_deletion_failing = is_failing;
         self.freed.notify_all();
@@ -88,7 +88,7 @@ impl RetentionGate {
         self.state.lock().index.surplus(&self.bounds, now, limit)
     }
 
-    /// Leaves the step events of a job where they are.
+    /// Keeps the step events of a job until the job is deleted.
     pub(crate) fn keep_steps(&self, job: &str) {
         self.state.lock().index.keep_steps(job);
     }

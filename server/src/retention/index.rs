@@ -60,7 +60,7 @@ impl RetentionIndex {
         }
     }
 
-    /// Leaves the step events of a job where they are.
+    /// Keeps the step events of a job until the job is deleted.
     pub(super) fn keep_steps(&mut self, job: &str) {
         if let Some((end, _)) = self.sizes.get(job) {
             self.whole.remove(&(*end, job.to_owned()));

@@ -29,8 +29,8 @@ pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     })
 }
 
-/// The client's name: that of its token or certificate on a server that requires one, else the one in the call's metadata,
-/// else its address. So a client can use many names only on a server that requires no credential.
+/// The client's name: that of its token or certificate on a server that requires one, else the one in the call's
+/// metadata, else its address. So a client can use several names only on a server that requires no credential.
 ///
 /// # Errors
 ///

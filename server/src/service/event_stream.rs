@@ -29,7 +29,7 @@ pub(super) struct StreamMessage {
     pub(super) is_preview: bool,
 }
 
-/// The messages of a stream, in order; `None` after the last. Polling again after an error gives `None`.
+/// The messages of a stream, in order; `None` after the last one or an error.
 pub(super) trait StreamMessages: Send + 'static {
     fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<StreamMessage, Status>>>;
 }
@@ -97,8 +97,8 @@ impl EventStream {
     }
 }
 
-/// Sends the messages of a stream as they are, without a copy, within the budget of what is not read. A preview that it has no room
-/// for is left out.
+/// Sends the messages of a stream without copying them, within the budget of unread bytes. A preview that exceeds the
+/// budget is left out.
 pub(super) struct EventBody<S> {
     messages: S,
     outgoing: OutgoingStream,

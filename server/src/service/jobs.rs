@@ -27,7 +27,7 @@ use crate::wire::to_proto;
 
 /// Bytes of a picture in one message of GetArtifact. A stream that is not read holds that much memory.
 const ARTIFACT_BYTES: u64 = 64 * 1024;
-/// Time between two `progress` messages unless the caller says otherwise, and at least.
+/// Default and least time between two `progress` messages.
 const PROGRESS: Duration = Duration::from_secs(5);
 const PROGRESS_MIN: Duration = Duration::from_millis(100);
 
@@ -191,7 +191,7 @@ struct Artifact {
 enum Source {
     /// In the store.
     File { jobs: Arc<Jobs>, id: JobId, image_index: u32 },
-    /// Here.
+    /// In this value.
     Memory(Bytes),
 }
 

@@ -40,15 +40,15 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The state that all services share.
 pub(crate) struct Context {
-    /// The models, with what requests for each may ask for.
+    /// The models, with the limits of requests for each.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.
     pub adapters: Arc<Adapters>,
-    /// What weights may take.
+    /// Limits of the memory for weights.
     pub memory_budget: MemoryBudget,
     /// How much is served at once.
     pub limits: Limits,
-    /// Decides which job has the device.
+    /// Assigns jobs to devices.
     pub scheduler: Arc<Scheduler>,
     pub jobs: Arc<Jobs>,
     /// The files of clients.
@@ -63,7 +63,7 @@ pub(crate) struct Context {
     pub estimates: Arc<Semaphore>,
     /// One permit for each answer with whole jobs that may be built at once.
     pub large_answers: Arc<Semaphore>,
-    /// The newest sample of the device, for streams on which nothing happens.
+    /// The newest sample of the device, for streams without events.
     pub latest_sample: watch::Receiver<Option<DeviceSample>>,
     /// Samples of the device.
     pub sampler: Arc<Sampler>,
@@ -108,7 +108,8 @@ impl CallAlive {
     }
 }
 
-/// Runs milliseconds of computation on a thread that may block. `work` checks between its parts whether the call was cancelled.
+/// Runs computation of some milliseconds on a thread that may block. `work` checks between its parts whether the call
+/// was cancelled.
 pub(crate) async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce(&CallAlive) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {

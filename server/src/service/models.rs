@@ -15,7 +15,7 @@ use crate::models::ServedModel;
 use crate::scheduler::ModelChange;
 use crate::wire::to_proto;
 
-/// Shows and moves models.
+/// Lists models, loads and unloads them.
 pub(crate) struct Models {
     context: Arc<Context>,
 }

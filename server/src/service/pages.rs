@@ -1,14 +1,14 @@
-//! Pages of lists: how many entries and bytes they have, and where they begin.
+//! Pages of lists: their most entries and bytes, and where they begin.
 
 use crate::error::{ServerError, Violation};
 
-/// Entries of a page unless the caller says otherwise, and at most.
+/// Default and largest number of entries of a page.
 const ENTRIES: u32 = 50;
 const ENTRIES_MAX: u32 = 200;
 /// Most bytes of the entries of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
 pub(super) const BYTES_MAX: usize = 1024 * 1024;
 
-/// The most entries of a page, for what a call asks for; 0: the default.
+/// The most entries of the page of a call that asks for `requested`; 0: the default.
 pub(super) fn entries(page_size: u32) -> usize {
     if page_size == 0 { ENTRIES as usize } else { page_size.min(ENTRIES_MAX) as usize }
 }

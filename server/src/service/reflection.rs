@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::Messages;
 
-/// What is described.
+/// The descriptors that reflection serves.
 pub(crate) struct Descriptors {
     pool: DescriptorPool,
     /// The file of each full name.
@@ -96,7 +96,7 @@ fn names_in_service(service: &ServiceDescriptor) -> impl Iterator<Item = String>
     std::iter::once(service.full_name().to_owned()).chain(methods)
 }
 
-/// What a message of either version of the protocol asks for.
+/// The question of a message, in either version of the protocol.
 enum Question {
     FileByName(String),
     FileWithSymbol(String),

@@ -1,7 +1,7 @@
-//! OpenAI's images API on the port of the studio: its routes, and the layer that leads requests to it.
+//! OpenAI's images API on the port of the studio: its routes, and the layer that routes requests to it.
 //!
-//! The service behind it answers refusals as gRPC does, with a status in the headers, in the trailers, or as the error of its
-//! body. So does what every call passes before it: tokens, quotas, limits. Here each becomes an error in OpenAI's form.
+//! The service behind it, and the layers before it (tokens, quotas, limits), answer refusals as gRPC does: with a
+//! status in the headers, in the trailers, or as the error of the body. Here each becomes an error in OpenAI's form.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -19,12 +19,12 @@ use tower::{Layer, Service, ServiceExt as _};
 use crate::metrics::MethodName;
 use crate::wire::http::{error_body, error_response};
 
-/// What the path of every request to the API begins with.
+/// Prefix of the path of every request to the API.
 pub(crate) const PREFIX: &str = "/v1/";
 /// The media type of a stream of events.
 pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 
-/// What a path of the API names.
+/// An endpoint of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     /// Pictures from a prompt.
@@ -53,7 +53,7 @@ impl<'a> Route<'a> {
         "v1/openapi.json",
     ];
 
-    /// What a path names; `None` if there is nothing at it.
+    /// The endpoint at a path; `None` if there is none.
     pub(crate) fn of(path: &'a str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix(PREFIX)?.splitn(5, '/').collect();
         let route = match segments[..] {
@@ -84,7 +84,7 @@ impl<'a> Route<'a> {
     }
 }
 
-/// Leads the requests of the API to the service `api`, or refuses them if the API is switched off.
+/// Routes the requests of the API to the service `api`, or refuses them if the API is switched off.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiLayer<H> {
     api: Option<H>,
@@ -163,8 +163,8 @@ fn in_form_of_http(answer: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::new(PlainBody { inner: Some(body), is_events }))
 }
 
-/// A body whose trailers are not sent. A status that ends it is an event of a stream of events, and otherwise breaks the
-/// connection off, so that half an answer is not taken for a whole one.
+/// A body whose trailers are not sent. An error status at its end becomes an event in a stream of events. Elsewhere it
+/// aborts the connection, so that a partial answer is not taken for a complete one.
 struct PlainBody {
     /// `None` after the end.
     inner: Option<Body>,

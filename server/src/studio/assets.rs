@@ -5,7 +5,7 @@ use std::io::Read as _;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 
-/// Sent in place of the page by a program that was built without it.
+/// The answer of a program that was built without the page.
 const MISSING: &str = "This program was built without the studio's page.\n\n\
     With Node.js 20.19 or later, `cargo xtask studio` in Sakuga's repository builds the page; then build the server\n\
     again. gRPC-Web calls are served here in any case.\n";
@@ -21,7 +21,7 @@ pub(super) struct Asset {
 /// Every file; none in a program that was built without the page.
 static ASSETS: &[Asset] = include!(concat!(env!("OUT_DIR"), "/studio.rs"));
 
-/// What is sent for a path.
+/// The answer to a path.
 pub(super) enum Found {
     /// A file of the page.
     File(&'static Asset),

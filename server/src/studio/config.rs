@@ -1,4 +1,4 @@
-//! Where the studio listens, and by which names it is reached.
+//! Where the studio listens, and the host names under which it is reached.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 
 use crate::settings::{address, defaults, is_loopback};
 
-/// Where the studio listens, and by which names it is reached.
+/// Where the studio listens, and the host names under which it is reached.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Studio")]
 pub struct StudioConfig {

@@ -1,4 +1,4 @@
-//! What every request to the studio passes: the check of where it comes from, then the files of the page, then the calls.
+//! The layer of every request to the studio: the check of its origin, then the files of the page, then the calls.
 
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -41,7 +41,7 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
 ];
 
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
-/// What the media type of every gRPC-Web call begins with.
+/// Prefix of the media type of every gRPC-Web call.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// Serves the page before the calls.

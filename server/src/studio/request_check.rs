@@ -1,8 +1,8 @@
 //! Whether a request comes from the studio's own page.
 //!
-//! A page of somebody else can make a browser send requests to this machine. It is recognised by what browsers say of a
-//! request and pages cannot change: `Origin` and `Sec-Fetch-Site`. With DNS rebinding the page's own name leads to this
-//! machine, so that its requests look like those of one origin; then `Host` has that name, which is not one of ours.
+//! A page of another site can make a browser send requests to this machine. Two headers that pages cannot change reveal
+//! it: `Origin` and `Sec-Fetch-Site`. With DNS rebinding the page's own name resolves to this machine, so that its
+//! requests have the same origin; then `Host` has that name, which is not one of the server's.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -72,7 +72,7 @@ pub(crate) struct ActivityProbe {
 }
 
 impl ActivityProbe {
-    /// A probe that asks these two functions.
+    /// A probe over these two functions.
     pub(crate) fn new(
         snapshot: impl Fn() -> SchedulerSnapshot + Send + Sync + 'static,
         pools: impl Fn(DeviceId) -> Vec<MemoryPool> + Send + Sync + 'static,

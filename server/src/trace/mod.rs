@@ -45,7 +45,7 @@ pub(crate) trait CallObserver: Send {
 
 /// Observes one job.
 pub(crate) trait JobObserver: Send {
-    /// What happens, in order.
+    /// Called with each event of the job, in order.
     fn note(&mut self, event: &Event);
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct ObservedEncoder {
 }
 
 impl ObservedEncoder {
-    /// The encoder itself without an observer.
+    /// Observes the job of `encoder`; without an observer returns `encoder` itself.
     pub(crate) fn over(
         encoder: Box<dyn EventEncoder>,
         observer: Option<&Arc<dyn Observer>>,

@@ -22,9 +22,9 @@ pub(super) const PREFIX_BYTES: usize = 5;
 
 /// The header that names the compression of a call's messages.
 const ENCODING: &str = "grpc-encoding";
-/// The header that names what the sender of it can decompress.
+/// The header that lists the compressions that its sender accepts.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
-/// What this server can decompress.
+/// The compressions that this server accepts.
 const ACCEPTED: &str = "identity,gzip,zstd";
 
 /// How messages are compressed.
@@ -38,7 +38,7 @@ pub(super) enum Encoding {
     Zstd,
 }
 
-/// Says in the headers of an answer what this server can decompress.
+/// Adds to the headers of an answer which compressions this server accepts.
 pub(super) fn offer(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
 }
@@ -157,7 +157,7 @@ impl http_body::Body for PlainMessages {
             match std::task::ready!(Pin::new(&mut this.inner).poll_frame(context)) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => this.arrived.extend_from_slice(&data),
-                    // Trailers of a request mean nothing in gRPC.
+                    // Trailers of a request have no meaning in gRPC.
                     Err(_) => this.is_over = true,
                 },
                 Some(Err(status)) => {

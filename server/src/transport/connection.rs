@@ -24,7 +24,7 @@ use super::stall::Stall;
 use crate::auth::identity::ClientCertificate;
 use crate::metrics::ConnectionMetrics;
 
-/// The connections that are open.
+/// The open connections, in bounded number.
 pub(crate) struct Connections {
     connections_max: usize,
     handshake_timeout: Duration,
@@ -36,7 +36,7 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// No connection is open yet.
+    /// Without any connection.
     pub(crate) fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
         Self {
             connections_max: config.connections_max,
@@ -98,7 +98,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Ready when the slot was given to another connection.
+    /// Completes when the slot was given to another connection.
     pub(crate) fn evicted(&self) -> WaitForCancellationFutureOwned {
         self.activity.closing.clone().cancelled_owned()
     }
@@ -199,7 +199,7 @@ pub(crate) struct CallGuard {
 }
 
 impl CallGuard {
-    /// Notes that the call has an identity, or needs none.
+    /// Marks the call as one that has an identity or needs none.
     pub(crate) fn identify(&mut self) {
         if !std::mem::replace(&mut self.is_identified, true) {
             let mut state = self.activity.state.lock();

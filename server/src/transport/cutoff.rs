@@ -49,7 +49,7 @@ impl Cutoff {
     ) -> Self {
         self.certificate_revoked = Some(Box::pin(async move {
             if revoked.wait_for(|revoked| revoked.contains(&certificate)).await.is_err() {
-                // The lists are not read any more: the server is ending.
+                // The lists are no longer reloaded: the server is stopping.
                 std::future::pending::<()>().await;
             }
         }));

@@ -3,7 +3,7 @@
 /// Files that are kept for the store, pictures, checkpoints and the runtime.
 const RESERVED: u64 = 192;
 
-/// Raises the process' limit of open files as far as the system allows; how many files it may then open.
+/// Raises the process's limit of open files as far as the system allows. Returns the new limit.
 pub(crate) fn raise() -> Option<u64> {
     #[cfg(unix)]
     {

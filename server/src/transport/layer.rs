@@ -36,7 +36,7 @@ use crate::auth::tokens::Tokens;
 use crate::metrics::{CallMetrics, MethodName};
 use crate::trace::{CallObserver, Observer};
 
-/// How long a health check or a reflection may be open. Those who watch the health watch it again.
+/// How long a health check or a reflection may be open. Clients that watch the health call again.
 const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Authenticates, authorises, bounds and counts the calls of a service.
@@ -204,7 +204,7 @@ where
         if has_identity && let Some(connection) = &mut call.connection {
             connection.identify();
         }
-        // The clone has not been asked whether it is ready; the original has.
+        // `poll_ready` was called on the original, not on the clone.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let answer = async move {
@@ -298,7 +298,7 @@ impl Drop for Call {
 }
 
 struct WatchedBody {
-    /// Dropped at the cutoff, which ends the work for it.
+    /// Dropped at the cutoff, which cancels its work.
     inner: Option<Body>,
     call: Call,
     cutoff: Pin<Box<Cutoff>>,
@@ -324,7 +324,7 @@ impl http_body::Body for WatchedBody {
                     this.call.note(trailers);
                     if let Some(status) = Status::from_header_map(trailers).as_ref().and_then(with_reason) {
                         this.call.code = status.code();
-                        // The headers of a status that comes from headers are valid.
+                        // A status that was read from headers has valid headers.
                         let _ = status.add_header(trailers);
                     }
                 }

@@ -19,7 +19,7 @@ use crate::rate::{Rate, RateLimiter};
 
 /// Connections whose handshake is done and that wait to be served; the server takes them at once.
 const READY_MAX: usize = 64;
-/// Warnings that a connection cannot be accepted: while the host lacks something, each attempt fails.
+/// Rate of the warnings that a connection cannot be accepted: while the host lacks a resource, each attempt fails.
 const WARNINGS: Rate = Rate { calls: NonZeroU32::new(6).expect("not zero"), per: Duration::from_secs(60) };
 /// How long to wait after `accept` failed for want of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);

@@ -108,7 +108,7 @@ impl Messages {
         let mut bytes = BytesMut::new();
         let mut held = Vec::new();
         while let Some(frame) = body.frame().await {
-            // The client is gone, or has reset the call.
+            // The client has disconnected, or has reset the call.
             let frame = frame.map_err(|_| TransportRefusal::Broken)?;
             let Ok(data) = frame.into_data() else { continue };
             if bytes.len() + data.len() > bytes_max {

@@ -44,7 +44,7 @@ struct Budget {
 }
 
 impl Outgoing {
-    /// No frame is under way yet.
+    /// Without any frame in flight.
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self(Arc::new(Budget { bytes_max, bytes: AtomicUsize::new(0), shared: Mutex::default() }))
     }

@@ -14,13 +14,13 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Why a call is refused, or ended before its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TransportRefusal {
-    /// The message is larger than its method takes.
+    /// The message is larger than its method allows.
     #[error("the message is larger than the {limit} bytes that this method takes")]
     TooLarge {
         /// The bound in bytes.
         limit: usize,
     },
-    /// The message has more fields than its method takes.
+    /// The message has more fields than its method allows.
     #[error("the message has more than the {limit} fields that this method takes, repeated ones counted one by one")]
     TooManyFields {
         /// The bound.
@@ -40,7 +40,7 @@ pub(crate) enum TransportRefusal {
         /// The bound.
         limit: Duration,
     },
-    /// The client reset the call, or is gone.
+    /// The client reset the call or disconnected.
     #[error("the message did not arrive as a whole")]
     Broken,
     /// The memory limit of incoming messages is reached.

@@ -29,7 +29,7 @@ impl Reloader {
             let paths = vec![tokens.path().to_owned()];
             watched.push(Watched::new("tokens", paths, move || tokens.reload()));
         }
-        // Also without files: a SIGHUP that nothing handles would end the program.
+        // Also without files: an unhandled SIGHUP would end the program.
         let hangup = Hangup::listen();
         Self { _task: AbortOnDropHandle::new(tokio::spawn(watch(watched, expiring, interval, hangup))) }
     }
@@ -61,7 +61,7 @@ async fn pause(interval: Duration) {
     tokio::time::sleep(interval).await;
 }
 
-/// Files that belong together, and what reads them.
+/// Files that belong together, and the function that reads them.
 struct Watched {
     what: &'static str,
     paths: Vec<PathBuf>,
@@ -126,7 +126,11 @@ impl Hangup {
     #[cfg(unix)]
     fn listen() -> Self {
         let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());
-        Self { signal: signal.inspect_err(|error| tracing::warn!(%error, "SIGHUP will not reload")).ok() }
+        Self {
+            signal: signal
+                .inspect_err(|error| tracing::warn!(%error, "SIGHUP cannot be handled and will not reload"))
+                .ok(),
+        }
     }
 
     #[cfg(not(unix))]

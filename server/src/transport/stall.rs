@@ -17,13 +17,13 @@ pub(super) struct Stall {
 }
 
 impl Stall {
-    /// Nothing waits yet.
+    /// Without a waiting write.
     pub(super) fn new(timeout: Duration) -> Self {
         Self { timeout, timer: Box::pin(tokio::time::sleep(timeout)), is_waiting: false }
     }
 
-    /// Passes on how an attempt to write ended. One that has to wait for longer than the timeout becomes an error, which
-    /// ends the connection.
+    /// Returns the result of an attempt to write. A wait for longer than the timeout becomes an error, which ends the
+    /// connection.
     pub(super) fn pass<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.is_waiting = false;

@@ -142,7 +142,7 @@ fn validity_problem(certificate: &CertificateDer<'_>) -> Option<String> {
 }
 
 fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, CredentialError> {
-    // Named, so that it does not matter which other crates bring one for the process.
+    // Named explicitly, so that it does not depend on the provider that other crates install for the process.
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_slice(&CredentialError::read(&files.key)?).map_err(|error| {

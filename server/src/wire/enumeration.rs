@@ -2,8 +2,8 @@
 
 use crate::error::Violation;
 
-/// The enumeration's value of that number. An unknown number is a fault: a newer client may send values that this server
-/// does not support.
+/// The value of an enumeration with this number. An unknown number is a fault: a newer client may send values that this
+/// server does not support.
 pub(crate) fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
     let known = E::try_from(value).ok();
     if known.is_none() {

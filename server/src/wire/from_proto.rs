@@ -66,7 +66,7 @@ pub(crate) fn unchecked(request: generation::GenerateRequest) -> UncheckedReques
     }
 }
 
-/// The adapters that a request names, each as it came.
+/// The adapters that a request names, as received.
 pub(crate) fn adapters(adapters: Vec<generation::Adapter>) -> Vec<RequestedAdapter> {
     let adapter = |generation::Adapter { source, scale, text_scale }| {
         let source = source.map(|source| match source {

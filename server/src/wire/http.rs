@@ -11,7 +11,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// Tells OpenAI's clients whether to repeat the request by themselves.
+/// Says to OpenAI's clients whether to retry the request themselves.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// The HTTP status of each code. `proto/ERRORS.md` lists them.

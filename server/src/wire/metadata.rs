@@ -122,7 +122,7 @@ fn adapter_titles(adapters: &[AdapterChoice]) -> String {
     adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect()
 }
 
-/// What [`description`] says of the pass of a scene.
+/// The part of [`description`] about the pass of a scene.
 fn scene_description(request: &Request, applied: &AppliedScene) -> String {
     let spec = request.spec();
     let [width_px, height_px] = request.size_px();
@@ -175,8 +175,8 @@ fn sampler_title(sampling: &Sampling) -> String {
     format!("{}{schedule}", sampling.solver.title())
 }
 
-/// What [`parameters`] says about control images, a refiner, an initial image, a second pass and the model of a scene: all but the last
-/// by the names of AUTOMATIC1111's web UI, which draws no scenes.
+/// The part of [`parameters`] about control images, a refiner, an initial image, a second pass and the model of a
+/// scene: all but the last by the names of AUTOMATIC1111's web UI, which draws no scenes.
 fn passes(metadata: &ImageMetadata, request: &Request) -> String {
     let Images { init, mask, second_pass, controls, .. } = request.images();
     let mut text = String::new();
@@ -191,7 +191,7 @@ fn passes(metadata: &ImageMetadata, request: &Request) -> String {
     if let Some(refiner) = request.spec().refiner {
         _ = write!(text, ", Refiner: {}, Refiner switch at: {}", metadata.refiner, refiner.switch_at);
     }
-    // Both strengths have the same name there, and that of the second pass is the one for a picture with two.
+    // Both strengths have the same name there; if there are two, it is that of the second pass.
     let strength = second_pass.map(|second| second.strength).or(init.as_ref().map(|init| init.strength));
     if let Some(strength) = strength {
         _ = write!(text, ", Denoising strength: {strength}");

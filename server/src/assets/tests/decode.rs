@@ -1,4 +1,4 @@
-//! Pictures as clients send them, and as they should not.
+//! Decoding of usual and of hostile pictures.
 
 use std::borrow::Cow;
 
@@ -160,7 +160,7 @@ fn what_is_not_a_picture_or_too_large_is_refused() {
     assert!(matches!(decode_picture(&file, &limits), Err(PictureError::TooManyBytes { limit: 8, .. })));
     let small = PictureLimits { pixels_max: 3, ..PictureLimits::default() };
     assert!(matches!(decode_picture(&file, &small), Err(PictureError::TooManyPixels { width: 2, height: 2, .. })));
-    // A few bytes that say they are a picture of gigabytes.
+    // A few bytes whose header states gigabytes of pixels.
     for (width, height) in [(60_000, 60_000), (u32::MAX >> 1, 1), (16_385, 1), (4097, 4097)] {
         let bomb = with_size(file.clone(), width, height);
         let refused = decode(&bomb);

@@ -1,4 +1,4 @@
-//! What is uploaded is kept: once on the disk, apart for each owner, for its time.
+//! Uploads are stored once on the disk, are separate for each owner, and expire.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

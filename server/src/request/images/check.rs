@@ -204,7 +204,7 @@ impl Check<'_> {
         (images.init, images.mask) = (Some(facts), mask_facts);
     }
 
-    /// How the image gets the size of the picture; `None` if it cannot.
+    /// How the image is brought to the size of the picture; `None` if that is impossible.
     fn placement(
         &mut self,
         image: &Rgb8,
@@ -281,7 +281,7 @@ impl Check<'_> {
         }
     }
 
-    /// What is drawn again, without its soft edge; `None`: everything.
+    /// The mask of what is drawn again, without its soft edge; `None`: everything.
     fn marked(
         &mut self,
         mask: Option<&UncheckedMask>,
@@ -321,8 +321,8 @@ impl Check<'_> {
         Some(marked)
     }
 
-    /// The white pixels of the file of a mask, which has the size of the picture, or that of the image and then its placement. `None`
-    /// after a fault: it has neither.
+    /// The white pixels of a mask's file. It has the size of the picture, or that of the image and then the image's
+    /// placement. `None` after a fault: it has another size.
     pub(super) fn placed_mask(
         &mut self,
         field: &str,
@@ -416,7 +416,7 @@ pub(crate) fn largest_factor(is_allowed: impl Fn(f32) -> bool) -> Option<f32> {
 /// An edge after a second pass: rounded down to a multiple. The factor counts as the decimal number that is written for it.
 pub(crate) fn enlarged_edge(edge_px: u32, factor: f32, multiple_px: u32) -> u32 {
     let decimal: f64 = factor.to_string().parse().unwrap_or(f64::from(factor));
-    // A product that is whole may come out a little below.
+    // A product that is a whole number may be computed as slightly less.
     let edge = (f64::from(edge_px) * decimal + 1e-6) as u32;
     edge / multiple_px * multiple_px
 }

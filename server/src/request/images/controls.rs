@@ -17,8 +17,8 @@ const CANNY_HIGH: u32 = 200;
 const CANNY_MAX: u32 = 2040;
 
 impl Check<'_> {
-    /// What the model gets of the control images, drawn at `size_px`, and what the record has. `region` is the part that is drawn
-    /// alone.
+    /// The control images for the model at `size_px`, and their entries in the record. `region` is the part that is
+    /// drawn alone.
     pub(super) fn controls(
         &mut self,
         given: Vec<UncheckedControl>,

@@ -22,7 +22,8 @@ impl FirstPass {
 }
 
 impl Check<'_> {
-    /// What the pass begins from. The pixels of the image are black until the first pass is drawn; its strength and mask are final.
+    /// The initial image of the pass. Its pixels are black until the first pass is drawn; its strength and mask are
+    /// final.
     pub(super) fn first_pass(&mut self, given: UncheckedFirstPass) -> Option<(FirstPass, InitImage)> {
         let Surroundings { model, width_px, height_px, steps, .. } = self.around;
         if !model.encodes_images {

@@ -80,7 +80,7 @@ pub(crate) struct UncheckedInit {
     pub canvas: Option<UncheckedCanvas>,
 }
 
-/// Where an image lies on a larger picture, as it came; `None`: centred.
+/// Where an image lies on a larger picture, as received; `None`: centred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct UncheckedCanvas {
     /// Columns left of it.
@@ -153,7 +153,7 @@ pub(crate) struct UncheckedControl {
     pub network: String,
     /// Its file.
     pub image: Option<Source>,
-    /// What is done to it first.
+    /// How it is preprocessed.
     pub preprocessor: Option<Preprocessor>,
     /// Factor on what the network adds.
     pub scale: Option<f32>,

@@ -33,7 +33,7 @@ pub(crate) fn surroundings(
         edge.clamp(multiple, size.edge_max_px / multiple * multiple)
     };
     let (drawn_width, drawn_height) = (drawn(across[1]), drawn(down[1]));
-    // The shorter edge for its size gets longer, so that the part keeps its shape.
+    // The edge that is shorter in proportion grows, so that the part keeps its shape.
     let fitting = |length: u32, drawn: u32, other_drawn: u32| {
         (u64::from(length) * u64::from(other_drawn)).div_ceil(u64::from(drawn)) as u32
     };
@@ -43,7 +43,8 @@ pub(crate) fn surroundings(
     DrawnRegion { area, width_px: drawn_width, height_px: drawn_height }
 }
 
-/// A stretch `[start, length]` made longer evenly on both sides, moved into `0..edge`, at most the whole of it.
+/// An interval `[start, length]` that is extended evenly on both sides, moved into `0..edge`, and at most as long as
+/// that.
 fn grown([start, length]: [u32; 2], wanted: u32, edge: u32) -> [u32; 2] {
     let longer = wanted.max(length).min(edge);
     let start = start.saturating_sub((longer - length.min(longer)) / 2).min(edge - longer);

@@ -24,7 +24,7 @@ pub(crate) trait Uploads: Sync {
     ///
     /// # Errors
     ///
-    /// Why they are not there.
+    /// Why they cannot be read.
     fn bytes(&self, sha256: &str) -> Result<Bytes, String>;
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Resul
     Ok(File { sha256: sha256_hex(&bytes), image })
 }
 
-/// The beginning of a name of a client, which may have any length, without control characters.
+/// The beginning of a client's name of any length, without control characters.
 pub(crate) fn shown(name: &str) -> String {
     name.chars().filter(|character| !character.is_control()).take(64).collect()
 }

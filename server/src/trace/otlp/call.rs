@@ -18,7 +18,7 @@ use super::named;
 use crate::trace::{CallObserver, TraceParent};
 
 const SYSTEM: &str = "grpc";
-/// What the conventions call a method that the server does not have: its name could be anything.
+/// The conventions' name for methods that the server does not have, whose names clients make up.
 const OTHER: &str = "_OTHER";
 
 /// A call until its answer has ended.
@@ -81,7 +81,7 @@ impl Drop for CallSpan {
     }
 }
 
-/// Whether a code is the server's fault, as the conventions have it for gRPC.
+/// Whether the conventions count a gRPC code as an error of the server.
 fn is_fault(code: Code) -> bool {
     matches!(
         code,

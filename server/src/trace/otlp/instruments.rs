@@ -8,7 +8,7 @@ const CALL_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5,
 /// Bounds in seconds for what a device does: a step of the small model takes 0.1 s, a large picture on a CPU minutes.
 const WORK_BOUNDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0];
 
-/// What is measured. Conventions have names for calls only; those of jobs are our own.
+/// The instruments. The conventions have names for calls only; those of jobs are our own.
 pub(super) struct Instruments {
     /// From the headers of a call to the end of its answer.
     pub(super) call: Histogram<f64>,

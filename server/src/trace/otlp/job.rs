@@ -27,7 +27,7 @@ pub(super) struct JobSpans {
     job: Span,
     /// The job's span as the parent of others.
     within: Context,
-    /// The wait or the stage, the one that is under way.
+    /// The span of the wait or of the current stage.
     part: Option<Span>,
     begun: SystemTime,
     is_waiting: bool,
@@ -120,7 +120,7 @@ impl JobObserver for JobSpans {
             EventBody::Step { report, .. } => self.step(at, report),
             EventBody::Completed { .. } => self.ends(at, "completed"),
             EventBody::Failed(error) => {
-                // Not the text, which may quote the request.
+                // Without the message, which may quote the request.
                 let reason = (self.reason)(error);
                 self.job.set_attribute(KeyValue::new(ERROR_TYPE, reason));
                 self.job.set_status(Status::error(reason));

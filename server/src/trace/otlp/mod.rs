@@ -35,12 +35,12 @@ use call::CallSpan;
 use instruments::Instruments;
 use job::JobSpans;
 
-/// The name of the service, unless `OTEL_SERVICE_NAME` says another.
+/// Name of the service unless `OTEL_SERVICE_NAME` is set.
 const SERVICE: &str = "sakuga-server";
 /// Events of one span: a step is one, and a job of many pictures has more steps than the SDK's default of 128.
 const EVENTS_MAX: u32 = 4096;
 
-/// The stable name of an error, as the wire has it.
+/// The reason of an error, as in its `ErrorInfo`.
 pub(crate) type Reason = fn(&ServerError) -> &'static str;
 
 /// Exports to a collector.
@@ -57,7 +57,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// What is wrong with the address.
+    /// Why the address cannot be used.
     pub(crate) fn at(endpoint: &str, reason: Reason) -> Result<Self, ExporterBuildError> {
         let resource = resource();
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
@@ -131,7 +131,7 @@ impl Observer for Collector {
             Err(error) => Err(error.to_string()),
         };
         if let Err(error) = closed {
-            tracing::warn!(error, "the collector did not get everything");
+            tracing::warn!(error, "not all data was sent to the collector");
         }
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct JobContext {
 }
 
 impl JobContext {
-    /// Notes the device that draws the job.
+    /// Sets the device that draws the job.
     pub(crate) fn set_device(&mut self, device: &str) {
         device.clone_into(&mut self.device);
         self.metadata.iter_mut().for_each(|metadata| device.clone_into(&mut metadata.device));
@@ -276,12 +276,12 @@ pub(crate) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     time.into()
 }
 
-/// `None` for what no protobuf duration can hold, thousands of years.
+/// `None` for durations of thousands of years, which no protobuf duration can hold.
 pub(crate) fn duration(time: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(time).ok()
 }
 
-/// The number, or the largest that the wire has.
+/// The number, or the largest that its type in the message holds.
 pub(crate) fn saturate(number: impl TryInto<u32>) -> u32 {
     number.try_into().unwrap_or(u32::MAX)
 }

@@ -8,8 +8,8 @@ use super::{duration, model as information, timestamp};
 use crate::devices::DeviceStatus;
 use crate::models::{ModelState, ModelStatus, ServedModel};
 
-/// A model and where its weights are. The pair are the median time of its steps and the number of measured
-/// jobs; `devices` are those of the server.
+/// A model and where its weights are. The pair is the median time of its steps and the number of measured jobs;
+/// `devices` are those of the server.
 pub(crate) fn model_status(
     served: &ServedModel,
     status: &ModelStatus,

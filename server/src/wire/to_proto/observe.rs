@@ -69,7 +69,7 @@ pub(crate) fn profile(measured: StageProfile) -> generation::Profile {
     }
 }
 
-/// A part of the way to readiness.
+/// A phase of loading, before the server is ready.
 pub(crate) fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
     system::LoadingPhase {
         name: phase.name.clone(),
