@@ -33,7 +33,7 @@ pub struct AdapterDescription {
     pub text_problems: Vec<String>,
     /// Bytes of device memory for the changed weights of the denoiser while it is applied, in addition to the originals.
     pub denoiser_bytes: u64,
-    /// The same of text encoders.
+    /// Bytes of device memory for the changed weights of the text encoders, likewise.
     pub text_bytes: u64,
     /// The known layout with the most similar names, such as `Stable Diffusion XL (kohya)`. Empty if the adapter fits the model
     /// or no layout is similar.

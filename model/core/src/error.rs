@@ -23,7 +23,7 @@ pub enum EngineError {
     NotFinite {
         /// `latents` or `image`.
         part: &'static str,
-        /// What the model computes in.
+        /// The precision that the model computes in.
         precision: Precision,
     },
     /// The request failed; the model can be used again.

@@ -68,7 +68,7 @@ pub struct Area {
 }
 
 impl Area {
-    /// How many pixels it has.
+    /// Number of its pixels.
     pub fn pixels(&self) -> usize {
         self.width_px as usize * self.height_px as usize
     }

@@ -11,7 +11,7 @@ pub struct LoadingPhase {
     pub begin: Duration,
     /// How long it took.
     pub duration: Duration,
-    /// Bytes that its weights take on the device. 0: none.
+    /// Bytes that its weights take on the device; 0 for a phase without weights.
     pub bytes: u64,
 }
 

@@ -86,7 +86,7 @@ impl Mask {
     /// rows, columns and diagonals alike.
     #[must_use]
     pub fn feathered(&self, feather_px: u32) -> Self {
-        // Grown by half of it, and averaged over the other half on both sides.
+        // The mask is grown by half of the feather, and then averaged over the other half on both sides.
         let (blur, grow) = (feather_px / 2, feather_px.div_ceil(2));
         let mean = |sum: u32, count: u32| (sum / count) as u8;
         self.grown(grow).windowed(blur, &mean)

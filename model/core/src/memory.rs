@@ -71,7 +71,7 @@ impl MemoryNeed {
 /// Number and size of the images of a request that is smaller than one that did not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SmallerRequest {
-    /// How many images.
+    /// Number of images.
     pub images: u32,
     /// Width in pixels.
     pub width_px: u32,

@@ -1,4 +1,4 @@
-//! What is known of a model before it is opened, and how it is opened.
+//! [`ModelSource`]: describes a model before it is opened, and opens it.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct OpenOptions {
     pub skips_warm_up: bool,
 }
 
-/// What is known of a model that is not open: enough to check requests and to plan memory.
+/// Facts about a model that is not open: enough to check requests and to plan memory.
 #[derive(Clone)]
 pub struct ModelDescription {
     /// The information that the open model will have, without loading phases and compute paths. Its

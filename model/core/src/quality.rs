@@ -74,7 +74,7 @@ pub struct QualityLevel {
     pub promise: QualityPromise,
 }
 
-/// How near the pictures of a level are to the exact ones: means over the measured pictures.
+/// How much the pictures of a level differ from the exact ones: means over the measured pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QualityPromise {
     /// Pictures that were compared.
@@ -109,7 +109,7 @@ impl QualityProfile {
 pub struct StepCacheSupport {
     /// Blocks of its stack.
     pub blocks: u32,
-    /// What was measured on the checkpoint; `None`: nothing.
+    /// The measurements of the checkpoint; `None`: it was not measured.
     pub profile: Option<std::sync::Arc<QualityProfile>>,
 }
 
@@ -135,7 +135,7 @@ impl StepCacheSupport {
     }
 }
 
-/// The settings of a level on a model that has no profile. They are cautious, and promise nothing.
+/// The settings of a level on a model that has no profile. They are cautious and come without a promise.
 fn built_in(quality: Quality) -> Option<StepCache> {
     let (threshold, consecutive_max) = match quality {
         Quality::Exact | Quality::Custom => return None,

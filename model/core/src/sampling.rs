@@ -5,7 +5,7 @@ use crate::{Limit, NoiseSchedule, Quality, SamplingFault, Solver, StepCache};
 /// Sampling options of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// The method that integrates from noise to picture.
+    /// The method that integrates from noise to latents.
     pub solver: Solver,
     /// The noise levels between its steps.
     pub schedule: NoiseSchedule,
@@ -33,8 +33,8 @@ pub struct Guidance {
     pub until: f32,
     /// Bounds the norm of the guided prediction to this multiple of the conditional one's, for each image. 0: no bound.
     pub renorm: f32,
-    /// Share by which the guided prediction is scaled to the deviation of the conditional one, for each image (Lin et al. 2023,
-    /// arXiv:2305.08891, section 3.4). 0: not at all.
+    /// Share by which the guided prediction is scaled to the standard deviation of the conditional one, for each image
+    /// (Lin et al. 2023, arXiv:2305.08891, section 3.4). 0: unscaled.
     pub rescale: f32,
 }
 
@@ -44,7 +44,7 @@ impl Guidance {
         Self { scale, from: 0.0, until: 1.0, renorm: 0.0, rescale: 0.0 }
     }
 
-    /// Whether an evaluation at time `t` needs the unconditional half.
+    /// Whether guidance acts at time `t`, so that an evaluation needs the unconditional half.
     pub fn is_active(&self, t: f32) -> bool {
         self.scale != 1.0 && self.from <= t && t < self.until
     }
@@ -183,7 +183,7 @@ impl Sampling {
         let fault = |number: &SamplingNumber| number.limit.fault((number.get)(self));
         let mut faults: Vec<SamplingFault> = Self::NUMBERS.iter().filter_map(fault).collect();
         let Guidance { from, until, .. } = self.guidance;
-        // An interval that is empty from the beginning on is guidance that is off.
+        // An empty interval switches guidance off.
         if faults.is_empty() && from > 0.0 && from >= until {
             let text =
                 format!("{from} is not below guidance_until, which is {until}; lower it or raise guidance_until");

@@ -19,7 +19,7 @@ impl SizeLimits {
         if pixels <= self.pixels_max {
             return Ok(());
         }
-        // The largest size of the same shape that is allowed, but for rounding.
+        // The largest allowed size of the same shape, up to rounding.
         let scale = (self.pixels_max as f64 / pixels as f64).sqrt();
         let multiple = self.multiple_px;
         let smaller = |edge: u32| ((f64::from(edge) * scale) as u32 / multiple * multiple).max(multiple);

@@ -11,7 +11,7 @@ pub enum Solver {
     Euler,
     /// The explicit midpoint rule: two evaluations a step. The middle lies halfway in shifted time.
     Midpoint,
-    /// The 3/8 rule of Runge and Kutta, which is what `torchdiffeq` calls `rk4`: four evaluations a step.
+    /// The 3/8 rule of Runge and Kutta, `rk4` of `torchdiffeq`: four evaluations a step.
     Rk4,
     /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
     /// arXiv:2211.01095, algorithm 2): one evaluation a step. Flow models are sampled on uniform flow times.

@@ -40,7 +40,8 @@ pub struct GenerationSpec {
     pub refiner: Option<Refiner>,
     /// The largest batch size; 0 leaves it to the model.
     pub max_batch: u32,
-    /// Whether to measure the time of each kind of operation. It makes the job some percent slower and changes no pixel.
+    /// Whether to measure the time of each kind of operation. This makes the job a few percent slower and changes no
+    /// pixel.
     pub profile: bool,
     /// Adapters to apply for this request, in this order.
     pub adapters: Vec<AdapterChoice>,

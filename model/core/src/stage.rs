@@ -5,7 +5,8 @@
 pub enum Stage {
     /// The weights are loaded to the device. Reported by the server, and only if they were not there.
     LoadModel,
-    /// The request's adapters are applied to the weights, or those of the request before are removed. Only if they differ.
+    /// The request's adapters are applied to the weights, or those of the previous request are removed. Only if they
+    /// differ.
     LoadAdapters,
     /// The text encoders read the prompt.
     TextEncode,

@@ -45,7 +45,7 @@ pub struct StepSet([u64; Self::WORDS]);
 impl StepSet {
     const WORDS: usize = (STEPS.max as usize + 1).div_ceil(64);
 
-    /// Whether a step is one of them.
+    /// Whether the step with this number is in the set.
     pub fn contains(&self, step: u32) -> bool {
         let bit = |word: &u64| word >> (step % 64) & 1 == 1;
         self.0.get(step as usize / 64).is_some_and(bit)
@@ -56,7 +56,7 @@ impl StepSet {
         (0..Self::WORDS as u32 * 64).filter(|step| self.contains(*step))
     }
 
-    /// Whether there are none.
+    /// Whether the set has no step.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; Self::WORDS]
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What a model was trained with.
+/// The tags and sizes that a model was trained with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelVocabulary {
     /// The tags, by the element of the prompt language in which they stand, such as `appearance`.
