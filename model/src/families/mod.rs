@@ -6,31 +6,42 @@
 //!
 //! # How to add a family
 //!
-//! 1. `networks/NAME/`: each network that is not there yet, with a configuration read by
-//!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
-//!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
-//!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
-//! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
-//!    Add it to `Family::ALL`; [`load`], `inspect/file.rs` and `inspect/folder.rs` match on it. Add the names of its networks to
-//!    `NETWORKS` of the test `sources` in `sakuga-tidy`: no file of the server may have them.
-//! 3. `families/NAME/`, after the example of `families/sdxl/`:
-//!    - `source.rs` lists the files of a folder in `FOLDER`, which `files_of_folder` and `part_names` return, and finds the parts;
-//!      `networks.rs` loads them. Every reader gets
-//!      [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
-//!    - `info.rs` fills [`ModelInfo`]: encoders, stages, solvers, sizes and defaults. `index_keys.rs` reads the keys that every
-//!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
-//!    - `text.rs` tokenizes and counts, `denoise.rs` evaluates the denoiser under guidance, `preview.rs` has the linear preview of
-//!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
-//!    - `pipeline.rs` implements [`FamilyModel`], and `FamilyStages` of `generate.rs`: it reads texts and computes steps. `Drawing`
-//!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
-//! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
-//!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//! 5. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
-//!    for [`AdapterInspector`], and implement `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`]
-//!    is one call. A family without refiner or control networks logs that it ignores these options, as `newbie::load` does.
-//! 6. A test of the server draws with a synthetic checkpoint, as the test program `stable_diffusion_xl` does. `sakuga-model-core` and
-//!    the code of the server change only if the family reads prompts in a new form or has options that no request has yet; help texts
-//!    of options of the server, such as `--model`, name families.
+//! Stable Diffusion XL is the example: where no folder is named, a file is in `families/sdxl/`.
+//!
+//! 1. **Networks.** `networks/NAME/` for each network that is not there yet: a configuration read by
+//!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes tensors from a
+//!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass of `nn` and
+//!    burn. A faster pass for GPUs is optional (`nn/accelerated.rs`). Compare inputs and outputs with those of the
+//!    authors' code in a test program like `tests/parity_sdxl/`, which shares `tests/parity/harness.rs`.
+//! 2. **Recognition.** `families/recognise.rs`: a variant of [`Family`] with its name, its `_class_name`s and the
+//!    tensors of its single files; add it to `Family::ALL`. The compiler then names every match to extend: [`load`],
+//!    [`files_of_folder`] and `part_names` in this file, `inspect/file.rs` and `inspect/folder.rs`. In [`load`], refuse
+//!    [`LoadOptions::refiner`] and warn of [`LoadOptions::controlnets`] if the family has none, as for NewBie. Add the
+//!    names of its networks to `NETWORKS` of the test `sources` in `sakuga-tidy`: no file of the server may name them.
+//! 3. **Loading.** `source.rs` lists the files of a folder in `FOLDER` and opens its parts, and `networks.rs` loads
+//!    them. Every reader gets [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model
+//!    and compute nothing. `families/fingerprint.rs` identifies the files, and `families/vocabulary.rs` reads the
+//!    vocabulary; keep what loading reads besides weights in [`LoadOptions::facts`].
+//! 4. **Description.** `info.rs` fills [`ModelInfo`]: encoders, stages, solvers, sizes and defaults.
+//!    `families/index_keys.rs` reads the keys of `model_index.json` that every family has.
+//!    [`PromptText`](sakuga_model_core::PromptText) says in which form the server passes prompts. `preview.rs` has the
+//!    linear preview of the latents.
+//! 5. **Drawing.** `pipeline.rs` implements `FamilyStages` of `families/generate.rs`, which has the order of the work
+//!    and profiles the stages. `encode_text` tokenizes and encodes (`text.rs`), and `drawing` returns the decoders.
+//!    `denoise` computes one pass, batch by batch ([`GenerationSpec::batches`]). A batch starts from noise
+//!    ([`sampler::noise`](crate::sampler::noise), stream `PassPlan::stream`), or from the latents of `PassPlan::start`
+//!    with that noise. Each step evaluates the network with guidance (`denoise.rs`), applies the mask of
+//!    `PassPlan::start`, and is reported by `StepReporter`. Flow matching is integrated by `sampler/solver.rs`; noise
+//!    and v predictions at discrete training times use [`sampler::diffusion`](crate::sampler::diffusion). `pipeline.rs`
+//!    also implements [`FamilyModel`], mostly by calls of `families/place.rs`.
+//! 6. **Adapters of requests**, optional: `adapters.rs` maps names of adapters to tensors and implements
+//!    [`AdapterInspector`]; each network lends its weights as `nn/adaptable.rs` names them; `applied.rs` implements
+//!    `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call. Prefixes of
+//!    adapter files are in `checkpoint/adapters/keys.rs`.
+//! 7. **Tests.** `synthetic.rs` writes a small checkpoint of random weights. The server's test program
+//!    `stable_diffusion_xl` draws with one through the service; do the same. `sakuga-model-core` and the server change
+//!    only for a new form of prompts or new options of requests. The help of `--model`, `model/README.md` and the
+//!    changelog name families.
 
 mod adapters;
 mod applied;
