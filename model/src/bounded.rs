@@ -1,4 +1,4 @@
-//! Reads the small files of a checkpoint whole, however large or strange what is in their place.
+//! Reads small files of a checkpoint within a bound, whatever is in their place.
 
 use std::path::Path;
 
@@ -6,9 +6,10 @@ use sakuga_model_core::read_regular_file;
 
 use crate::error::LoadError;
 
-/// Bytes of a configuration, an index of shards or another small JSON file. Those of today have up to half a mebibyte.
+/// Bound of a configuration, an index of shards or another small JSON file, in bytes. Published ones have up to half a
+/// mebibyte.
 pub(crate) const CONFIG_BYTES_MAX: u64 = 16 << 20;
-/// Bytes of a `tokenizer.json`. Those of today have up to 35 MB.
+/// Bound of a `tokenizer.json`, in bytes. Published ones have up to 35 MB.
 pub(crate) const TOKENIZER_BYTES_MAX: u64 = 128 << 20;
 
 /// The contents of a regular file of at most `bytes_max` bytes.

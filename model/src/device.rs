@@ -1,4 +1,4 @@
-//! Choosing the device and the floating-point precision, without ever touching a driver that is not there.
+//! Chooses the device and the floating-point precision, without calling a driver that is not installed.
 
 use std::cell::OnceCell;
 
@@ -52,7 +52,7 @@ thread_local! {
     static POOL: OnceCell<ThreadPool> = const { OnceCell::new() };
 }
 
-/// From now on the calling thread computes on the CPU with `cores` threads, itself included. Other threads are not affected. A
+/// Makes the calling thread compute on the CPU with `cores` threads, itself included. Other threads are not affected. A
 /// second call of the same thread does nothing.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ pub(crate) fn hash_file(hash: &mut Sha256, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The SHA-256 of what was hashed, in 64 lower-case hexadecimal digits.
+/// The result of a hash in 64 lower-case hexadecimal digits.
 pub(crate) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a checkpoint on disk and a network on a device; every error names the place and the remedy.
+//! Errors between a checkpoint on disk and a network on a device. Each names the place and the remedy.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -25,7 +25,7 @@ pub enum DeviceError {
     NoSuchGpu {
         /// The index that was asked for.
         index: usize,
-        /// How many GPUs there are.
+        /// Number of GPUs.
         count: usize,
     },
     /// The device cannot compute in the precision that was asked for.
@@ -49,7 +49,7 @@ pub enum DeviceError {
     NoThreads {
         /// How many cores.
         cores: usize,
-        /// What the system says.
+        /// The system's message.
         reason: String,
     },
 }
@@ -134,7 +134,7 @@ pub struct FolderEntry {
     pub name: &'static str,
     /// What it contains.
     pub content: &'static str,
-    /// Whether it was found.
+    /// Whether the folder has it.
     pub is_found: bool,
 }
 
@@ -227,7 +227,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Wraps an I/O error with the path it happened at.
+    /// Wraps an I/O error with its path.
     pub fn read(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Read { path: path.as_ref().to_owned(), source }
     }
@@ -272,7 +272,7 @@ pub struct WeightsError {
 }
 
 impl WeightsError {
-    /// Whether there is nothing to complain about.
+    /// Whether there is no difference.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty() && self.unexpected.is_empty() && self.wrong_shape.is_empty() && self.unusable.is_empty()
     }
@@ -327,7 +327,7 @@ pub enum TokenError {
         /// Number of rows of the embedding table.
         vocabulary: usize,
     },
-    /// There is nothing to encode.
+    /// The batch has no text, or one of its texts has no token.
     #[error(
         "a text of the batch has no tokens, not even the one that begins every text; the tokenizer.json lacks its post-processor"
     )]

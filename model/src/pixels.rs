@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Device, Tensor, TensorData, TensorReadError};
 use sakuga_model_core::Rgb8;
 
-/// Images of a batch that were read back, with what they were made of.
+/// Images of a batch that were read back, and whether their values were finite.
 #[derive(Debug)]
 pub(crate) struct Read {
     /// One image per row of the batch.

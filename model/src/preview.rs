@@ -1,4 +1,4 @@
-//! The cheapest preview: a linear map from latent channels to RGB, one pixel per latent position.
+//! Linear previews: a map from latent channels to RGB, with one pixel for each latent position.
 //!
 //! The map belongs to the latent space, not to the network: a family brings that of its published autoencoder. A checkpoint in
 //! another latent space brings its own in `preview_decoder/linear.json`:

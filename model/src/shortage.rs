@@ -4,9 +4,9 @@
 
 use sakuga_model_core::{EngineError, MemoryShortage};
 
-/// What cubecl and the CUDA libraries say when an allocation fails, in lower case.
+/// Messages of cubecl and the CUDA libraries about a failed allocation, in lower case.
 const ALLOCATION_FAILED: [&str; 9] = [
-    // cubecl's allocations: none now, none ever, no page of that size, and one that was put off.
+    // cubecl: no memory now, never enough memory, no page of that size, and a deferred allocation.
     "out of device memory allocating",
     "can't allocate buffer of size",
     "every page size the memory tracks still holds live allocations",
@@ -29,7 +29,7 @@ const BEFORE_BYTES: [&str; 4] = [
     "can't allocate ",
 ];
 
-/// What cubecl says of a device that cannot be used any more, whatever else it says.
+/// A part of every message of cubecl about a device that cannot be used any more.
 const POISONED: [&str; 2] = ["the device is poisoned", "the device was poisoned"];
 
 /// The shortage that a message reports; `None` if it is about something else. `memory` reads free and total bytes.

@@ -56,7 +56,7 @@ impl TokenBatch {
         &self.ids[row * self.width..][..self.lengths[row]]
     }
 
-    /// All that makes this batch, in one sequence that no other batch has.
+    /// A sequence that identifies the batch.
     pub(crate) fn key(&self) -> Vec<u32> {
         let lengths = self.lengths.iter().map(|&length| length as u32);
         [self.batch() as u32, self.width as u32].into_iter().chain(lengths).chain(self.ids.iter().copied()).collect()

@@ -1,4 +1,4 @@
-//! What stays known of a checkpoint's files between two openings.
+//! Facts about a checkpoint's files that are kept between two openings.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ impl FileFacts {
 pub struct FileStamps(BTreeMap<PathBuf, (u64, Option<SystemTime>)>);
 
 impl FileStamps {
-    /// Those of a file, or of the files in a folder and its direct subfolders. What cannot be read has none.
+    /// The stamps of a file, or of the files in a folder and its direct subfolders. Unreadable ones are left out.
     pub fn of(path: &Path) -> Self {
         let mut stamps = BTreeMap::new();
         collect(path, 2, &mut stamps);

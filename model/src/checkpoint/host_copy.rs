@@ -32,7 +32,7 @@ pub trait HostAllocator: Send + Sync {
 pub struct NoHostMemory {
     /// Bytes that were asked for.
     pub bytes: usize,
-    /// What the system said.
+    /// The system's message.
     pub reason: String,
 }
 
@@ -184,7 +184,7 @@ mod tests {
         LoraChoice { path: folder.to_owned(), strength: 1.0 }
     }
 
-    /// What a reader uploads: a matrix, a vector in f32, two matrices as one, and nothing.
+    /// Uploads of a reader: a matrix, a vector in f32, two matrices as one, and nothing.
     fn read(file: &Path, weights: WeightSource, loras: &[LoraChoice]) -> (Vec<f32>, LoadReport) {
         let reader = TensorReader::open("transformer", &[file], &Device::flex(), DType::BF16).expect("readable");
         reader.read_from(weights);

@@ -1,4 +1,4 @@
-//! Files in place of weights that are not of the safetensors format: what they are, and what to do.
+//! Weight files of other formats than safetensors: their kind, and what to do with them.
 
 use std::path::Path;
 

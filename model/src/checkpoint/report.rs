@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What was loaded of one component.
+/// The statistics of one component.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadReport {
     /// The component: `transformer`, `text_encoder`, `clip_model`, `vae` or `preview_decoder`.

@@ -28,7 +28,7 @@ impl HeapAllocator {
         Self { stored: Arc::default(), room }
     }
 
-    /// Bytes that were ever stored.
+    /// Bytes of all allocations so far, freed ones included.
     pub(crate) fn bytes(&self) -> u64 {
         self.stored.load(Ordering::Relaxed)
     }

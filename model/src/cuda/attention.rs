@@ -52,7 +52,7 @@ pub struct Shape {
     pub token_stride: usize,
     /// Elements from one key to the next, and from one value to the next.
     pub key_stride: usize,
-    /// The same of the result.
+    /// Elements from one token to the next in the result.
     pub out_stride: usize,
 }
 

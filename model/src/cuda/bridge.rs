@@ -39,7 +39,7 @@ pub(crate) struct Work {
     shape: Shape,
     dtype: DType,
     gpu: Arc<Gpu>,
-    /// How many of the operands `body` gets.
+    /// Number of operands that `body` gets.
     count: usize,
     storage: Storage,
     body: Arc<Body>,

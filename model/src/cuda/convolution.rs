@@ -24,7 +24,7 @@ use super::error::CudaError;
 const IDS: [i64; 3] = [1, 2, 3];
 /// Notes that an engine has at most.
 const NOTES_MAX: usize = Note::CUDNN_NUMERICAL_NOTE_TYPE_COUNT as usize;
-/// What an engine must not be: the same image must come out with the same bits, and sums stay in 32-bit precision.
+/// Notes that exclude an engine: results must be deterministic, and sums in 32-bit precision.
 const UNWANTED: [Note; 2] =
     [Note::CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, Note::CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION];
 
@@ -226,7 +226,7 @@ fn graph(handle: cudnnHandle_t, shape: &Shape) -> Result<Descriptor, CudaError> 
     Ok(graph)
 }
 
-/// What cuDNN says about the arithmetic of an engine.
+/// The notes of cuDNN about the arithmetic of an engine.
 fn notes(config: &Descriptor) -> Result<Vec<i32>, CudaError> {
     let engine = Descriptor::new(Kind::CUDNN_BACKEND_ENGINE_DESCRIPTOR)?;
     let mut raw = [engine.0];

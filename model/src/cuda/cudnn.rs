@@ -68,7 +68,7 @@ impl Descriptor {
         Ok(value)
     }
 
-    /// What a heuristic names, the best first.
+    /// The engines that a heuristic proposes, the best first.
     pub(super) fn engines(&self) -> Result<Vec<Self>, CudaError> {
         let (name, kind) = (Name::CUDNN_ATTR_ENGINEHEUR_RESULTS, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR);
         let mut count = 0_i64;

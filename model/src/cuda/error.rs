@@ -6,20 +6,20 @@ use thiserror::Error;
 /// Why work on the device failed or is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CudaError {
-    /// A call of the driver, cuBLASLt or cuDNN failed.
+    /// A call of the CUDA driver failed.
     #[error("the CUDA driver refused to {doing}: {reason}")]
     Driver {
         /// The operation.
         doing: &'static str,
-        /// Its answer.
+        /// The message of the library.
         reason: String,
     },
-    /// cuBLASLt, with the product.
+    /// cuBLASLt cannot compute a product.
     #[error("cuBLASLt refused the product {product}: {reason}")]
     Product {
         /// Rows, inner size and columns.
         product: String,
-        /// Its answer.
+        /// The message of the library.
         reason: String,
     },
     /// fp8 products are not available.
@@ -27,15 +27,15 @@ pub enum CudaError {
         "products in fp8 need an NVIDIA GPU of compute capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer: {found}"
     )]
     NoFp8 {
-        /// What was found instead.
+        /// The device and library that were found.
         found: String,
     },
-    /// cuDNN.
+    /// A call of cuDNN failed.
     #[error("cuDNN refused {doing}: {reason}")]
     Dnn {
         /// The operation.
         doing: String,
-        /// Its answer.
+        /// The message of the library.
         reason: String,
     },
     /// NVRTC could not compile our kernels for this device.

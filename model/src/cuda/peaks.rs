@@ -16,7 +16,7 @@ const EDGE_MAX: usize = 8192;
 const EDGE_MIN: usize = 2048;
 /// Edges are multiples of this.
 const EDGE_STEP: usize = 1024;
-/// How often each is repeated, after one warm-up.
+/// Repetitions of each, after one warm-up.
 const REPEATS: usize = 5;
 
 impl Gpu {

@@ -33,12 +33,12 @@ impl Profile {
         self.record(None, stream)
     }
 
-    /// What comes now belongs to this network.
+    /// Attributes the following operations to this network.
     pub(super) fn enter(&mut self, network: &'static str) {
         (self.network, self.layer) = (network, None);
     }
 
-    /// What comes now belongs to this layer, or to none.
+    /// Attributes the following operations to this layer, or to none.
     pub(super) fn layer(&mut self, layer: Option<usize>) {
         self.layer = layer.and_then(|layer| u32::try_from(layer).ok());
     }

@@ -30,11 +30,11 @@ struct Ids {
 pub enum Visible {
     /// This many keys from the first.
     First(usize),
-    /// Those up to itself, and of these the last `window`.
+    /// The keys up to the query's own position, at most the last `window` of them.
     Causal {
         /// Position of the first query.
         first: usize,
-        /// If there is a limit.
+        /// The most keys; `None`: no limit.
         window: Option<usize>,
     },
 }

@@ -1,4 +1,4 @@
-//! For encoders that compute one text at a time: batching their results, and tracking which of them were computed.
+//! For encoders that compute one text at a time: batches their results, and tracks which of them were computed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,7 +21,8 @@ use crate::nn::block::Projection;
 /// Bytes of adapters that are kept in host memory after their use.
 const KEPT_BYTES: usize = 1 << 30;
 
-/// Gives the original of a quantised weight in bf16, `[d_output, d_input]`: names and rows of its parts, and its inputs.
+/// Returns the original of a quantised weight in bf16, `[d_output, d_input]`, from the names and rows of its parts and
+/// its number of inputs.
 pub(super) type Master<'a> = dyn FnMut(&[(String, usize)], usize) -> Result<Tensor<2>, LoadError> + 'a;
 
 /// The originals of the weights of one network that adapters have changed, by the name of their first tensor.
@@ -186,7 +187,7 @@ pub(super) fn have_same_effect(some: &[AdapterChoice], others: &[AdapterChoice])
 /// Adapters that have an effect on a part of a model, each with its strength.
 pub(super) type Strengths = Vec<(Arc<AdapterContent>, f32)>;
 
-/// The original of a weight of a network without quantised ones, which is never asked for.
+/// For networks without quantised weights, which never ask for an original.
 pub(super) fn no_master(_: &[(String, usize)], _: usize) -> Result<Tensor<2>, LoadError> {
     Err(LoadError::Quantise("this network is not quantised".to_owned()))
 }

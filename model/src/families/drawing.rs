@@ -9,7 +9,7 @@ use crate::networks::tiny_decoder::TinyDecoder;
 use crate::pixels::{read_rgb8, signed_pixels};
 use crate::preview::LinearPreview;
 
-/// What draws the latents of a model.
+/// The decoders of a model's latents, and its encoder.
 pub(crate) struct Drawing<'a> {
     /// Latents to pixels.
     pub(crate) vae: &'a AutoencoderKl,
@@ -17,7 +17,7 @@ pub(crate) struct Drawing<'a> {
     pub(crate) tiny_decoder: Option<&'a TinyDecoder>,
     /// Latents to colours.
     pub(crate) linear_preview: &'a LinearPreview,
-    /// Where they are.
+    /// The device that they are on.
     pub(crate) place: &'a Place,
 }
 

@@ -1,4 +1,4 @@
-//! What tells two checkpoints of one geometry apart.
+//! The fingerprint, which distinguishes checkpoints of one geometry.
 
 use std::io::{self, Read, Write, copy};
 use std::path::Path;

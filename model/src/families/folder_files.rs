@@ -1,12 +1,12 @@
-//! Which files of a published folder are read, among all that it has: weights in other formats and precisions, training
-//! states and pictures are not.
+//! Selects the files of a published folder that are read. Weights in other formats and precisions, training states and
+//! pictures are skipped.
 
 use std::collections::BTreeSet;
 
 use crate::checkpoint::{SHARD_INDEX, WeightNames};
 use crate::error::LoadError;
 
-/// A directory of a published folder, and what is read of it.
+/// A directory of a published folder, and which of its files are read.
 pub(super) struct FolderPart {
     name: &'static str,
     /// Files that are read besides the weights.
@@ -84,7 +84,7 @@ impl FolderPart {
     }
 }
 
-/// The names without those of a variant, such as `model.fp16.safetensors`, unless nothing else has weights.
+/// The names without those of a variant, such as `model.fp16.safetensors`, unless only variants have weights.
 fn without_variants(names: &BTreeSet<String>) -> BTreeSet<String> {
     let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(SHARD_INDEX);
     let is_plain = |name: &&String| {

@@ -1,4 +1,4 @@
-//! The keys that this project adds to `model_index.json`, as far as every family has them.
+//! The keys that this project adds to `model_index.json` for every family.
 
 use std::path::Path;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! The passes of a request, after its text was read: the order of their stages, and what each begins from.
+//! The passes of a request after its text was read: the order of their stages, and their initial states.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(crate) struct PassPlan {
     pub(crate) number: u32,
     /// Its size and steps.
     pub(crate) pass: Pass,
-    /// What it begins from.
+    /// Its initial state.
     pub(crate) start: Start,
     /// Steps of the passes before, all batches together.
     pub(crate) steps_before: u32,
@@ -43,7 +43,7 @@ impl PassPlan {
 pub(crate) struct Denoised {
     /// `[images, channels, height, width]`
     pub(crate) latents: Tensor<4>,
-    /// What each image reused in this pass; empty: nothing.
+    /// The evaluations of each image that reused blocks in this pass; empty without a step cache.
     pub(crate) reused: Vec<EvaluationReuse>,
 }
 
@@ -56,7 +56,7 @@ impl From<Tensor<4>> for Denoised {
 /// The images of a request.
 pub(crate) struct Drawn {
     pub(crate) images: Vec<Rgb8>,
-    /// What each of them reused; empty: nothing.
+    /// The evaluations of each image that reused blocks; empty without a step cache.
     pub(crate) reused: Vec<EvaluationReuse>,
 }
 
@@ -185,7 +185,7 @@ impl Stages<'_, '_> {
         Ok(ControlFlow::Continue(Start::Image(Box::new(KnownImage { latents, mask }))))
     }
 
-    /// What the second pass begins from.
+    /// The initial state of the second pass.
     fn enlarge(&mut self, second: &SecondPass, latents: Vec<Tensor<4>>) -> Flow<Start> {
         let images = match second.upscaler {
             Upscaler::Lanczos => match self.run(Stage::Decode, |stages| stages.decode(latents))? {

@@ -1,5 +1,5 @@
-//! The device that the networks of a model live on: which implementation computes each, how much memory they hold, where time
-//! goes.
+//! The device of a model's networks: which implementation computes each, how much memory they hold, and where time is
+//! spent.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use sakuga_model_core::{ComputePath, EngineError, MemoryPool, MemoryProbe, Peaks
 
 use crate::shortage;
 
-/// A device, and as the fast path sees it.
+/// A device, with its GPU on the fast path.
 pub(crate) struct Place {
     device: Device,
     precision: Precision,
-    /// If the fast path takes it.
+    /// `None` if the fast path does not support the device.
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<crate::cuda::Gpu>>,
 }
@@ -140,7 +140,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// What the device says if it failed.
+    /// The message of the device if it failed.
     pub(crate) fn finish_profile(&self) -> Result<Vec<ProfileSpan>, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
@@ -156,7 +156,7 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// What the device says if it failed.
+    /// The message of the device if it failed.
     pub(crate) fn measure_peaks(&self) -> Result<Option<Peaks>, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {

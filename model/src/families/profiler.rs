@@ -1,4 +1,4 @@
-//! Measuring where the time of a stage goes.
+//! Measures where the time of a stage is spent.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use sakuga_model_core::{EngineError, Observer, Progress, Stage, StageProfile};
 
 use super::place::Place;
 
-/// Measures where the time of one stage goes, if the request asks for it. Dropped early, it stops measuring.
+/// Measures where the time of one stage is spent, if the request asks for it. Stops measuring when it is dropped.
 pub(crate) struct Profiler<'a> {
     place: &'a Place,
     stage: Stage,

@@ -1,4 +1,4 @@
-//! What a pass begins from besides noise.
+//! The initial state of a pass.
 
 use burn::tensor::{DType, Tensor, TensorData, TensorReadError};
 
@@ -30,7 +30,7 @@ impl Start {
         }
     }
 
-    /// `drawn` where the mask has it drawn, and `known`, of the same time, elsewhere.
+    /// `drawn` where latents are drawn, and `known`, latents of the image with the noise of the same time, elsewhere.
     pub(crate) fn keep(&self, drawn: Tensor<4>, known: impl FnOnce() -> Tensor<4>) -> Tensor<4> {
         let Self::Image(image) = self else { return drawn };
         let Some(mask) = &image.mask else { return drawn };

@@ -1,4 +1,4 @@
-//! What a safetensors file is.
+//! Describes a safetensors file.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ fn known<'f>(
     Ok(inspection.refuse("this program does not recognise its tensors"))
 }
 
-/// What a control network was made for, by the width of what it adds to the time embedding.
+/// The family that a control network is for, by the width of its addition to the time embedding.
 fn family_of_control(file: &SafetensorsFile) -> Option<&'static str> {
     let names = ["add_embedding.linear_1.weight", "control_model.label_emb.0.0.weight", "label_emb.0.0.weight"];
     let entry = names.iter().find_map(|name| file.entries().get(*name))?;

@@ -1,4 +1,4 @@
-//! What a folder is: a model, an adapter as PEFT writes it, or one part of a model.
+//! Describes a folder: a model, an adapter in PEFT's layout, or one part of a model.
 
 use std::path::Path;
 
@@ -49,7 +49,7 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, LoadError> {
     Ok(inspection.loaded())
 }
 
-/// Adds what the configuration of a scheduler says.
+/// Adds the facts of a scheduler's configuration.
 fn scheduler_facts(path: &Path, inspection: &mut Inspection) {
     let Ok(scheduler) = read_json(&path.join("scheduler/scheduler_config.json")) else { return };
     inspection.fact("prediction", one_line(scheduler["prediction_type"].as_str().unwrap_or("epsilon")));

@@ -1,5 +1,5 @@
-//! What a file or a folder is, from headers alone: family, prediction, parts, precisions, what is missing and unused, and what
-//! to do with it.
+//! Describes a file or a folder from headers alone: family, prediction, parts, precisions, missing and unused tensors,
+//! and what to do with it.
 //!
 //! Families are recognised by [`families`](crate::families), adapters by [`checkpoint::adapters`](crate::checkpoint::adapters),
 //! and what a model lacks by the loader's own description, so that both give the same answer. `kinds` names
@@ -21,12 +21,12 @@ use crate::checkpoint::{SafetensorsFile, other_format};
 use crate::error::LoadError;
 use crate::open::ModelFiles;
 
-/// What a file or a folder is.
+/// The description of a file or a folder.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Inspection {
     /// The file or folder.
     pub path: PathBuf,
-    /// What it is, in a few words.
+    /// Its kind, in a few words.
     pub kind: String,
     /// The family of a model; `None`: not a model of a known family.
     pub family: Option<&'static str>,
@@ -47,7 +47,7 @@ pub struct Inspection {
 /// A fact about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fact {
-    /// What it is of the file, such as `rank`.
+    /// The name of the fact, such as `rank`.
     pub name: &'static str,
     /// One line of text without control characters.
     pub value: String,

@@ -1,5 +1,5 @@
-//! What every text encoder does around its forward pass: results are cached, and an accelerated implementation takes
-//! precedence over burn's operations.
+//! Runs the forward pass of a text encoder: results are cached, and an accelerated implementation takes precedence over
+//! burn's operations.
 
 use burn::tensor::Tensor;
 
@@ -29,7 +29,7 @@ pub(crate) struct TextPasses<const D: usize> {
 }
 
 impl<const D: usize> TextPasses<D> {
-    /// Nothing is built yet. At most `kept_bytes` of results are cached.
+    /// Without a built pass. At most `kept_bytes` of results are cached.
     pub(crate) fn new(kept_bytes: usize) -> Self {
         Self { kept: KeptBatches::new(kept_bytes), fast: Accelerated::new() }
     }

@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 pub(crate) struct Accelerated<P: ?Sized>(OnceLock<Option<Box<P>>>);
 
 impl<P: ?Sized> Accelerated<P> {
-    /// Nothing was built yet.
+    /// An implementation that is built at its first use.
     pub(crate) fn new() -> Self {
         Self(OnceLock::new())
     }
 
-    /// There is no such implementation.
+    /// Without an accelerated implementation.
     pub(crate) fn none() -> Self {
         Self(OnceLock::from(None))
     }

@@ -24,7 +24,7 @@ pub struct ModelFiles {
     allocator: fn(&OpenDevice) -> Option<Box<dyn HostAllocator>>,
 }
 
-/// What is kept of a checkpoint.
+/// The kept values of a checkpoint.
 #[derive(Default)]
 struct Kept {
     /// The files that it was read from: those of the model and of its refiner.
@@ -62,8 +62,8 @@ impl ModelFiles {
         }
     }
 
-    /// What the model is, from its configuration, headers and tokenizers; no weights are read. Its memory need is that of
-    /// the open model.
+    /// Describes the model from its configuration, headers and tokenizers; no weights are read. Its memory need is that
+    /// of the open model.
     ///
     /// # Errors
     ///
@@ -196,7 +196,7 @@ fn pinned(_: &OpenDevice) -> Option<Box<dyn HostAllocator>> {
     None
 }
 
-/// What a loaded model is, without the history of its loading.
+/// The description of a loaded model, without the history of its loading.
 fn engine_info(
     model: &dyn FamilyModel,
     reports: &[LoadReport],

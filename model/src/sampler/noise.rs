@@ -25,7 +25,7 @@ use half::bf16;
 
 use super::philox::normal4;
 
-/// What noise is for: the fourth counter word, so that equal seeds give independent noise.
+/// The purpose of noise. It is the fourth counter word, so that one seed gives independent noise for each purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// The first pass.

@@ -44,7 +44,7 @@ impl Decisions {
         &self.settings
     }
 
-    /// How it is decided whether `evaluation` computes the middle blocks or reuses them.
+    /// The plan of `evaluation`: whether it computes the middle blocks or reuses them.
     pub(crate) fn plan(&self, evaluation: Evaluation) -> Plan {
         if self.computed_at[0].is_none() {
             return Plan::Compute;

@@ -138,8 +138,8 @@ fn three_eighths<S: State>(x: &S, k1: &S, t: f64, t_next: f64, velocity: &mut dy
     S::combine(&[(1.0, x), (eighth, k1), (3.0 * eighth, &k2), (3.0 * eighth, &k3), (eighth, &k4)])
 }
 
-/// What DPM-Solver++ (2M) keeps between steps: the last data prediction and the step in `lambda = ln(alpha / sigma)`
-/// after it.
+/// The state that DPM-Solver++ (2M) keeps between steps: the last data prediction and the step in `lambda = ln(alpha /
+/// sigma)` after it.
 struct Multistep<S> {
     previous: Option<(S, f64)>,
 }

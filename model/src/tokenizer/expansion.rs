@@ -5,7 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokenizers::{NormalizedString, Normalizer as _, Tokenizer};
 
-/// Most that all steps together may expand a text. Those of today make it three times as long, where a blank becomes `▁`.
+/// The most that all steps together may expand a text. Published files make it up to three times as long, where a blank
+/// becomes `▁`.
 const GROWTH_MAX: u64 = 64;
 /// Most bytes that one character may become.
 const CHARACTER_BYTES_MAX: usize = 64;

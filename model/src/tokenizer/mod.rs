@@ -11,7 +11,7 @@ use tokenizers::Tokenizer;
 use crate::bounded::{TOKENIZER_BYTES_MAX, read_bounded};
 use crate::error::LoadError;
 
-/// How much of the lost text is quoted, in characters.
+/// The most characters of the lost text that are quoted.
 const QUOTE_CHARS: usize = 40;
 
 /// A tokenizer as one text encoder uses it. It needs no device and is shared between threads.
@@ -34,7 +34,7 @@ pub struct Encoded {
     pub total: usize,
     /// Whether the limit cut the text.
     pub truncated: bool,
-    /// The first words that were cut off, at most 40 characters.
+    /// The first words that were cut off, at most [`QUOTE_CHARS`] characters.
     pub first_lost: Option<String>,
 }
 
@@ -81,7 +81,7 @@ impl TextTokenizer {
         let mut tokenizer = Tokenizer::from_bytes(bytes)
             .map_err(|error| fail(format!("it is not a usable tokenizer.json: {error}")))?;
         expansion::check_characters(&tokenizer).map_err(fail)?;
-        // Limits and padding are the caller's; files saved after a run carry those of that run.
+        // The caller sets limits and padding; a file may have those of an earlier run.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| fail(error.to_string()))?;
         let id = |token: &str| {

@@ -2,7 +2,8 @@
 //! <https://arxiv.org/abs/2402.09353>).
 //!
 //! With W the weight, D its low-rank change, s the strength, m the magnitudes and |X| the norms along the axis of the
-//! magnitudes, three programs have three rules. They agree at strength 1 for magnitudes of outputs, but for ComfyUI's.
+//! magnitudes, three programs have three rules. At strength 1 and for magnitudes of outputs, those of LyCORIS and PEFT
+//! agree.
 //!
 //! | rule | result |
 //! |---|---|
@@ -17,14 +18,14 @@ use crate::checkpoint::{SafetensorsFile, TensorEntry, decode_f32};
 /// Added to norms, as LyCORIS and ComfyUI do: `f32::EPSILON`.
 const EPS: f32 = f32::EPSILON;
 
-/// Whose rule applies.
+/// The program whose rule applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DoraRule {
-    /// What LyCORIS trains and merges; the rule for files with `dora_scale`.
+    /// The rule of LyCORIS, for files with `dora_scale`.
     Lycoris,
-    /// What PEFT trains; the rule for files with `lora_magnitude_vector`.
+    /// The rule of PEFT, for files with `lora_magnitude_vector`.
     Peft,
-    /// What ComfyUI shows.
+    /// The rule of ComfyUI, which no file selects.
     ComfyUi,
 }
 

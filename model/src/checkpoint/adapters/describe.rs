@@ -1,4 +1,4 @@
-//! What an adapter's file is and whether a model can use it, from headers alone.
+//! Describes an adapter file and whether a model can use it, from headers alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -56,7 +56,7 @@ impl AdapterFile {
             problems.push(format!("its strength {strength} is not a finite number"));
         }
         let mut modules: BTreeMap<Module, Parts> = BTreeMap::new();
-        // Where nothing but the denoiser can be adapted, one fault stands for all of an encoder's keys.
+        // If only the denoiser can be adapted, one fault stands for all keys of an encoder.
         let is_foreign = |key: &str| !selection.has_other_parts && is_of_text_encoder(key);
         let of_text_encoder: Vec<&String> = file.entries().keys().filter(|key| is_foreign(key)).collect();
         if let Some(first) = of_text_encoder.first() {
@@ -107,7 +107,7 @@ impl AdapterFile {
         (Self { content, strength, modules, scale, dora_rule: selection.dora_rule }, problems)
     }
 
-    /// How many modules it changes in the part that was selected.
+    /// Number of modules that it changes in the selected part.
     pub(super) fn modules(&self) -> usize {
         self.modules.len()
     }
@@ -122,7 +122,7 @@ impl AdapterFile {
         self.modules.values().filter_map(of_module).max().unwrap_or(0)
     }
 
-    /// The algorithm; that of most consequence if there are several.
+    /// The first of DoRA, LoHa, LoKr and LoRA that one of its modules uses.
     pub(super) fn algorithm(&self) -> &'static str {
         let has = |roles: &[Role]| self.modules.values().any(|parts| roles.iter().any(|role| parts.contains_key(role)));
         if has(&[Role::Magnitude, Role::MagnitudeOfOutputs]) {

@@ -48,7 +48,7 @@ const FLAT_PREFIXES: [(&str, AdaptedPart); 11] = [
     ("lora_te_", AdaptedPart::TextEncoder),
 ];
 
-/// What the keys of a text encoder's adapter begin with.
+/// Prefixes of the keys of a text encoder's adapter.
 const TEXT_ENCODER_PREFIXES: [&str; 8] = [
     "lora_te",
     "lycoris_te",

@@ -5,8 +5,8 @@
 //! `adapter_config.json`; `lora_alpha` of the file's metadata; otherwise 1. A key that matches no module of the checkpoint is an
 //! error.
 //!
-//! A file may change several parts of a model. Each part takes what is for it, by [`Selection`]. [`describe`] says what a file is
-//! and whether it fits, from headers alone.
+//! A file may change several parts of a model. Each part takes its own keys, by [`Selection`]. [`describe`] describes a
+//! file and whether it fits, from headers alone.
 
 mod content;
 mod decompose;
@@ -42,7 +42,8 @@ use crate::error::LoadError;
 pub struct Selection {
     /// The part whose modules are selected.
     pub part: AdaptedPart,
-    /// Whether the model has other parts that adapters may change: what is for them is left to them. Otherwise it is an error.
+    /// Whether the model has other parts that adapters may change: their keys are left to them. Otherwise such keys are
+    /// errors.
     pub has_other_parts: bool,
     /// The rule for DoRA; `None`: that of the program that trained the file, as far as its names show it.
     pub dora_rule: Option<DoraRule>,

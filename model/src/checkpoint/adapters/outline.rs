@@ -1,4 +1,4 @@
-//! What an adapter's file is, without a model to apply it to.
+//! Describes an adapter file without a model to apply it to.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::keys::AdaptedPart;
 use super::{Selection, layouts};
 use crate::error::LoadError;
 
-/// What an adapter's file is.
+/// The contents of an adapter file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AdapterOutline {
     /// `LoRA`, `LoHa`, `LoKr` or `DoRA`.
@@ -29,7 +29,7 @@ pub struct AdapterOutline {
     pub unknown: Vec<String>,
 }
 
-/// Says what the adapter at `path` is, a file or a folder; `None` if no tensor of it changes a module.
+/// Outlines the adapter at `path`, a file or a folder; `None` if no tensor of it changes a module.
 ///
 /// # Errors
 /// The file cannot be read, is truncated, or is malformed.

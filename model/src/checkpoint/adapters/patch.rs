@@ -149,7 +149,7 @@ impl Delta {
         match self {
             Self::LowRank { down, up, middle: None } => flat(file, up, device).matmul(flat(file, down, device)),
             Self::LowRank { down, up, middle: Some(middle) } => {
-                // The factors lie the other way round than those of LyCORIS' cores.
+                // The factors are in the opposite order of those of LyCORIS' cores.
                 let [first, second, height, width]: [usize; 4] = middle.shape.as_slice().try_into().unwrap_or_default();
                 let kernel = height * width;
                 let down = flat(file, down, device);

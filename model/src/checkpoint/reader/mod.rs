@@ -36,8 +36,8 @@ pub enum WeightSource {
     /// The checkpoint's files.
     #[default]
     Files,
-    /// Nowhere: only headers are checked. Every tensor is a placeholder that takes no memory, and the networks must not be
-    /// computed with.
+    /// No values are read, only headers are checked. Every tensor is a placeholder that takes no memory, and the
+    /// networks must not compute.
     Headers,
     /// A copy in host memory. What it does not have is read from the files into it.
     HostCopy(Arc<HostCopy>),

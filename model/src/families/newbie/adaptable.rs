@@ -51,7 +51,7 @@ pub(super) struct Masters {
 }
 
 impl Masters {
-    /// Of a part that was read from this source with these adapters merged.
+    /// The masters of a part that was read from this source with these adapters merged.
     pub(super) fn new(component: Component, source: WeightSource, loras: Vec<LoraChoice>) -> Self {
         let stamps = FileStamps::of(component.dir());
         Self { component, stamps, source, loras, kept: Vec::new() }
@@ -84,7 +84,7 @@ impl Masters {
         Ok(weight)
     }
 
-    /// Frees the device memory of those that were read.
+    /// Frees the device memory of the masters that were read.
     pub(super) fn forget(&mut self) {
         self.kept.clear();
     }

@@ -13,10 +13,10 @@ use crate::families::index_keys::{CommonKeys, Defaults};
 use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 use crate::sampler::SOLVERS;
 
-/// What Gemma read before XML captions in training; the final space belongs to it.
+/// Text before XML captions in Gemma's input during training; the final space is part of it.
 const SYSTEM_PROMPT_DEFAULT: &str =
     "You are an assistant designed to generate high-quality anime images based on xml format prompts. <Prompt Start> ";
-/// What it read before captions without markup.
+/// Text before captions without markup.
 const PLAIN_SYSTEM_PROMPT_DEFAULT: &str = "You are an assistant designed to generate high-quality anime images with \
      the highest degree of image-text alignment based on textual prompts. <Prompt Start> ";
 /// Edge of the published model's images, in pixels.

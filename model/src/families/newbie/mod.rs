@@ -56,7 +56,7 @@ const GEMMA_PAD_ID: u32 = 0;
 /// Jina CLIP's padding id.
 const JINA_PAD_ID: u32 = 1;
 
-/// What the fast path of the text encoders reads at most.
+/// The most tokens that the fast path of an offloaded text encoder reads.
 const OFFLOADED_TOKENS_MAX: usize = 2048;
 /// More of these words than any encoder reads.
 const WARM_UP_WORD: &str = "blue_hair, ";
@@ -68,7 +68,7 @@ const WARM_UP_WORD_TOKENS: usize = 8;
 /// full size, outweigh everything else.
 const DECODER_PIXEL_VALUES: u64 = 512;
 
-/// What is read of a checkpoint besides its networks, and is the same at every opening.
+/// Contents of a checkpoint besides its networks, which are the same at every opening.
 struct Facts {
     tokenizers: Arc<Tokenizers>,
     fingerprint: String,
@@ -162,7 +162,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The networks, for those who bring their own ids or noise.
+    /// The networks, for callers with their own ids or noise.
     pub fn networks(&self) -> &Networks {
         &self.networks
     }
@@ -237,7 +237,7 @@ impl FamilyStages for Pipeline {
                 Some(init) => Tensor::combine(&[(schedule.times()[point], init), (schedule.sigmas()[point], &noise)]),
                 None => noise.clone(),
             };
-            // At the beginning of the grid is noise alone, also with an initial image.
+            // The first point of the grid is noise alone, also with an initial image.
             let start = if first == 0 { noise.clone() } else { at(first) };
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
@@ -339,7 +339,7 @@ impl FamilyModel for Pipeline {
     }
 }
 
-/// Ids that an encoder does not know: the tokenizer belongs to another model.
+/// The error of ids that an encoder does not know: the tokenizer belongs to another model.
 fn token_error(error: TokenError) -> EngineError {
     EngineError::Failed(error.to_string())
 }

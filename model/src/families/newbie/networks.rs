@@ -42,7 +42,7 @@ pub struct Networks {
     pub(super) masters: Masters,
 }
 
-/// What both encoders make of the rows of a request.
+/// The output of both encoders for the rows of a request.
 #[derive(Clone, Debug)]
 pub struct TextFeatures {
     /// Gemma's part.
@@ -139,7 +139,7 @@ impl Networks {
             let reason = "the Next-DiT in fp8 has no fast path here, the log says why; choose bf16 or f32";
             return Err(LoadError::layout(folder.dir(), reason));
         }
-        // Pages that only the choosing needed.
+        // Frees memory that only the choice of kernels needed.
         device.memory_cleanup();
         Ok((networks, reports))
     }
@@ -232,7 +232,7 @@ fn in_fp8(folder: &ModelFolder, _: NextDit) -> Result<NextDit, LoadError> {
     Err(LoadError::layout(folder.dir(), reason))
 }
 
-/// Bytes that the Next-DiT takes less in fp8 than in bf16.
+/// Bytes by which the Next-DiT is smaller in fp8 than in bf16.
 #[cfg(feature = "cuda")]
 fn fp8_bytes_saved(transformer: &NextDit) -> u64 {
     transformer.fp8_bytes_saved() as u64

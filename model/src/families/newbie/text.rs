@@ -1,6 +1,6 @@
 //! From texts to the token ids of both encoders, without a device.
 //!
-//! Which encoder reads what, as the model's own demo and training have it:
+//! The input of each encoder, as in the model's own demo and training:
 //!
 //! | row | Gemma | Jina CLIP |
 //! |---|---|---|

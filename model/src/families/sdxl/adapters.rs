@@ -1,4 +1,4 @@
-//! Adapters of this family: the names by which they call the modules of each part, and whether one fits.
+//! Adapters of this family: their names for the modules of each part, and whether one fits.
 //!
 //! Modules of the U-Net are also known by LDM's names, those of text encoders by `text_model.` before ours.
 
@@ -34,7 +34,7 @@ pub(super) fn adaptable(weights: &TensorReader, unet: Option<&UnetConfig>) -> Ad
     }
 }
 
-/// What adapters may change.
+/// The tensors that adapters may change.
 #[derive(Debug)]
 pub(super) struct AdaptableParts {
     /// The tensors of each part: the U-Net, CLIP-L, CLIP-G.

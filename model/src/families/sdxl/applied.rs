@@ -8,7 +8,7 @@ use crate::families::adapters::{Originals, Strengths, no_master};
 use crate::families::applied::AdaptedNetworks;
 
 impl AdaptedNetworks for Networks {
-    /// Of the U-Net, CLIP-L and CLIP-G.
+    /// The originals of the U-Net, CLIP-L and CLIP-G.
     type Originals = [Originals; 3];
 
     fn restore(&mut self, originals: &mut Self::Originals) {

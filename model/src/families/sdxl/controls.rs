@@ -1,4 +1,4 @@
-//! The control networks in a folder: what they are, and those that a request has on the device.
+//! The control networks in a folder: their descriptions, and those of the current request on the device.
 
 use std::cell::{Ref, RefCell};
 use std::fs;
@@ -34,8 +34,8 @@ struct Found {
 }
 
 impl ControlNetworks {
-    /// What is in `folder`: `.safetensors` files, and folders with a `config.json` and weights. A network that this model cannot
-    /// use is listed with the reason.
+    /// Lists `folder`: `.safetensors` files, and folders with a `config.json` and weights. A network that this model
+    /// cannot use is listed with the reason.
     ///
     /// # Errors
     ///
@@ -57,7 +57,7 @@ impl ControlNetworks {
         Ok(Self { found, loaded: RefCell::default() })
     }
 
-    /// What requests may name, and what was found and cannot be used.
+    /// The networks that requests may name, and those that cannot be used.
     pub(super) fn networks(&self) -> Vec<ControlNetwork> {
         self.found.iter().map(|found| found.network.clone()).collect()
     }
@@ -160,7 +160,7 @@ fn config_of(path: &Path) -> Result<(Value, PathBuf), LoadError> {
     Ok((read_json(&config)?, config))
 }
 
-/// What a network is, from its configuration and headers.
+/// Describes a network from its configuration and headers.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! One evaluation of the denoiser: guidance, control networks, and what a network for inpainting reads besides.
+//! One evaluation of the denoiser: guidance, control networks, and the further inputs of a network for inpainting.
 
 use burn::tensor::Tensor;
 use sakuga_model_core::Guidance;
@@ -34,7 +34,7 @@ pub struct Prompted {
     pub sizes: Vec<f32>,
 }
 
-/// A control network with what its evaluations share: for both halves of guidance, and for the prompt alone.
+/// A control network with the shared inputs of its evaluations: for both halves of guidance, and for the prompt alone.
 struct Steering<'a> {
     control: Control<'a>,
     both: ControlConditioned,
@@ -129,7 +129,7 @@ impl<'a> Denoiser<'a> {
         guidance::combine(&self.guidance, conditional, unconditional)
     }
 
-    /// The sum of what the control networks add in this step.
+    /// The sum of the control networks' residuals in this step.
     fn residuals(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Option<Residuals> {
         let is_guided = self.is_guided(step);
         let acting = self.controls.iter().filter(|with| acts(index, count, with.control.start, with.control.end));

@@ -1,4 +1,4 @@
-//! Images to begin with, and masks.
+//! Initial images and masks.
 
 use burn::tensor::Tensor;
 
@@ -13,7 +13,7 @@ pub fn sampled_latents(vae: &AutoencoderKl, image: Tensor<4>, noise: Tensor<4>) 
     Some(vae.to_model_latents(posterior.sample(noise)))
 }
 
-/// What is redrawn, 1, and what is kept, 0.
+/// 1 where the image is redrawn, 0 where it is kept.
 #[derive(Debug, Clone)]
 pub struct Mask {
     /// `[1, 1, 8H, 8W]`

@@ -1,9 +1,10 @@
 //! Stable Diffusion XL: a U-Net conditioned on two CLIP text encoders, with an autoencoder of 4 channels.
 //!
-//! [`scheduler`] reads which noise the model was trained with, and which solver and schedule its folder asks for. [`prompt`] has
-//! the grammars of prompts and their chunks, [`embedding`] the files of textual inversion, [`text`] what the U-Net reads of a
-//! prompt. `refiner` loads the second U-Net for the end of the schedule. [`denoise`] evaluates the U-Net under guidance with control networks, which `controls` finds and loads, [`image`] prepares images and masks,
-//! [`adapters`] knows the names of modules in adapter files.
+//! [`scheduler`] reads the noise that the model was trained with, and the solver and schedule of its folder. [`prompt`]
+//! has the grammars of prompts and their chunks, [`embedding`] the files of textual inversion, [`text`] the features
+//! that the U-Net reads. `refiner` loads the second U-Net for the end of the schedule. [`denoise`] evaluates the U-Net
+//! under guidance with control networks, which `controls` finds and loads. [`image`] prepares images and masks, and
+//! [`adapters`] has the names of modules in adapter files.
 
 pub mod adapters;
 mod applied;

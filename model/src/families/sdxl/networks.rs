@@ -31,7 +31,7 @@ const SIZES: usize = 6;
 pub struct Networks {
     /// Noisy latents to predictions.
     pub unet: Unet,
-    /// Texts to what the U-Net reads.
+    /// Texts to the features that the U-Net reads.
     pub text: TextEncoders,
     /// Latents to pixels.
     pub vae: AutoencoderKl,

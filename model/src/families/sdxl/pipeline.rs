@@ -35,14 +35,14 @@ use crate::sampler::noise::{self, Stream};
 /// channels at full size.
 const DECODER_PIXEL_VALUES: u64 = 1024;
 
-/// What is read of a checkpoint besides its networks, and is the same at every opening.
+/// Contents of a checkpoint besides its networks, which are the same at every opening.
 struct Facts {
     tokenizers: TokenizerPair,
     fingerprint: String,
     vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
-/// What the U-Nets read of the prompt and of the negative prompt.
+/// The features of the prompt and of the negative prompt, for each U-Net.
 pub(crate) struct Texts {
     base: [TextFeatures; 2],
     /// `None`: the request has no refiner.
@@ -122,7 +122,7 @@ impl Pipeline {
         SchedulerConfig { solver, curve, ..config }
     }
 
-    /// What the U-Net reads of the prompt and of the negative prompt.
+    /// The features of the prompt and of the negative prompt.
     fn texts(&self, spec: &GenerationSpec) -> [TextFeatures; 2] {
         let texts = [spec.text.as_str(), spec.negative.as_str()];
         self.networks.text.pair(PromptRules::default(), STATE_FROM_END, texts, self.zeros_for_no_negative)
@@ -211,7 +211,7 @@ impl FamilyStages for Pipeline {
             // The initial image with the noise of the beginning of a step; after the last one, without.
             let at =
                 |step: usize| init.as_ref().map_or_else(|| noise.clone(), |init| sampler.add_noise(init, &noise, step));
-            // At the beginning of the schedule is noise alone, also with an initial image.
+            // The first point of the schedule is noise alone, also with an initial image.
             let start = match first {
                 0 => noise.clone().mul_scalar(config.initial_factor(&sampler)),
                 first => at(first),

@@ -39,7 +39,7 @@ impl Refiner {
     ///
     /// # Errors
     ///
-    /// It is no refiner, or a part is missing, malformed, or does not fit.
+    /// It is not a refiner, or a part is missing, malformed, or does not fit.
     pub(super) fn load(
         path: &Path,
         options: &LoadOptions,
@@ -84,7 +84,7 @@ impl Refiner {
         Ok((refiner, reports))
     }
 
-    /// What it reads of the prompt and of the negative prompt.
+    /// The features that it reads of the prompt and of the negative prompt.
     pub(super) fn texts(&self, spec: &GenerationSpec) -> [TextFeatures; 2] {
         self.text.pair(PromptRules::default(), STATE_FROM_END, [&spec.text, &spec.negative], self.zeros_for_no_negative)
     }

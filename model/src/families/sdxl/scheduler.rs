@@ -22,7 +22,7 @@ pub struct SchedulerConfig {
     pub spacing: Spacing,
     /// How levels lie between the first and the last one.
     pub curve: Curve,
-    /// What the last step ends at.
+    /// The noise level after the last step.
     pub ending: Ending,
 }
 
@@ -62,7 +62,7 @@ impl SchedulerConfig {
                 Curve::Times
             }
         };
-        // DDIM says it in its own words.
+        // DDIM has a key of its own for the ending.
         let is_smallest = if is_ddim {
             !fields.flag_or("set_alpha_to_one", true)
         } else {

@@ -1,4 +1,4 @@
-//! Whole models in one file, under LDM's names: which tensors are whose, and what empty tensors say.
+//! Whole models in one file, under LDM's names: the tensors of each part, and the meaning of empty tensors.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -197,7 +197,7 @@ fn tensors(part: &str, config: &Value, dir: &Path) -> Result<Vec<TensorSpec>, St
     Ok(missing.into_iter().map(|(name, shape)| TensorSpec { init: init(&name, &shape), name, shape }).collect())
 }
 
-/// Norms around 1, biases around 0, and what keeps the spread of its inputs elsewhere.
+/// Norms are around 1 and biases around 0; other weights keep the spread of their inputs.
 fn init(name: &str, shape: &[usize]) -> Init {
     match shape {
         [_] if name.ends_with(".weight") => Init::around(1.0, 0.1),

@@ -1,4 +1,4 @@
-//! Prompts to what the U-Net reads: features for its attention and a pooled vector.
+//! Prompts to the inputs of the U-Net: features for its attention and a pooled vector.
 
 use std::path::Path;
 
@@ -58,7 +58,7 @@ impl TokenCounter for TokenizerPair {
     }
 }
 
-/// What the U-Net reads of one prompt.
+/// The features of one prompt.
 #[derive(Debug, Clone)]
 pub struct TextFeatures {
     /// `[1, T, width]`: the states of all chunks, one after the other, features of CLIP-L and then of CLIP-G.
@@ -68,7 +68,7 @@ pub struct TextFeatures {
 }
 
 impl TextFeatures {
-    /// Zeros of the same shapes: what the base model reads where no negative prompt is given.
+    /// Zeros of the same shapes, which the base model reads in place of an empty negative prompt.
     #[must_use]
     pub fn zeros(&self) -> Self {
         Self { context: self.context.zeros_like(), pooled: self.pooled.zeros_like() }
@@ -186,7 +186,7 @@ impl TextEncoders {
             match (rules, &empty) {
                 (PromptRules::Plain, _) | (PromptRules::ComfyUi, None) => states,
                 (PromptRules::ComfyUi, Some(empty)) => weighting::interpolated(states, empty, &chunk.weights()),
-                // Where nothing is weighted, the mean is that of the states, bit for bit.
+                // Without weights the mean of the states is kept bit for bit.
                 (PromptRules::A1111 | PromptRules::A1111NoNorm, _) if !chunk.is_weighted() => states,
                 (PromptRules::A1111, _) => weighting::multiplied(states, &chunk.weights(), true),
                 (PromptRules::A1111NoNorm, _) => weighting::multiplied(states, &chunk.weights(), false),

@@ -31,7 +31,7 @@ pub enum TextToken {
     Vector(usize),
 }
 
-/// What an encoder makes of a batch of texts.
+/// The output of an encoder for a batch of texts.
 #[derive(Debug, Clone)]
 pub struct Encoded {
     /// The embeddings, then the output of each layer, none of them through the final norm: `[B, L, hidden_size]` each, one
@@ -50,7 +50,7 @@ impl Encoded {
     }
 }
 
-/// What a denoiser reads of a batch of texts.
+/// The features of a batch of texts for a denoiser.
 #[derive(Debug, Clone)]
 pub struct TextFeatures {
     /// The state of a layer, `[B, L, hidden_size]`.

@@ -153,7 +153,7 @@ pub(super) fn forward(
     through(back, x, modulation, positions)
 }
 
-/// The L1 norm of the difference, relative to that of `before`. Not finite values count as a change.
+/// The L1 norm of the difference, relative to that of `before`. Values that are not finite count as a change.
 fn relative_change(now: Tensor<3>, before: &Tensor<3>) -> f64 {
     let norm = |x: Tensor<3>| -> f64 {
         let sum: Vec<f32> = x.abs().sum().cast(burn::tensor::DType::F32).try_into_vec_as().unwrap_or_default();

@@ -1,10 +1,10 @@
-//! What the U-Net and its control network read with the noisy latents.
+//! The inputs of the U-Net and its control network besides the noisy latents.
 
 use std::sync::OnceLock;
 
 use burn::tensor::Tensor;
 
-/// What the network reads with the noisy latents and the time.
+/// The inputs of the network besides the noisy latents and the time.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
     /// The text's features, `[B, T, cross_attention_dim]`.
@@ -52,13 +52,13 @@ impl Conditioned {
         &self.times
     }
 
-    /// What the network reads with the noisy latents and the time.
+    /// The inputs of the network besides the noisy latents and the time.
     pub fn conditioning(&self) -> &Conditioning {
         &self.conditioning
     }
 }
 
-/// What the accelerated network computes once for a batch.
+/// Values that the accelerated network computes once for a batch.
 #[derive(Debug, Clone)]
 #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only the GPU code reads it"))]
 pub(super) struct Prepared {

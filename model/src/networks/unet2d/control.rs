@@ -96,7 +96,7 @@ impl ImageEmbedding {
 pub(super) trait ControlPasses: Send + Sync {
     /// What all evaluations of a batch share.
     fn prepare(&self, conditioning: &Conditioning, times: &[f32]) -> Option<Prepared>;
-    /// What the network reads in images `[1 or B, 3, 8H, 8W]`, for B rows, as the implementation lays it out.
+    /// The features of images `[1 or B, 3, 8H, 8W]`, for B rows, in the implementation's own layout.
     fn hint(&self, image: &Tensor<4>, rows: usize) -> Option<Tensor<1>>;
     /// The residuals at the `step`-th of the times that were prepared.
     fn evaluate(&self, sample: &Tensor<4>, step: usize, prepared: &Prepared, hint: &Tensor<1>) -> Option<Residuals>;

@@ -63,11 +63,11 @@ pub(super) fn layers<'a>(
     })
 }
 
-/// What the way down leaves for the way up.
+/// The results of the way down, which the way up reads.
 pub(super) struct Bottom {
     /// After the middle, `[B, channels, h, w]`.
     pub(super) x: Tensor<4>,
-    /// What each layer of the way up reads besides, in the order in which they were made.
+    /// The skips, which the layers of the way up read, in the order in which they were made.
     pub(super) skips: Vec<Tensor<4>>,
     /// `[B, time_dim]`, after its SiLU.
     pub(super) time: Tensor<2>,

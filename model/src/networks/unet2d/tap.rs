@@ -1,4 +1,4 @@
-//! Intermediate values for comparisons.
+//! Gives access to intermediate values for comparisons.
 
 use burn::tensor::Tensor;
 

@@ -47,7 +47,7 @@ pub enum Curve {
     Exponential,
 }
 
-/// What the last step ends at.
+/// The noise level after the last step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// At data without noise.
@@ -67,7 +67,7 @@ pub enum Grid {
     Ddim,
 }
 
-/// A schedule that people choose by name, by ComfyUI's rules.
+/// A schedule with a name, by ComfyUI's rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Named {
     /// Equal distances in time.

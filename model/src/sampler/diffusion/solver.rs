@@ -166,7 +166,7 @@ impl Sampler {
     }
 }
 
-/// What a solver keeps between steps.
+/// The state that a solver keeps between steps.
 struct Walk<'a, S> {
     sampler: &'a Sampler,
     history: History<S>,

@@ -1,7 +1,7 @@
 //! Prompts of Stable Diffusion: weighted parts of a text, cut into chunks of as many tokens as an encoder reads.
 //!
-//! There are two grammars in use, with two ways of applying the weights to what the encoders return. A prompt is written for
-//! one of them; neither is right for the other's texts. [`PromptRules`] names them.
+//! Two grammars are in use, each with its own way of applying the weights to the outputs of the encoders. A prompt is
+//! written for one of them, and the other reads it differently. [`PromptRules`] names them.
 
 mod a1111;
 mod chunk;
@@ -19,7 +19,7 @@ use crate::tokenizer::TextTokenizer;
 /// A part of a prompt and its weight.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// The text, without what the grammar took for itself.
+    /// The text, without the markup of the grammar.
     pub text: String,
     /// 1 changes nothing.
     pub weight: f64,
@@ -36,7 +36,7 @@ pub enum PromptRules {
     A1111NoNorm,
     /// ComfyUI's: `(x)` and `(x:1.3)`. Weights move the states away from those of the empty prompt.
     ComfyUi,
-    /// The text as it is, one chunk, what does not fit is cut off.
+    /// The text as it is, in one chunk; the rest is cut off.
     Plain,
 }
 

@@ -1,4 +1,4 @@
-//! How weights change what the encoders return.
+//! Applies weights to the outputs of the encoders.
 
 use burn::tensor::{DType, Tensor, TensorData};
 
