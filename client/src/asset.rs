@@ -87,8 +87,8 @@ impl AssetFile {
 }
 
 impl Client {
-    /// Uploads a file, unless the server has it as an asset of this client. After a lost connection the upload goes on where it
-    /// was, for as long as `resume` says.
+    /// Uploads a file, unless the server has it as an asset of this client. After a lost connection the upload
+    /// continues where it was, within the limits of `resume`.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl Client {
             if let Some(held) = held_bytes(&error).filter(|held| *held != offset && *held <= file.size) {
                 offset = held;
                 if held > before {
-                    // It goes forward: the patience begins again.
+                    // There was progress, so the patience begins again.
                     delays = resume.delays().build();
                     continue;
                 }
@@ -153,8 +153,8 @@ impl Client {
         }
     }
 
-    /// Writes the bytes of an asset to `out` and compares them with its SHA-256. After a lost connection it goes on where it
-    /// was. Nothing in `out` counts unless this returns the asset.
+    /// Writes the bytes of an asset to `out` and compares them with its SHA-256. After a lost connection it continues
+    /// where it was. The bytes in `out` are valid only if this returns the asset.
     ///
     /// # Errors
     ///
@@ -221,7 +221,7 @@ impl Client {
         loop {
             let call = ListAssetsRequest { page_size: 200, page_token: page_token.clone() };
             let mut page = self.assets().list_assets(call).await.map_err(|status| self.explain(&status))?.into_inner();
-            // A server could send empty pages, or the same token, for ever.
+            // A server could send empty pages, or the same token, forever.
             let is_last =
                 page.assets.is_empty() || page.next_page_token.is_empty() || page.next_page_token == page_token;
             assets.append(&mut page.assets);
@@ -263,7 +263,7 @@ mod tests {
         let link = folder.path().join("link.png");
         std::os::unix::fs::symlink(&path, &link).expect("linked");
         assert_eq!(AssetFile::open(&link).expect("a file").size(), 3);
-        // Neither ends when it is read.
+        // Reading either would not end.
         let socket = folder.path().join("socket");
         let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
         for path in [Path::new("/dev/zero"), &socket, folder.path()] {

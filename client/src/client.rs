@@ -44,7 +44,8 @@ impl Client {
         GenerationBuilder::new(self.connection.clone())
     }
 
-    /// What a job would take and when it would start, without creating it. The request is checked as for a job.
+    /// Estimates the time, memory and energy of a job and when it would start, without creating it. The request is
+    /// checked as for a job.
     ///
     /// # Errors
     ///

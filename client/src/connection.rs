@@ -21,7 +21,7 @@ pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:50051";
 /// The port of an address that names none.
 const DEFAULT_PORT: u16 = 50051;
 
-/// What calls go through: the channel, with the token added to each call.
+/// The transport of calls: the channel, with the token added to each call.
 pub type Transport = InterceptedService<Channel, Authorization>;
 
 /// TLS, credentials and time limits of a connection.

@@ -1,4 +1,5 @@
-//! The event stream of one job: checks the order of events, assembles pictures, and always ends with an end or an error.
+//! The event stream of one job: checks the order of events, assembles pictures, and always ends with a terminal event
+//! or an error.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -31,7 +31,7 @@ pub const QUICK: Case = CASES[2];
 
 /// The prompt that the encoders' texts are made from.
 const TEXT: &str = QUICK.prompt;
-/// The name that a new text changes: the first word of the prompt that is free.
+/// The name that a new text changes: the first free word of the prompt.
 const FIRST: &str = "$character_1$";
 /// The last tag of the prompt.
 const LAST: &str = "very_aesthetic";
@@ -39,7 +39,7 @@ const LAST: &str = "very_aesthetic";
 /// A text for the encoders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// How much of it the encoders compute, when it is sent in order.
+    /// How much of it the encoders compute when the texts are sent in order.
     pub kind: TextKind,
     /// The prompt as the model reads it, without the system prompt.
     pub prompt: String,

@@ -1,4 +1,4 @@
-//! Two runs compared: the figures of each and their ratio, and the settings in which they differ.
+//! Compares two runs: the figures of each, their ratios, and the settings in which they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ const SIZE_TOLERANCE: f64 = 0.01;
 /// One figure of both runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// What it is, with its unit.
+    /// Its name, with the unit.
     pub name: String,
     /// The first run's figure.
     pub a: Option<f64>,
@@ -52,7 +52,7 @@ pub fn differences(a: &Record, b: &Record) -> Vec<String> {
     found
 }
 
-/// The networks whose sizes differ by more than what programs count differently, and the largest network of each run if the
+/// The networks whose sizes differ by more than programs count differently, and the largest network of each run if the
 /// other run does not have it. Empty if a run does not state its networks.
 fn network_differences(a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>) -> Vec<String> {
     if a.is_empty() || b.is_empty() {

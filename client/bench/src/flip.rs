@@ -45,7 +45,7 @@ fn opponents(rgb: &[u8], width: usize) -> [Plane; 3] {
     [0, 1, 2].map(|channel| Plane::of(pixels.iter().map(|pixel| pixel[channel]).collect(), width))
 }
 
-/// Each channel blurred as the eye does. A filter is a sum of two Gaussians, each of which is separable.
+/// Each channel, blurred as by the eye. A filter is a sum of two Gaussians, each of which is separable.
 fn filtered(planes: &[Plane; 3]) -> [Plane; 3] {
     let widest = SENSITIVITY.iter().flatten().map(|(_, b)| *b).fold(0.0, f64::max);
     let radius = (3.0 * (widest / (2.0 * PI * PI)).sqrt() * PIXELS_PER_DEGREE).ceil() as isize;
@@ -104,7 +104,7 @@ fn feature_difference(reference: &Plane, test: &Plane) -> Plane {
     largest.mapped(|value| (value / 2.0_f64.sqrt()).powf(FEATURE_EXPONENT).min(1.0))
 }
 
-/// Lab with colours that fade with the lightness, as Hunt found.
+/// Lab with chroma scaled by lightness (Hunt effect).
 fn hunt(xyz: [f64; 3]) -> [f64; 3] {
     let delta = 6.0_f64 / 29.0;
     let f = |value: f64| {

@@ -1,4 +1,4 @@
-//! The levels of quality of a model: the settings that are tried, which of them keeps within the bounds of a level, and the profile
+//! The levels of quality of a model: the settings that are tried, those within the bounds of a level, and the profile
 //! as JSON, which the server reads from the folder of the model.
 
 use sakuga_proto::generation::v1::step_cache::Rule;
@@ -10,7 +10,7 @@ use crate::similarity::PSNR_MAX_DB;
 /// The version of the profile's form.
 const FORMAT: u32 = 1;
 
-/// What the pictures of a level may differ from the exact ones.
+/// How much the pictures of a level may differ from the exact ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bounds {
     /// The level, as the profile names it.
@@ -43,7 +43,7 @@ pub fn candidates() -> Vec<StepCache> {
     all
 }
 
-/// What pictures with some settings were like, compared with the exact ones.
+/// The pictures drawn with some settings, compared with the exact ones.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Of each picture, in decibels.
@@ -52,7 +52,7 @@ pub struct Measured {
     pub ms_ssim: Vec<f64>,
     /// FLIP of each picture; empty in the trial.
     pub flip: Vec<f64>,
-    /// Attributes that were right in the exact pictures and in these, and all of them; `None`: nothing reads them.
+    /// The attributes that were right in the exact pictures, in these, and in all; `None` if nothing reads them.
     pub binding: Option<([u64; 2], u64)>,
     /// For each step, the sum over the pictures of the shares that reused.
     pub reused: Vec<f64>,
@@ -69,7 +69,7 @@ impl Measured {
         mean(&self.psnr_db)
     }
 
-    /// Adds what each step of a picture reused.
+    /// Adds the reused share of each step of a picture.
     pub fn add_steps(&mut self, shares: &[f32]) {
         self.reused.resize(self.reused.len().max(shares.len()), 0.0);
         self.reused.iter_mut().zip(shares).for_each(|(sum, share)| *sum += f64::from(*share));

@@ -1,7 +1,7 @@
 //! Records, figures, charts and reports of `sakuga bench`.
 //!
-//! The crate reads and writes no files and asks no server: events and records go in as values or bytes, tables and pages
-//! come out as text. The command line of `sakuga` measures and does the rest.
+//! The crate accesses no file and no server: its inputs are events and records as values or bytes, its outputs tables
+//! and pages as text. The command line of `sakuga` measures, reads and writes.
 //!
 //! | module | concept |
 //! |---|---|

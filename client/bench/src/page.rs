@@ -51,7 +51,7 @@ pub(crate) fn figure(chart: &Chart, caption: &str) -> Markup {
 pub(crate) fn time(unix_ms: u64) -> String {
     let since = std::time::Duration::from_millis(unix_ms);
     let time = std::time::SystemTime::UNIX_EPOCH.checked_add(since);
-    // The formatter fails beyond the year 9999, and a record can hold any number.
+    // The formatter fails after the year 9999, and a record may hold any number.
     time.filter(|_| unix_ms < 253_402_300_800_000)
         .map(|time| humantime::format_rfc3339_seconds(time).to_string())
         .unwrap_or_default()

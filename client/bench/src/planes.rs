@@ -41,7 +41,7 @@ impl Plane {
         Self { values, ..*self }
     }
 
-    /// Each value changed.
+    /// The plane with `change` applied to each value.
     pub(crate) fn mapped(&self, f: impl Fn(f64) -> f64) -> Self {
         Self { values: self.values.iter().copied().map(f).collect(), ..*self }
     }

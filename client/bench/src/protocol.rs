@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const MAY_DIFFER: &[&str] =
     &["gpu_stats_interval_ms", "model", "preview", "profile", "request_id", "seed", "strictness", "typed", "xml"];
 
-/// What was asked of the server.
+/// The settings that the server was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Protocol {
@@ -184,7 +184,7 @@ mod tests {
         Protocol { repeats: 5, warmup: 1, ..Protocol::of(Some(&resolved)) }
     }
 
-    /// Another value than any that `protocol` has; `None` for a message, whose fields are changed one by one.
+    /// A value that differs from the one in `protocol`; `None` for a message, whose fields are changed one by one.
     fn other_value(field: &FieldDescriptor) -> Option<Value> {
         let value = match field.kind() {
             Kind::Float => Value::F32(0.375),

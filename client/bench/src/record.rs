@@ -80,7 +80,7 @@ pub struct System {
 /// A phase of the program's start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadingPhase {
-    /// What was done.
+    /// The name of the phase.
     pub name: String,
     /// When it started, from the start of the program.
     pub begin_ms: f64,
@@ -96,9 +96,9 @@ pub struct LoadingPhase {
 pub struct ComputePath {
     /// The network that is computed, such as `next_dit`.
     pub operation: String,
-    /// What computes it: `burn`, or our kernels with the versions of the libraries they use.
+    /// The implementation: `burn`, or our kernels with the versions of the libraries that they use.
     pub implementation: String,
-    /// Why it is not the fast one; empty if it is.
+    /// Why the fast implementation is not used; empty if it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }

@@ -2,7 +2,7 @@
 
 use crate::planes::{Plane, normalised};
 
-/// The PSNR of equal pictures, which is infinite, counts as this many decibels.
+/// The PSNR of equal pictures in decibels, in place of infinity.
 pub const PSNR_MAX_DB: f64 = 100.0;
 /// Standard deviation and half the width of the window of SSIM.
 const WINDOW: (f64, usize) = (1.5, 5);

@@ -3,7 +3,7 @@
 /// Summary statistics, in the unit of the values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
-    /// How many values.
+    /// Number of values.
     pub count: usize,
     /// The smallest.
     pub min: f64,
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_spread_of_known_values() {
-        // Worked out by hand: the squares sum up to 173, less 31 * 31 / 8, over 7.
+        // By hand: the squares sum up to 173, minus 31 * 31 / 8, divided by 7.
         let spread = Spread::of([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0, f64::NAN]).unwrap();
         assert_eq!((spread.count, spread.min, spread.max), (8, 1.0, 9.0));
         assert_eq!((spread.lower_quartile, spread.median, spread.upper_quartile), (1.75, 3.5, 5.25));

@@ -124,7 +124,7 @@ async fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
     output::check_writable(out)?;
     let client = arguments.server.connect().await?;
     let sha256 = resolve(&client, &arguments.sha256).await?;
-    // In its own file until it is whole.
+    // Written to a file of its own until it is complete.
     let unwritable = |error: std::io::Error| Failure::unwritable(out, error);
     let mut replacement = replace::Replacement::begin(out).map_err(unwritable)?;
     client.download_asset(&sha256, Resume::default(), replacement.file()).await.map_err(|error| failure(error, out))?;
@@ -143,7 +143,8 @@ async fn delete(arguments: &DeleteArguments) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-/// The asset that the user means. What matches none is returned as it is, so that the server says what is wrong with it.
+/// The asset that the user means. A text that matches none is returned unchanged, so that the server reports what is
+/// wrong with it.
 async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
     if given.len() >= WHOLE || given.len() < SHORT_MIN {
         return Ok(given.to_owned());

@@ -38,7 +38,7 @@ pub(crate) struct CheckArguments {
     pub vocabulary: Option<PathBuf>,
 }
 
-/// What a file holds.
+/// The kind of text in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Prompt,
@@ -60,7 +60,7 @@ pub(crate) struct Outcome {
     pub system_prompt: Option<String>,
     /// The system prompt that precedes the negative prompt inside the text of a prompt.
     pub negative_system_prompt: Option<String>,
-    /// What was read, for people: `2 characters`.
+    /// The contents in words: `2 characters`.
     pub contents: String,
 }
 

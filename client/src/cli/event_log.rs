@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::{output, replace, units};
 
-/// The most that a log may take on the disk, so that a server cannot fill it.
+/// The most bytes of a log, so that a server cannot fill the disk.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// One line: the event as canonical protobuf JSON, with the size and SHA-256 of a picture's bytes in their place.

@@ -1,7 +1,7 @@
 //! Writing to the streams of this process and to files.
 //!
-//! What is printed passes [`guard`]: the values in it were made safe by [`sakuga_client::proto::text`], and whatever was
-//! forgotten is made visible here, except for the colours of this program where colours are on.
+//! What is printed passes [`guard`]: the values in it were made safe by [`sakuga_client::proto::text`], and control
+//! characters that remain are made visible here, except for the colours of this program where colours are on.
 
 use std::borrow::Cow;
 use std::fmt::Display;

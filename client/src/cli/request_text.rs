@@ -37,7 +37,7 @@ pub(crate) fn init(init: &InitImage) -> (String, bool) {
     (parts.join(", "), is_named)
 }
 
-/// What of an image is drawn again, and whether a file says so that the record names by its hash.
+/// The part of an image that is drawn again, and whether it is given by a file that the record names by its hash.
 pub(crate) fn mask(mask: &Mask) -> (String, bool) {
     let (file, is_named) = source(mask.image.as_ref());
     let mut parts = Vec::new();

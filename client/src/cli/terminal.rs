@@ -1,4 +1,4 @@
-//! What the streams of this process can display.
+//! The capabilities of the streams of this process.
 
 use std::io::IsTerminal;
 

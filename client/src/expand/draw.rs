@@ -1,4 +1,4 @@
-//! [`Draw`]: which alternative is taken.
+//! [`Draw`]: the pseudo-random choice of alternatives.
 
 use sakuga_proto::digest::sha256_hex;
 

@@ -37,7 +37,7 @@ pub(super) fn read(text: &str) -> Option<Settings> {
     Some(settings)
 }
 
-/// The second pass, "hires. fix", and takes its settings away. With it, the denoising strength is its own.
+/// Takes the settings of the second pass, "hires. fix". If there is one, the denoising strength is its own.
 fn second_pass(pairs: &mut Vec<(String, String)>) -> Option<Second> {
     let mut take = |key: &str| {
         let at = pairs.iter().position(|(found, _)| found == key)?;

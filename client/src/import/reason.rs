@@ -1,4 +1,4 @@
-//! Why a setting is left out, where several programs have it.
+//! Reasons why settings of several programs are left out.
 
 pub(super) const OTHER_MODEL: &str = "the model that drew it; this request goes to the server's model";
 pub(super) const OTHER_ADAPTER: &str = "an adapter of another model; put one made for this model into the server's folder (--adapters) and name it with --adapter";

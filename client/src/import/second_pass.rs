@@ -18,7 +18,7 @@ pub(super) struct Second {
     pub(super) upscaler: String,
 }
 
-/// What a request's second pass does not have: name, value, reason.
+/// A setting that a request's second pass does not have: name, value, reason.
 pub(super) type Note = (&'static str, String, &'static str);
 
 impl Second {

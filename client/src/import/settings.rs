@@ -1,4 +1,4 @@
-//! [`Settings`]: what all programs say in other words, and the request that it becomes.
+//! [`Settings`]: the settings of other programs in common terms, and their conversion to a request.
 
 use std::ops::RangeInclusive;
 
@@ -11,11 +11,12 @@ use super::{ImportError, Imported, LeftOut, MAX_PROMPT_BYTES, Program, reason, t
 
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
 const LONGEST_VALUE: usize = 120;
-/// What the API takes as steps. The client knows no table of limits; a test of `server/src/limits.rs` compares these two.
+/// The range of steps in the API. The client knows no table of limits; a test of `server/src/limits.rs` compares these
+/// two.
 const STEPS: RangeInclusive<u32> = 1..=200;
 /// Characters that the grammar numbers.
 const CHARACTERS_MAX: usize = 16;
-/// What the API takes as guidance scale.
+/// The range of the guidance scale in the API.
 const GUIDANCE_SCALE: RangeInclusive<f64> = 1.0..=30.0;
 
 /// The settings of a picture in the terms of most programs.
@@ -38,7 +39,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Notes a setting without a counterpart. An empty value is nothing to note.
+    /// Records a setting without a counterpart, unless its value is empty.
     pub(super) fn leave_out(&mut self, name: &str, value: impl ToString, reason: &'static str) {
         let value = value.to_string();
         if value.trim().is_empty() {

@@ -1,4 +1,4 @@
-//! What all charts share: colours, axes, legends, and a chart as SVG for a page or for a file.
+//! Shared by all charts: colours, axes, legends, and the chart as SVG for a page or a file.
 
 use std::ops::Range;
 
@@ -12,8 +12,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::error::BenchError;
 
-/// Colours that people who see colours differently can tell apart, and that show on white and on black (Okabe and Ito,
-/// 2008).
+/// Colours that people with colour vision deficiencies can distinguish, on white and on black (Okabe and Ito, 2008).
 pub const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -27,7 +26,7 @@ pub const COLORS: [RGBColor; 6] = [
 pub(crate) const INK: RGBColor = RGBColor(60, 60, 60);
 const INK_SVG: &str = "#3C3C3C";
 
-/// How strong the lines of the grid are.
+/// Opacity of the lines of the grid.
 const GRID: f64 = 0.15;
 /// Height of a chart's title with the space around it.
 const TITLE_PX: u32 = 34;
@@ -146,7 +145,7 @@ pub(crate) fn legend<'t>(area: &Area<'_>, entries: impl IntoIterator<Item = (&'t
     Ok(())
 }
 
-/// A number with three significant digits or so, without trailing zeros: `0.5`, `20`, `1200`.
+/// A number with about three significant digits, without trailing zeros: `0.5`, `20`, `1200`.
 pub fn number(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -158,7 +157,7 @@ pub fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A range around values, a tenth wider on both sides; never empty.
+/// A range around values, wider by a tenth on both sides; never empty.
 pub(crate) fn around(low: f64, high: f64) -> Range<f64> {
     let room = ((high - low) / 10.0).max(high.abs() / 100.0).max(1e-6);
     (low - room)..(high + room)

@@ -84,7 +84,7 @@ pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>
     Ok(())
 }
 
-/// Where a text begins that would otherwise be crossed by the line at `mark`, in pixels.
+/// Where a text begins so that the line at `mark` does not cross it, in pixels.
 fn behind_mark(start: i32, text: &str, mark: i32) -> i32 {
     const LETTER_PX: i32 = 8;
     let end = start + LETTER_PX * i32::try_from(text.chars().count()).unwrap_or_default();

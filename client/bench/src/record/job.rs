@@ -54,7 +54,7 @@ pub struct StepSample {
 pub struct StageBegin {
     /// The stage, such as `denoise`.
     pub name: String,
-    /// When.
+    /// When it began.
     pub at_ms: f64,
 }
 
@@ -111,7 +111,7 @@ pub struct StatsSample {
     /// Temperature of the chip in degrees Celsius.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub temperature_celsius: Option<f64>,
-    /// Energy since some fixed moment.
+    /// Energy since a fixed moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_joules: Option<f64>,
     /// Current rate received over PCIe.

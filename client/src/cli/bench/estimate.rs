@@ -23,7 +23,7 @@ use crate::cli::terminal::Terminal;
 
 /// An estimate within this share of the truth counts as close.
 const CLOSE: f64 = 0.1;
-/// Bytes of the image that others begin from, at the most.
+/// The most bytes of the image that others begin from.
 const INIT_BYTES_MAX: usize = 2 << 20;
 
 /// Measure how well estimates hold
@@ -63,7 +63,7 @@ pub(crate) struct EstimateArguments {
     quiet: bool,
 }
 
-/// One job: what was expected, and what it took.
+/// One job: its estimate and its true time.
 struct Held {
     kind: String,
     expected_s: f64,

@@ -169,7 +169,7 @@ pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exi
 
 fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let places = Places::new(&arguments.out);
-    // Fails before an hour of measuring, not after it.
+    // Checked before the measurement, which may take an hour.
     output::check_writable(&places.run)?;
     let plan = Plan {
         cases: if arguments.quick { vec![case::QUICK] } else { case::CASES.to_vec() },

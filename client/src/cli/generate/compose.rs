@@ -32,7 +32,7 @@ pub(crate) struct Composed {
     pub texts: Vec<CheckedText>,
     /// The picture that the request comes from.
     pub origin: Option<Origin>,
-    /// What was done without being asked for, and arguments that have no effect; one sentence each.
+    /// Notes for the user: what was done without being requested, and arguments without effect; one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct Composed {
 pub(crate) struct CheckedText {
     /// Whether it is the prompt or the negative prompt.
     pub kind: Kind,
-    /// Whether it is one of the scene.
+    /// Whether it belongs to the scene.
     pub is_of_scene: bool,
     pub input: Input,
     pub findings: Vec<Finding>,
@@ -53,7 +53,7 @@ pub(crate) struct Refusal {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What every request of a command begins with.
+/// The common part of all requests of a command.
 pub(crate) struct Base {
     /// The request of `--from`, or an empty one.
     pub request: GenerateRequest,
@@ -63,7 +63,7 @@ pub(crate) struct Base {
     pub checker: Checker,
     /// Whether the terminal can show previews.
     pub shows_pictures: bool,
-    /// What was printed, if the request is one of many: then each finding is printed once, and no notes.
+    /// The findings that were printed, if the request is one of many: then each finding is printed once, and no notes.
     pub shown: Option<Shown>,
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn compose(
         request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
-        // What the text brings replaces what the picture brings.
+        // Parts of the text replace those of the picture.
         if outcome.system_prompt.is_some() {
             request.system_prompt = None;
         }

@@ -1,8 +1,8 @@
-//! What is known of a running job.
+//! Facts about a running job.
 
 use sakuga_client::proto::generation::v1::{Profile, Started};
 
-/// What is known of the job so far, for the summary.
+/// Facts about the job so far, for the summary.
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
     /// The job's identifier on the server.

@@ -15,7 +15,7 @@ use crate::cli::units;
 
 /// Bytes of a picture within a request.
 const INLINE_BYTES_MAX: u64 = 2 << 20;
-/// What stands before the hash of an uploaded file in place of a path.
+/// Prefix of the hash of an uploaded file in place of a path.
 const ASSET: &str = "asset:";
 
 /// An image to begin from, a mask, and a second pass
@@ -107,7 +107,7 @@ impl ImageArguments {
             .filter_map(|(name, path)| Some((name, path.filter(|path| asset_of(path).is_none())?)))
     }
 
-    /// Puts what was given into a request. What is absent stays.
+    /// Sets the given options in a request. Others keep their values.
     pub(crate) fn apply(&self, request: &mut GenerateRequest) -> Result<(), Failure> {
         if let Some(path) = &self.init {
             request.init.get_or_insert_default().image = Some(read_source(path, "--init")?);
@@ -147,7 +147,7 @@ impl ImageArguments {
         Ok(())
     }
 
-    /// How the image that pictures begin from is changed.
+    /// Sets how much of the initial image is changed, and how it is resized or placed.
     fn apply_init(&self, request: &mut GenerateRequest) {
         if let Some(strength) = self.strength {
             request.init.get_or_insert_default().strength = Some(strength);
@@ -172,7 +172,7 @@ impl ImageArguments {
         }
     }
 
-    /// What to say about the files that the request of a picture names by their hashes.
+    /// Notes about the files that the request of a picture names by their hashes.
     pub(crate) fn notes(&self, before: &GenerateRequest, origin: &str) -> Vec<String> {
         let init = before.init.as_ref().and_then(|init| init.image.as_ref());
         let mask = before.mask.as_ref().and_then(|mask| mask.image.as_ref());
@@ -262,7 +262,7 @@ fn read_control(given: &ControlArgument) -> Result<wire::Control, Failure> {
     Ok(wire::Control { image, ..given.control.clone() })
 }
 
-/// So many whole numbers with commas between them.
+/// Parses whole numbers separated by commas.
 fn numbers<const N: usize>(text: &str, example: &str) -> Result<[u32; N], String> {
     let read: Result<Vec<u32>, _> = text.split(',').map(|number| number.trim().parse()).collect();
     let wrong = || format!("write pixels such as `{example}`, not `{text}`");

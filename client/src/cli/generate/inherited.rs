@@ -8,12 +8,12 @@ use sakuga_client::proto::generation::v1::{GenerateRequest, ResizeMode, Scene};
 
 use super::arguments::GenerateArguments;
 
-/// What the server takes as the seed of a scene without one.
+/// The seed that the server uses for a scene without one.
 fn scene_seed(seed: u64) -> u64 {
     seed.wrapping_add(1)
 }
 
-/// What the size of the pictures of the first pass depends on.
+/// The settings that determine the size of the pictures of the first pass.
 fn first_size(request: &GenerateRequest) -> (u32, u32, Option<f32>) {
     (request.width, request.height, request.second_pass.as_ref().and_then(|second| second.factor))
 }

@@ -144,7 +144,7 @@ async fn draw(
             generation = generation.tap(move |event| events.record(event));
         }
         let mut generation = generation.start_resuming(Resume::default()).await?;
-        // For someone who waits; a script gets it from `sakuga estimate --json`.
+        // Only for people; scripts use `sakuga estimate --json`.
         let mut wants_hint = session.is_watched();
         while let Some(event) = generation.next_event().await? {
             if std::mem::take(&mut wants_hint)

@@ -30,7 +30,7 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// What happens to the other pictures of the batch that the picture comes from.
+    /// A note about the other pictures of the batch that the picture comes from.
     pub(crate) fn batch_note(&self, request: &GenerateRequest, out: &Path) -> Option<String> {
         let (images, index) = (request.images.max(1), self.image_index);
         if self.images <= 1 {

@@ -18,10 +18,10 @@ const PREVIEW_COLUMNS: u32 = 24;
 /// Width of a result in the terminal, in columns.
 const RESULT_COLUMNS: u32 = 48;
 
-/// The most that the previews of one job may take on the disk.
+/// The most bytes of the previews of one job on the disk.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// What a file takes at least.
+/// The least bytes that a file counts as.
 const FILE_BYTES: u64 = 4096;
 
 pub(crate) struct PreviewFiles {

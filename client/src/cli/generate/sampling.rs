@@ -68,7 +68,7 @@ pub(crate) struct SamplingArguments {
 }
 
 impl SamplingArguments {
-    /// Puts what was given into a request.
+    /// Sets the given options in a request.
     pub(crate) fn apply(&self, request: &mut Option<Sampling>) {
         let mut given = self.given.clone();
         if given == Sampling::default() {
@@ -167,7 +167,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ["steps", "solver", "schedule", "quality", "step-cache"].into_iter().chain(NUMBERS.iter().map(|option| option.long))
 }
 
-/// Sets the value of an option, by its name, to what a text stands for.
+/// Sets the option of this name to the value in a text.
 ///
 /// # Errors
 ///
@@ -199,7 +199,7 @@ pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<()
     Ok(())
 }
 
-/// The value of this name, or what values there are.
+/// The value of this name. The error lists the names.
 fn named<E: Choices>(kind: &str, name: &str) -> Result<E, String> {
     let choice = Choice::<E>::from_str(name, true).map_err(|_| {
         let known: Vec<&str> = E::CHOICES.iter().filter_map(|known| choice::name(known.value)).collect();

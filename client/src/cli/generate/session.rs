@@ -37,7 +37,7 @@ pub(crate) enum Ending {
     Interrupted(&'static str),
 }
 
-/// What is known of the job so far, and where it is shown.
+/// The facts about the job so far, and where they are shown.
 pub(crate) struct Session {
     progress: Progress,
     inline: Option<InlinePictures>,

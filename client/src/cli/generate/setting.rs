@@ -16,7 +16,7 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    /// Sets it to the value that a text stands for.
+    /// Sets it to the value in a text.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ fn all() -> impl Iterator<Item = Setting> {
     sampling::names().map(|key| Setting { key, set: set_sampling }).chain(OTHERS)
 }
 
-/// What is not an option of the sampling.
+/// The settings that are not sampling options.
 const OTHERS: [Setting; 7] = [
     Setting {
         key: "seed",

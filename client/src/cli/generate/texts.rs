@@ -17,7 +17,7 @@ pub(crate) struct Texts {
     pub prompt: Option<Input>,
     /// The negative prompt.
     pub negative: Option<Input>,
-    /// What they were made from, if something in them was chosen.
+    /// The template and its choices; `None` if nothing was chosen.
     pub expansion: Option<Expansion>,
     /// The file of a scene that the prompts come from.
     pub scene: Option<Box<SceneFile>>,

@@ -34,8 +34,9 @@ pub(crate) fn short(jobs: &[Job]) -> Vec<String> {
     jobs.iter().map(|job| job.job_id.clone()).collect()
 }
 
-/// The job that the user means: a whole identifier, the beginning or end of one, or a `request_id`. A part of an identifier
-/// that matches no job is an error; anything else is returned as it is, so that the server says what is wrong with it.
+/// The job that the user means: a whole identifier, the beginning or end of one, or a `request_id`. A part of an
+/// identifier that matches no job is an error; any other text is returned unchanged, so that the server reports what is
+/// wrong with it.
 pub(crate) async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
     if given.len() >= WHOLE || given.len() < SHORT_MIN {
         return Ok(given.to_owned());

@@ -6,7 +6,7 @@ use sakuga_client::proto::generation::v1::{Job, JobFilter, ListJobsRequest};
 use crate::cli::failure::Failure;
 use crate::cli::server::answer;
 
-/// Empty pages one after the other before a list ends. A search has them; a server could send them for ever.
+/// Empty pages one after the other before a list ends. A search may return some; a server could send them forever.
 const EMPTY_PAGES_MAX: usize = 100;
 
 /// At most `limit` jobs, the newest first. A repeated token ends the list, and so do too many empty pages.

@@ -70,7 +70,7 @@ pub(crate) fn state(state: JobState) -> &'static str {
     choice::name(state).unwrap_or("unknown")
 }
 
-/// What matters of a job in its state.
+/// The most important fact about a job in its state.
 pub(crate) fn outcome(job: &Job) -> String {
     let eta = job.eta.and_then(time::duration).map(units::duration);
     match job.state() {
@@ -92,7 +92,7 @@ pub(crate) fn outcome(job: &Job) -> String {
     }
 }
 
-/// How many pictures, and which ones of a larger batch: `2 of 4: 0, 3`.
+/// The number of pictures, and their indices in a larger batch: `2 of 4: 0, 3`.
 fn pictures(request: &GenerateRequest) -> String {
     let (images, indices) = (request.images.max(1), &request.image_indices);
     if indices.is_empty() {

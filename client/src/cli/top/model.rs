@@ -29,7 +29,7 @@ pub(crate) enum Update {
     Lost(String),
     /// A sample of a device.
     Device(Box<GpuStats>),
-    /// What the server does.
+    /// The activity of the server.
     Activity(Activity),
     /// The jobs that wait or run.
     Jobs(Vec<Job>),
@@ -51,7 +51,7 @@ pub(crate) enum Action {
     Cancel(String),
 }
 
-/// Everything that is shown.
+/// The state that is shown.
 #[derive(Default)]
 pub(crate) struct Model {
     /// The server's address.
@@ -62,7 +62,7 @@ pub(crate) struct Model {
     pub lost: Option<String>,
     /// The devices by number and by the server's name, which tells engines on the CPU apart.
     pub devices: BTreeMap<(u32, String), Device>,
-    /// What the server did, the oldest first.
+    /// The activity of the server over time, the oldest first.
     pub activity: VecDeque<Activity>,
     /// Jobs that run or wait, in the order in which they get the device.
     pub jobs: Vec<Job>,

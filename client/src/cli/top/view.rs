@@ -1,4 +1,4 @@
-//! How `top` is drawn.
+//! Draws `top`.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};

@@ -81,7 +81,7 @@ pub(crate) struct QualityArguments {
 
 /// Runs the command.
 pub(super) fn run(arguments: &QualityArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    // Fails before an hour of measuring, not after it.
+    // Checked before the measurement, which may take an hour.
     output::check_writable(&arguments.out)?;
     let progress = Progress::new(arguments.quiet || arguments.json, terminal, u64::from(arguments.pictures));
     let found = server::runtime()?.block_on(async {

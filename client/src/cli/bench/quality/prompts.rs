@@ -13,10 +13,10 @@ const EMBEDDED: (&str, u32) = ("sakuga-chibi", 256);
 /// The largest file of prompts.
 const MAX_PROMPTS_BYTES: u64 = 16 << 20;
 
-/// A prompt, and what its picture is checked against.
+/// A prompt, and the scene that its picture is checked against.
 pub(super) struct Prompted {
     pub(super) text: String,
-    /// What the picture must show, if the prompt was made from that.
+    /// The scene that the prompt was made from; `None` for a prompt from a file.
     scene: Option<Scene>,
 }
 

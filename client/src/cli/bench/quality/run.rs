@@ -51,9 +51,9 @@ struct Drawn {
     width: u32,
     height: u32,
     rgb: Vec<u8>,
-    /// What each step reused.
+    /// The reused share of each step.
     shares: Vec<f32>,
-    /// How it was sampled.
+    /// The sampling options in use, as text.
     sampling: String,
 }
 
@@ -172,7 +172,8 @@ impl Bench<'_> {
                 }
             }
         }
-        // Shut eyes have no colour to read, so the two may differ by a reading; both are shares of their own.
+        // Closed eyes have no colour to read, so the two may have different numbers of readings; each is a share of its
+        // own number.
         let [[right, all], [found, all_found]] = binding;
         if all > 0 && all_found > 0 {
             measured.binding = Some(([right, found * all / all_found], all));
@@ -180,7 +181,7 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    /// What the profile says of exact pictures.
+    /// The figures of exact pictures in the profile.
     fn compared_with_itself(&self) -> Measured {
         let count = self.exact.len();
         let right = self.exact.iter().filter_map(|(_, right)| *right);

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 const MAX_AXES: usize = 3;
 /// The most combinations.
 const MAX_CELLS: usize = 256;
-/// What the name of an axis for texts begins with.
+/// Prefix of the name of an axis for texts.
 const TEXT: &str = "text:";
 
 /// The axes of a matrix, columns first.

@@ -129,7 +129,7 @@ impl Job {
         Self { name: planned.name, request, outcome }
     }
 
-    /// What its pictures are known by.
+    /// The key of its pictures in the state.
     fn key(&self) -> Option<String> {
         self.request.as_ref().map(|request| state::key(request, &self.name))
     }

@@ -1,8 +1,8 @@
 //! [`State`]: what a folder of pictures already has, so that the same command continues where it was stopped.
 //!
-//! The file `sakuga-jobs.jsonl` in the folder has a line for the seed of the command and one for each request whose pictures
-//! are written: the SHA-256 of the request, and name and SHA-256 of its files. A line that is not whole is as if it were not
-//! there. What changes a request, an argument or a prompt, has its pictures drawn again.
+//! The file `sakuga-jobs.jsonl` in the folder has a line for the seed of the command and one for each request whose
+//! pictures are written: the SHA-256 of the request, and name and SHA-256 of its files. An incomplete line is ignored.
+//! If an argument or a prompt changes the request, its pictures are drawn again.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -96,7 +96,7 @@ impl State {
         files.iter().all(is_whole).then_some(files)
     }
 
-    /// Notes that the pictures of a request are written.
+    /// Records that the pictures of a request are written.
     pub(crate) fn done(&mut self, key: String, files: Vec<Written>) -> Result<(), Failure> {
         self.write(&Line::Done { request: key.clone(), files: files.clone() })?;
         self.done.insert(key, files);
@@ -110,7 +110,7 @@ impl State {
     }
 }
 
-/// What a request and the name of its pictures are known by.
+/// The key of a request and the name of its pictures.
 pub(crate) fn key(request: &GenerateRequest, name: &str) -> String {
     let mut bytes = request.encode_to_vec();
     bytes.extend_from_slice(b"\0");
