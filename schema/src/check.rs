@@ -48,7 +48,7 @@ pub fn check(text: &str, options: &CheckOptions<'_>) -> Checked {
 /// Checks the bytes of a prompt: what is not UTF-8 becomes a finding.
 pub fn check_bytes(bytes: &[u8], options: &CheckOptions<'_>) -> Checked {
     if bytes.len() > options.limits.max_bytes {
-        // Nothing of it is read, so nobody needs to know what its bytes mean.
+        // The text is refused unread, so its encoding does not matter.
         return too_large(bytes.len(), options);
     }
     match std::str::from_utf8(bytes) {
@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
     }
 
     fn over_long(&self, contents: &Contents<'_>, prompt: &Prompt, findings: &mut Findings) {
-        // What the encoders read is about as long as what was handed in, and is only written where that is much.
+        // The text of the encoders is about as long as the input, so it is only rendered for a long input.
         if over_long::is_possible(&contents.source.text, &self.options.limits) {
             over_long::check(&prompt.to_model_text(), &self.options.limits, findings);
         }
@@ -357,8 +357,7 @@ fn report_forbidden(text: &str, findings: &mut Findings) {
     }
 }
 
-/// Whether a text without elements is more than plain text all the same: a caption after its label, a comment, a
-/// definition.
+/// Whether a text without elements is still more than plain text: a caption after its label, a comment, a definition.
 fn is_marked(text: &str) -> bool {
     let begins = |words: &str| text.get(..words.len()).is_some_and(|start| start.eq_ignore_ascii_case(words));
     begins("caption:") || begins("<!--") || begins("<?") || begins("<![CDATA[") || begins("<!DOCTYPE")
@@ -366,7 +365,7 @@ fn is_marked(text: &str) -> bool {
 
 /// The characters that XML does not allow.
 fn forbidden_characters(text: &str) -> impl Iterator<Item = (usize, char)> {
-    // Nearly every text has none, and bytes are looked through faster than characters.
+    // Nearly every text has none, and bytes are scanned faster than characters.
     let is_suspicious = text.bytes().any(|byte| (byte < b' ' && !b"\t\n\r".contains(&byte)) || byte == 0xEF);
     let suspicious = if is_suspicious { text } else { "" };
     suspicious.char_indices().filter(|(_, character)| !is_xml_char(*character))

@@ -1,4 +1,4 @@
-//! What a check returns.
+//! The results of a check.
 
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::prompt::{NegativePrompt, Prompt};

@@ -165,7 +165,7 @@ pub(crate) struct Findings {
     most: usize,
     left_out: usize,
     left_out_severity: Severity,
-    /// What the path of a finding begins with; empty, or an element's name.
+    /// Prefix of the paths of findings: empty, or an element's name.
     prefix: &'static str,
 }
 
@@ -214,7 +214,7 @@ impl Findings {
         let withdrawn = self.found.split_off(mark.min(self.found.len()));
         self.found
             .extend(withdrawn.into_iter().filter(|finding| keep.iter().any(|rule| rule.code == finding.rule.code)));
-        // What did not fit came later than what is kept.
+        // The findings that did not fit came after those that are kept.
         self.left_out = 0;
         self.left_out_severity = Severity::Advice;
     }

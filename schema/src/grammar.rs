@@ -1,4 +1,4 @@
-//! What `prompt.xsd` says, as tables: which element may stand where, how often, and what it holds.
+//! The grammar of `prompt.xsd` as tables: which element may stand where, how often, and with which content.
 //!
 //! The tables are written by `build.rs` from the model that xsd-parser makes of the XSD, so that the diagnostics, the
 //! reference page and the readers follow the one file.
@@ -14,9 +14,9 @@ pub struct ElementDecl {
     pub type_documentation: &'static str,
     /// A value or a piece of XML that may stand there; empty where the XSD gives none.
     pub example: &'static str,
-    /// How often it must stand there at least.
+    /// The least number of times that it must occur there.
     pub min_occurs: u32,
-    /// How often it may stand there at most.
+    /// The most times that it may occur there.
     pub max_occurs: u32,
     /// The attributes that it may carry.
     pub attributes: &'static [AttributeDecl],

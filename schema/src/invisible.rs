@@ -1,4 +1,4 @@
-//! Characters that nobody sees, and odd spaces.
+//! Invisible characters and unusual spaces.
 
 use std::borrow::Cow;
 
@@ -26,7 +26,7 @@ pub(crate) fn changes(text: &str, from: usize) -> Vec<Change> {
     changes
 }
 
-/// What a character that is written as a reference is read as, if nobody would see it.
+/// The text for an invisible character that is written as a reference; `None` if the character is visible.
 pub(crate) fn referenced(character: char) -> Option<&'static str> {
     if character.is_ascii() && character != '\u{7F}' {
         return None;

@@ -1,4 +1,4 @@
-//! How much a prompt may hold before it is refused unread.
+//! Limits beyond which a prompt is refused unread.
 
 /// Bounds on what a check reads and reports. They exist so that hostile text costs microseconds, not memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The prompt with its places: what the rules look at.
+//! The prompt with its places, which the rules check.
 
 mod count;
 
@@ -157,7 +157,7 @@ mod tests {
 
     /// The names in the grammar and the fields of the types are the same: nothing that is read is lost on the way.
     #[test]
-    fn every_element_of_the_law_has_a_field() {
+    fn every_element_of_the_grammar_has_a_field() {
         let (mut character, mut general) = (Character::default(), GeneralTags::default());
         for decl in Place::Character.decl().children() {
             let is_known = ["n", "gender"].contains(&decl.name) || character.tag_list_mut(decl.name).is_some();

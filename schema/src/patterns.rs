@@ -45,7 +45,7 @@ pub(crate) enum Instruction {
     Tag,
 }
 
-/// What a piece of a text is.
+/// The kind of a piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
     Weight,
@@ -69,7 +69,7 @@ pub(crate) struct Found {
     /// Where it stands.
     pub(crate) span: Range<usize>,
     pub(crate) pattern: Pattern,
-    /// What is written instead; `None` if only a person can say.
+    /// The replacement; `None` if only a person can decide.
     pub(crate) plain: Option<String>,
 }
 

@@ -42,7 +42,7 @@ pub struct Character {
 /// What holds for the whole picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct GeneralTags {
-    /// How many characters.
+    /// Count words: how many characters there are.
     pub count: TagList,
     /// Artists whose manner to follow.
     pub artists: TagList,
@@ -64,11 +64,11 @@ pub struct GeneralTags {
     pub resolution: TagList,
     /// Things in the picture.
     pub objects: TagList,
-    /// What has no other place.
+    /// Tags that belong in no other element.
     pub other: TagList,
 }
 
-/// What the picture must not be.
+/// What the picture must not show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NegativePrompt {
     /// Unwanted Danbooru tags.
@@ -77,7 +77,7 @@ pub struct NegativePrompt {
     pub e621_tags: TagList,
     /// Unwanted resolution words.
     pub resolution: TagList,
-    /// The unwanted in plain sentences.
+    /// Unwanted contents in plain sentences.
     pub caption: Option<String>,
 }
 

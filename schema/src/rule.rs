@@ -1,9 +1,9 @@
-//! How a rule is documented: one value with its explanation, its severities and its examples.
+//! The documentation of a rule: its explanation, its severities and its examples.
 
 use crate::diagnostic::Severity;
 use crate::limits::Limits;
 
-/// What is said about a rule.
+/// The documentation of a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleDoc {
     /// Stable kebab-case name.

@@ -139,7 +139,7 @@ mod tests {
 
     fn diagnostics(text: &str, rule: &RuleDoc, strictness: Strictness) -> Vec<Diagnostic> {
         let tags = BTreeMap::from([("appearance".to_owned(), vec!["blue_hair".to_owned(), "cat_ears".to_owned()])]);
-        // Every prompt has tags that these are not, so only the rule about them may see them.
+        // Every prompt has tags outside of this list, so only the rule about them gets it.
         let model_tags = (rule.code == unknown_to_model::RULE.code).then_some(&tags);
         let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None, model_tags };
         check(text, &options).diagnostics

@@ -50,7 +50,7 @@ pub enum VocabularyError {
     },
 }
 
-/// What a vocabulary says about a tag.
+/// The result of looking up a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Known<'v> {
     /// It is a tag.
@@ -228,7 +228,7 @@ impl<'v> Lookup<'v> {
     }
 }
 
-/// Whether every word of a tag is known: a phrase that somebody meant.
+/// Whether every word of a tag is known, so that it is a phrase and not a misspelling.
 fn is_phrase(spelling: &str, words: &HashSet<Box<str>>) -> bool {
     words_of(spelling).all(|word| words.contains(word))
 }

@@ -7,7 +7,7 @@ use quick_xml::escape::{minimal_escape, resolve_html5_entity};
 
 /// A text as it stands between tags: nothing is escaped that need not be, so that `it's` and `>_>` stay readable.
 pub(crate) fn escape(value: &str) -> Cow<'_, str> {
-    // All that needs more than a look at the bytes: the controls, and the non-characters U+FFFE and U+FFFF (EF BF BE/BF).
+    // Bytes that need a closer check: the controls, and the non-characters U+FFFE and U+FFFF (EF BF BE/BF).
     let is_plain = value
         .bytes()
         .all(|byte| byte >= 0x20 && !matches!(byte, b'<' | b'&' | b'>' | 0xEF) || matches!(byte, b'\n' | b'\t'));

@@ -31,8 +31,8 @@ pub(super) fn check(text: &str, findings: &mut Findings) {
     }
 }
 
-/// Runs of characters that are the bytes of UTF-8, and what those bytes say. A run that is no UTF-8 is looked at once
-/// more as it is read later: without invisible characters, and piece by piece between odd spaces.
+/// Runs of characters that are the bytes of UTF-8, and what those bytes say. A run that is not UTF-8 is checked again
+/// as it will be read: without invisible characters, and piece by piece between odd spaces.
 fn runs(text: &str) -> impl Iterator<Item = (Range<usize>, String)> {
     byte_runs(text).flat_map(|run| {
         let whole = meant(text[run.clone()].chars());
@@ -74,7 +74,7 @@ fn is_left_out(character: char) -> bool {
     invisible::referenced(character) == Some("")
 }
 
-/// What the bytes of characters say in UTF-8, if it is clear that they were meant so.
+/// The characters' bytes decoded as UTF-8, if that was clearly their meaning.
 fn meant(characters: impl Iterator<Item = char>) -> Option<String> {
     let text = String::from_utf8(characters.filter_map(byte_of).collect()).ok()?;
     // `É»` is French, `Ã©` is not.

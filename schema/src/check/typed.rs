@@ -1,4 +1,4 @@
-//! What only typed data can get wrong: values that the XML would not give back.
+//! Faults of typed data only: values that the XML would not give back.
 
 use crate::findings::{Findings, excerpt};
 use crate::prompt::Prompt;
@@ -6,7 +6,7 @@ use crate::rules::{empty_element, invalid_value};
 use crate::tags::{TagList, collapse};
 use crate::xml::is_xml_char;
 
-/// Looks at every value of a prompt whose XML is `xml`.
+/// Checks every value of a prompt whose XML is `xml`.
 pub(super) fn check(prompt: &Prompt, xml: &str, findings: &mut Findings) {
     let mut at = 0;
     let words = prompt.characters.iter().map(|character| &character.n).chain(&prompt.caption);

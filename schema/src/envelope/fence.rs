@@ -1,4 +1,4 @@
-//! Code fences: what a language model puts its answer into.
+//! Code fences, into which language models put their answers.
 
 use std::ops::Range;
 

@@ -9,7 +9,7 @@ use crate::rules::foreign_format::{self, Format};
 const MOST_LINES: usize = 100;
 
 impl Opening<'_, '_> {
-    /// Leaves out front matter that says nothing about the picture. One that names a prompt or a field is refused.
+    /// Leaves out front matter that is not about the picture. Front matter that names a prompt or a field is refused.
     pub(super) fn remove_front_matter(&mut self) -> Result<(), Stop> {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];

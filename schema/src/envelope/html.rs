@@ -48,12 +48,12 @@ const INLINE: &[&str] = &["code", "a", "kbd", "samp", "del", "ins"];
 /// Those that need no end.
 const ENDLESS: &[&str] = &["p", "li", "dt", "dd"];
 
-/// What only a page or a table has, in lower case.
+/// Elements that only a page or a table has, in lower case.
 const PAGE: &[&str] =
     &["<!doctype html", "<html", "<head>", "<script", "<table", "<iframe", "<svg", "<form", "<tbody", "<tr>"];
 
 impl Opening<'_, '_> {
-    /// Refuses a page or a table: which part of it is the prompt only a person knows.
+    /// Refuses a page or a table: only a person can say which part of it is the prompt.
     pub(super) fn refuse_page(&mut self) -> Result<(), Stop> {
         let text = self.left();
         let is_block = |at: usize| markup::is_block_name(markup::name_at(&text[at + 1..]));
@@ -125,7 +125,7 @@ pub(super) fn is_name(name: &str) -> bool {
 enum Kind {
     /// `<br>`, `<hr>`
     Break,
-    /// A picture, which says nothing.
+    /// A picture, which is ignored.
     Picture,
     /// An element by its place among [`STYLES`] and [`BLOCKS`].
     Element(usize),

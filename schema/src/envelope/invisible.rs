@@ -1,4 +1,4 @@
-//! Characters that nobody sees.
+//! Removes invisible characters from the text.
 
 use super::Opening;
 use crate::invisible::changes;

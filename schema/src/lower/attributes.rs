@@ -1,4 +1,4 @@
-//! Attributes: the grammar knows two, nobody writes them, and XML has its own.
+//! Attributes: the grammar has two, which no person writes, and XML has its own.
 
 use super::Lowering;
 use crate::grammar::AttributeDecl;

@@ -1,4 +1,4 @@
-//! The numbers of the characters, and the genders that nobody wrote.
+//! The numbers of the characters, and genders that are missing.
 
 use std::borrow::Cow;
 

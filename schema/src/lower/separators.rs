@@ -1,4 +1,4 @@
-//! What people separate tags with when they do not write commas: wide commas, semicolons, line breaks, lists.
+//! Separators of tags other than commas: wide commas, semicolons, line breaks, lists.
 
 use std::borrow::Cow;
 use std::ops::Range;

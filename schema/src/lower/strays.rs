@@ -1,4 +1,4 @@
-//! What stood in the wrong place, brought home once every block is known.
+//! Moves fields that stood in the wrong place to their blocks, once every block is known.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -34,11 +34,11 @@ pub(super) enum Origin {
     },
     /// As text at the top.
     Text,
-    /// Said already.
+    /// Reported already.
     Reported,
 }
 
-/// The general tags when nobody wrote any.
+/// The general tags of a prompt that has none.
 fn unwritten_general<'t>() -> Block<'t> {
     Block {
         path: Place::General.decl().name.to_owned(),
@@ -52,7 +52,7 @@ fn unwritten_general<'t>() -> Block<'t> {
 }
 
 impl<'t> Lowering<'t, '_> {
-    /// Brings every stray home.
+    /// Moves every stray to the block where it belongs.
     pub(super) fn settle_strays(&mut self) {
         for stray in std::mem::take(&mut self.strays) {
             match stray.home {
@@ -70,7 +70,7 @@ impl<'t> Lowering<'t, '_> {
         }
     }
 
-    /// A character's field belongs to the only character; among several nobody knows whose it is.
+    /// A character's field belongs to the only character; with several, its character is unknown.
     fn bring_to_character(&mut self, mut stray: Stray<'t>) {
         if let [character] = self.outline.characters.as_mut_slice() {
             let (inside_end, path) = (character.inside_end, character.path.clone());

@@ -1,4 +1,4 @@
-//! What other tools put around the blocks, as far as it is markup or text next to markup: roots, braces, `caption:`.
+//! Removes what other tools put around the blocks as markup or as text next to markup: roots, braces, `caption:`.
 
 use super::Lowering;
 use crate::checked::Envelope;

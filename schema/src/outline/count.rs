@@ -63,7 +63,7 @@ impl Tally {
     }
 }
 
-/// What the count field says.
+/// The contents of the count field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WrittenCount {
     /// The numbers that are written.

@@ -1,4 +1,4 @@
-//! What a language model says around the prompt that it was asked for.
+//! The talk of a language model around the prompt that it was asked for.
 
 use super::{label, starts_with};
 
@@ -300,7 +300,7 @@ pub(crate) fn is_title(text: &str) -> bool {
 
 /// Whether a line that ends with a colon is about the prompt. `Here is a girl in a garden:` is a part of it.
 fn announces_the_prompt(line: &str) -> bool {
-    /// What can only be meant for the reader.
+    /// Words that can only address the reader.
     const PROMPTS: &[&str] =
         &["prompt", "xml", "提示", "标签", "標籤", "プロンプト", "タグ", "프롬프트", "태그", "промпт", "промт"];
     const FEW_WORDS: usize = 3;

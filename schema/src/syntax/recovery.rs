@@ -1,4 +1,4 @@
-//! Elements and their ends, and what is made of tags that do not fit.
+//! Matches elements with their ends, and repairs tags that do not fit.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! What a `<` or a `&` begins: markup, or a character that somebody forgot to escape.
+//! Decides what a `<` or a `&` begins: markup, or a character that was not escaped.
 //!
 //! quick-xml takes every `<` for markup and every `&` for a reference. Prompts are full of `>_<` and `R&B`, so each is
 //! looked at before quick-xml may read it. Every scan stops at the next `<`, so a text is scanned at most twice.

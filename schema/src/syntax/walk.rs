@@ -1,4 +1,4 @@
-//! The walk over quick-xml's events: what stands where, and which finding it makes.
+//! The walk over quick-xml's events, which builds the tree and reports faults.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

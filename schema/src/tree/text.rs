@@ -1,4 +1,4 @@
-//! Text as it is meant, with the way back to how it was written.
+//! Decoded text, with the way back to its places in the source.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use crate::position::PositionMap;
 /// A text: references resolved, sections of character data unwrapped, line ends made `\n`.
 #[derive(Clone, Debug)]
 pub(crate) struct Text<'t> {
-    /// The text as it is meant.
+    /// The decoded text.
     pub(crate) value: Cow<'t, str>,
     /// Where it stands in the source.
     pub(crate) span: Range<usize>,

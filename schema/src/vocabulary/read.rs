@@ -10,7 +10,7 @@ pub(super) struct TagEntry {
     pub(super) name: String,
     pub(super) category: String,
     pub(super) aliases: Vec<String>,
-    /// Whether it may be shown to somebody who did not write it.
+    /// Whether it may be suggested to users.
     pub(super) is_suggestible: bool,
 }
 

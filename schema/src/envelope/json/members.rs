@@ -1,4 +1,4 @@
-//! What the members of a JSON object mean.
+//! The meaning of the members of a JSON object.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use crate::names::{self, Place, Target};
 use crate::phrases;
 use crate::source::{Source, SourceBuilder};
 
-/// The members of an object by what they mean.
+/// The members of an object by their meaning.
 #[derive(Debug, Default)]
 pub(super) struct Members<'v> {
     /// The prompt as a text.
@@ -50,7 +50,7 @@ const PROMPTS: &[&str] = &[
     "final_prompt",
 ];
 
-/// Members that say nothing about the picture.
+/// Members that are not about the picture.
 const REMARKS: &[&str] = &[
     "reasoning",
     "thoughts",

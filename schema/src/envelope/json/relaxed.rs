@@ -10,7 +10,7 @@ use crate::rules::envelope_removed;
 use crate::source::Change;
 
 impl Opening<'_, '_> {
-    /// Makes JSON of the object that the window is, if it only lacks what [`changes`] adds or removes.
+    /// Converts the object in the window to JSON, if the changes of [`changes`] suffice.
     pub(in crate::envelope) fn relax_json(&mut self) {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
@@ -50,7 +50,7 @@ fn changed(text: &str, changes: &[Change]) -> String {
     changed + &text[copied..]
 }
 
-/// What makes JSON of an object in the notation of JavaScript or Python. `None` if it has anything else in it.
+/// The changes that convert an object in the notation of JavaScript or Python to JSON. `None` if they do not suffice.
 fn changes(text: &str) -> Option<Vec<Change>> {
     let bytes = text.as_bytes();
     let mut changes: Vec<Change> = Vec::new();

@@ -1,4 +1,4 @@
-//! Labels of a negative prompt that are in no list: other words around it, other languages, slips of the pen.
+//! Labels of a negative prompt that are in no list: with other words, in other languages, or misspelt.
 
 use std::ops::Range;
 
