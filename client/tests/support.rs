@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// What a run of the program left.
+/// The result of a run of the program.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub code: Option<i32>,
@@ -33,7 +33,7 @@ impl Run {
     }
 }
 
-/// The program with an environment of which nothing leaks in.
+/// The program with an empty environment but for what it needs.
 pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga"));
     command

@@ -166,7 +166,7 @@ fn a_damaged_weight_file_is_refused_or_loads() {
         longer.push(0);
         fs::write(&path, &longer).unwrap();
         assert!(load_safely(dir.path(), part, "a byte too many").is_err());
-        // One byte of the header at a time: digits become other digits, names other names, brackets garbage.
+        // Changes one byte of the header at a time: in digits, names and brackets.
         let header = 8 + u64::from_le_bytes(original[..8].try_into().unwrap()) as usize;
         for at in (0..header).step_by(header / 150 + 1) {
             let mut damaged = original.clone();

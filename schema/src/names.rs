@@ -320,13 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn the_law_has_the_blocks() {
+    fn the_grammar_has_the_blocks() {
         assert_eq!(Place::Character.decl().name, "character_1");
         assert_eq!(Place::General.decl().name, "general_tags");
     }
 
     #[test]
-    fn aliases_lead_to_elements_of_the_law_and_are_none_themselves() {
+    fn aliases_lead_to_elements_of_the_grammar_and_are_not_elements_themselves() {
         for (place, word, name) in ALIASES {
             assert!(place.decl().child(name).is_some(), "{name} is not an element of {place:?}");
             assert!(place.decl().child(word).is_none(), "{word} is an element of {place:?}");

@@ -1,4 +1,4 @@
-//! Literate cases: prose, a prompt, and what is said about it, side by side in `tests/cases/*.md`.
+//! Literate cases: prose, a prompt and its expected findings, next to each other in `tests/cases/*.md`.
 //!
 //! A case is a heading, a fence with the prompt, and fences with what is expected (a longer fence may hold shorter ones):
 //!
@@ -10,7 +10,7 @@
 //! - ```` ```envelope ````: the envelope (optional);
 //! - ```` ```split ````: the text of the negative prompt that stood inside the prompt (optional).
 //!
-//! `SAKUGA_UPDATE_CASES=1 cargo test -p sakuga-schema --test diagnostics_cases` writes what is said now.
+//! `SAKUGA_UPDATE_CASES=1 cargo test -p sakuga-schema --test diagnostics_cases` writes the present outcomes.
 
 use std::fmt::Write;
 use std::fs;

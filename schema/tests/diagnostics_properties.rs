@@ -1,4 +1,4 @@
-//! What holds for every text: no panic, places inside the text, fixes that apply, and a stable canonical form.
+//! Properties of every text: no panic, places inside the text, fixes that apply, and a stable canonical form.
 
 use proptest::prelude::*;
 use sakuga_schema::{
@@ -216,7 +216,7 @@ fn is_quiet(tag: &str) -> bool {
     let is_plain = |character: char| match character {
         // The last is a letter of Lisu.
         ';' | '|' | '/' | 'ꓹ' => false,
-        // Letters that nobody sees.
+        // Invisible letters.
         '\u{7F}' | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{17B4}' | '\u{17B5}' => false,
         other => other.is_ascii() || other.is_alphanumeric(),
     };
@@ -387,7 +387,7 @@ fn decorations() -> impl Strategy<Value = Vec<usize>> {
     prop::sample::subsequence((0..10).collect::<Vec<usize>>(), 1..4).prop_shuffle()
 }
 
-/// A prompt as it comes from elsewhere.
+/// A prompt with decorations of other tools.
 fn decorated(text: &str, kind: usize) -> String {
     match kind {
         0 => format!("```xml\n{text}\n```"),
@@ -403,8 +403,8 @@ fn decorated(text: &str, kind: usize) -> String {
     }
 }
 
-/// Rules whose fixes are left out here: those that change what the encoders read, because they would read marks that
-/// nobody meant, and those that move elements, which changes the order of tags.
+/// Rules whose fixes are left out here: those that change the text of the encoders by removing unintended marks, and
+/// those that move elements, which changes the order of tags.
 const CHANGING: &[&str] = &[
     "weight-syntax",
     "markdown",

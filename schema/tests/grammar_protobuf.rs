@@ -16,7 +16,7 @@ fn the_messages_mirror_the_xsd() {
     assert!(differences.is_empty(), "prompt.xsd and prompt.proto differ:\n{}", differences.join("\n"));
 }
 
-/// The walk above is worth as much as what it notices: each of these changes must be named.
+/// The comparison above must report each of these changes.
 #[test]
 fn every_kind_of_difference_is_noticed() {
     let changes = [

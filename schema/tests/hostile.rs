@@ -1,4 +1,4 @@
-//! Text made to hurt: each is answered with a finding, quickly, and without a panic.
+//! Hostile texts: each gets a finding, within a bound of CPU time and without a panic.
 
 #[path = "invariants/repetition.rs"]
 mod repetition;
@@ -18,7 +18,7 @@ fn cpu_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().expect("not negative")
 }
 
-/// Does something until it stays within the bound of CPU time.
+/// Repeats a check until it stays within the bound of CPU time.
 #[track_caller]
 fn in_time<T>(name: &str, bound: Duration, work: impl Fn() -> T) -> T {
     let mut fastest = Duration::MAX;

@@ -1,4 +1,4 @@
-//! Short texts as people and programs write them: what is said about each, and what it is read as, in `tests/table.txt`.
+//! Short texts as people and programs write them, with their findings and their readings, in `tests/table.txt`.
 //!
 //! Each case is a text and what is expected of it, one line each:
 //!
@@ -9,7 +9,7 @@
 //! - `- text` the negative prompt inside it, `$ text` a system prompt and `% text` that of the negative prompt, if any;
 //! - `= XML` what `sakuga fmt --fix` writes, if that is another text.
 //!
-//! `SAKUGA_UPDATE_CASES=1 cargo test -p sakuga-schema --test table` writes what is said now.
+//! `SAKUGA_UPDATE_CASES=1 cargo test -p sakuga-schema --test table` writes the present outcomes.
 
 mod support;
 
@@ -64,7 +64,7 @@ fn each_check_is_quick_and_fixing_twice_is_fixing_once() {
     }
 }
 
-/// What a check says.
+/// The result of a check.
 struct Read {
     diagnostics: Vec<Diagnostic>,
     /// The canonical form, if the text is valid.

@@ -1,6 +1,6 @@
-//! The server with the model that it brings, on the CPU: what a first start without any download does.
+//! The server with the embedded model, on the CPU: a first start without any download.
 //!
-//! That model is trained where a checkpoint was built in and random elsewhere; what is asked for here holds for both.
+//! That model is trained if a checkpoint was built in, and random otherwise; these tests hold for both.
 #![cfg(feature = "burn")]
 
 use sakuga_model_core::{DeviceChoice, ModelOptions};

@@ -1,4 +1,4 @@
-//! Stories over real sockets: the client library and a server in the test's process.
+//! End-to-end tests over real sockets: the client library and a server in the test's process.
 
 mod access;
 #[cfg(feature = "burn")]

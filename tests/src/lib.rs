@@ -1,4 +1,4 @@
-//! Shared by the stories: a server, a job followed to its end, and the order of its events.
+//! Shared by the end-to-end tests: a server, a job followed to its end, and the order of its events.
 
 #![forbid(unsafe_code)]
 

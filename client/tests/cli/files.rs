@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::GOOD;
 use crate::support::run;
 
-/// An address without a server: a command that gets as far as connecting exits with 4.
+/// An address without a server: a command that connects to it exits with 4.
 const NOBODY: &str = "127.0.0.1:1";
 
 fn generate(directory: &Path, arguments: &[&str]) -> crate::support::Run {
@@ -108,7 +108,7 @@ fn links_pipes_and_devices_are_neither_replaced_nor_read_without_end() {
     ] {
         run(directory.path(), &arguments, b"").expect(2).says("a device");
     }
-    // Nobody writes into the pipe, and nothing waits for it or reads it as empty.
+    // The pipe has no writer: no command waits for one or reads the pipe as empty.
     for arguments in [
         vec!["generate", "a.xml", "--out", "a.png", "--token-file", "fifo.png", "--server", NOBODY],
         vec!["generate", "a.xml", "--out", "a.png", "--negative", "fifo.png"],

@@ -10,7 +10,7 @@ mod misc;
 mod show;
 mod validate;
 
-/// A prompt with nothing to complain about.
+/// A prompt without findings.
 pub const GOOD: &str = "\
 <character_1>
 <n></n>

@@ -21,7 +21,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::support::{Run, collect, command};
 
-/// What the server has, and what it was asked.
+/// The assets of the server, and the calls that it got.
 #[derive(Clone, Default)]
 struct Assets {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,

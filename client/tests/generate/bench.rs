@@ -1,4 +1,4 @@
-//! `sakuga bench`, against a server that tells everything.
+//! `sakuga bench`, against a server that reports every figure.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! A server in the test's process that plays a script, so that the client meets what a real one rarely does.
+//! A server in the test's process that plays a script, also of behaviour that is rare in a real one.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -61,7 +61,7 @@ impl Fake {
         Self::serve(None, refusals, acts, None).await
     }
 
-    /// A server that plays `acts` and says what it is.
+    /// A server that plays `acts` and also describes itself.
     pub(crate) async fn playing_as(acts: Vec<Act>, system: System) -> Self {
         Self::serve(None, vec![], acts, Some(system)).await
     }
@@ -133,7 +133,7 @@ impl GenerationService for Script {
     }
 }
 
-/// What the script estimates for a request that fits: it does, unless it asks for several pictures.
+/// The estimate of the script for a request that fits: one that asks for a single picture.
 fn estimate(asked: &EstimateRequest) -> Estimate {
     let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
     let images = asked.request.as_ref().map_or(0, |request| request.images);

@@ -1,4 +1,4 @@
-//! Text of a server, a file or a file name never acts on the terminal, in any command.
+//! Text from a server, a file or a file name never controls the terminal, in any command.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -124,7 +124,7 @@ struct Hostile;
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// A message, and then silence.
+/// A stream of one message that does not end.
 fn one<T: Send + 'static>(message: T) -> Messages<T> {
     Box::pin(tokio_stream::once(Ok(message)).chain(tokio_stream::pending()))
 }

@@ -19,12 +19,12 @@ use tonic::{Request, Response, Status};
 use crate::fake::Fake;
 use crate::support::{Run, collect, command};
 
-/// A server that tells what it is, and is otherwise still.
+/// A server that describes itself and does nothing else.
 pub(crate) struct System;
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// A message, and then silence.
+/// A stream of one message that does not end.
 fn one<T: Send + 'static>(message: T) -> Messages<T> {
     Box::pin(tokio_stream::once(Ok(message)).chain(tokio_stream::pending()))
 }
@@ -222,7 +222,7 @@ impl SystemService for Silent {
 async fn info(address: &str, arguments: &[&str]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command(directory.path());
-    // The address from the environment, as `--server` is tried everywhere else.
+    // The address from the environment; the other tests use `--server`.
     command.arg("info").args(arguments).env("SAKUGA_SERVER", address).stdin(Stdio::null());
     collect(tokio::process::Command::from(command).output().await.unwrap())
 }

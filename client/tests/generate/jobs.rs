@@ -30,7 +30,7 @@ const SMALL: &[u8] = b"a small picture";
 /// A job with a request.
 const LONG: &str = "0198f3a1-7c2e-7aaa-8bbb-1234567890ab";
 
-/// What the server keeps, and what it was asked.
+/// The jobs of the server, and the calls that it got.
 #[derive(Clone, Default)]
 pub(crate) struct Kept {
     calls: Arc<Mutex<Vec<String>>>,

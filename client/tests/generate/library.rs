@@ -1,4 +1,4 @@
-//! What the library promises of a stream.
+//! The guarantees of the library for a stream of events.
 
 use std::time::Duration;
 

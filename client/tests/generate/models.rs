@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 
 use crate::support::{Run, collect, command};
 
-/// Its models: where they are, and what was asked of them.
+/// Its models: where their weights are, and the calls about them.
 #[derive(Clone, Default)]
 struct Two {
     calls: Arc<Mutex<Vec<String>>>,

@@ -1,4 +1,4 @@
-//! `sakuga top` where nobody watches the terminal.
+//! `sakuga top` without a terminal.
 
 use std::process::Stdio;
 use std::time::Duration;

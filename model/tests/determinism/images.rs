@@ -21,7 +21,7 @@ fn spec() -> GenerationSpec {
     GenerationSpec { seed: 7, ..GenerationSpec::new("1girl, silver hair", WIDTH, HEIGHT, sampling) }
 }
 
-/// Smooth colours: what the random autoencoder of the checkpoint keeps best.
+/// Smooth colours, which the random autoencoder of the checkpoint preserves best.
 fn image(width_px: u32, height_px: u32) -> Rgb8 {
     let pixel = |x: u32, y: u32| [(255 * x / width_px) as u8, (255 * y / height_px) as u8, 60];
     let pixels = (0..height_px).flat_map(|y| (0..width_px).flat_map(move |x| pixel(x, y))).collect();

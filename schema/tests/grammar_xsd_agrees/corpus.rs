@@ -1,4 +1,4 @@
-//! The documents: made from the grammar's tables, then broken in every way that people and programs break them.
+//! The documents: generated from the grammar's tables, then damaged as people and programs do.
 
 use sakuga_schema::grammar::{self, Content, ElementDecl, TextKind};
 

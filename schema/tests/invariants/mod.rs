@@ -1,4 +1,4 @@
-//! What holds for every text, for the property tests and the fuzz target.
+//! Invariants of every text, for the property tests and the fuzz target.
 
 use sakuga_schema::{CheckOptions, Diagnostic, Position, Severity, Strictness, check, check_negative};
 

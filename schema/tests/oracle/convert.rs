@@ -1,5 +1,5 @@
-//! From the types that xsd-parser made to the plain values, with what those types do not say: texts that may not be
-//! blank, numbers without gap.
+//! Converts the types that xsd-parser generates to the plain values, and checks what those types do not: texts that may
+//! not be blank, numbers without gaps.
 
 use super::ReadError;
 use super::generated::{CharacterType, GenderType, GeneralTagsType, NegativePromptType, PromptElementType};

@@ -1,8 +1,8 @@
 //! The XML events of a text, as the generated readers want them.
 //!
-//! They want a root, which prompts are usually written without, and they look away from a good deal: what stands after
-//! the root, attributes, references and marked sections between elements, document types, namespaces. This reader adds
-//! the root and refuses the rest; the elements that it hands out have no attributes any more.
+//! They need a root, which most prompts do not have, and they ignore text after the root, attributes, references and
+//! marked sections between elements, document types and namespaces. This reader adds the root and refuses the rest; the
+//! elements that it hands out have no attributes any more.
 
 use std::borrow::Cow;
 use std::fmt;

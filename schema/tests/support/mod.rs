@@ -1,4 +1,4 @@
-//! What several tests of this crate need.
+//! Helpers of several tests of this crate.
 #![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
 
 use std::path::Path;

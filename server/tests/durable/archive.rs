@@ -1,4 +1,4 @@
-//! `store export` and `store import`: the jobs of one folder come to another, and nothing is ever replaced.
+//! `store export` and `store import`: the jobs of one folder are added to another, and nothing is ever replaced.
 
 use std::path::Path;
 
@@ -117,7 +117,7 @@ async fn jobs_come_to_another_folder_as_they_were() {
             found.push((job.job_id.clone(), job.request_id, seen.pixels(), picture(&mut jobs, &job.job_id).await));
         }
         assert_eq!(asset(&mut server.assets().await, &sha256).await.expect("it came along"), png(1));
-        // Names came along: a repeated call finds its job.
+        // Names are imported too: a repeated call finds its job.
         let made = jobs.create_job(third_of_three("one")).await.expect("known").into_inner();
         assert!(made.existed);
     }

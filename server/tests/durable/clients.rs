@@ -1,4 +1,4 @@
-//! Clients whose connections are cut again and again see everything once.
+//! Clients whose connections are cut again and again get every event once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,11 +22,11 @@ use tonic::transport::Endpoint;
 use crate::program::{Jobs, Program};
 use crate::support::{Dice, PATIENCE, Seen, is_terminal, request};
 
-/// Streams that nobody reads.
+/// Streams that are not read.
 const STREAMS: usize = 1000;
 /// Of them on one connection.
 const ON_ONE: usize = 100;
-/// Most bytes that each may cost the server. What is measured stands in tests/BENCHMARKS.md; here is what would be a leak.
+/// The most KiB that each may cost the server: a bound for leaks. Measured values are in tests/BENCHMARKS.md.
 const STREAM_KIB_MAX: u64 = 64;
 
 /// A job with large previews on every step.
@@ -144,7 +144,7 @@ fn percentile(times: &[Duration], share: usize) -> f64 {
     times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3
 }
 
-/// What a crowd of clients has seen.
+/// The results of many clients.
 struct Crowd {
     /// From each call of CreateJob to its job's first event, shortest first.
     first: Vec<Duration>,
@@ -153,7 +153,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Lets each client ask for some jobs, each within `pace` of the one before, and read every event.
+    /// Has each client create some jobs, each within `pace` of the previous one, and read every event.
     async fn come(jobs_each: u64, pace: Duration, place: &Path) -> Self {
         let server = Program::start(place, &["--scripted-step-ms", "0", "--queue-size", "1000"]);
         let begun = Instant::now();
@@ -232,7 +232,7 @@ async fn two_hundred_clients_that_never_rest_are_served() {
     }
 }
 
-/// Streams that nobody reads, each of which is at another preview.
+/// Streams that are not read, each at another preview.
 const STALLED: u32 = 120;
 /// Edge of their previews: 768 KiB each, 90 MiB together.
 const STALLED_EDGE_PX: u32 = 512;

@@ -21,7 +21,7 @@ const SEEDS: u64 = 24;
 const JOBS: usize = 12;
 const ARGUMENTS: [&str; 2] = ["--scripted-step-ms", "0"];
 
-/// What the undamaged folder holds of a job.
+/// The contents of the undamaged folder for a job.
 struct Known {
     job: Job,
     seen: Seen,
@@ -47,7 +47,7 @@ async fn get(jobs: &mut Jobs, job_id: &str) -> Result<Job, Status> {
     Ok(jobs.get_job(GetJobRequest { job_id: job_id.into() }).await?.into_inner().job.expect("a job"))
 }
 
-/// Fills a folder with ended jobs and returns what a server says of them.
+/// Fills a folder with ended jobs and returns them as a server reports them.
 async fn fill(folder: &Path) -> BTreeMap<String, Known> {
     let server = Program::start(folder, &ARGUMENTS);
     let mut jobs = server.jobs().await;
@@ -96,7 +96,7 @@ async fn compare(server: &Program, known: &BTreeMap<String, Known>) -> (usize, b
         Code::OutOfRange => assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "SEQUENCE_NOT_KEPT"),
         Code::NotFound => assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "JOB_NOT_FOUND"),
         Code::Unavailable => is_damaged = true,
-        // The server went down in the middle of the answer.
+        // The server stopped in the middle of the answer.
         Code::Unknown | Code::Cancelled | Code::Internal if status.get_details_error_info().is_none() => {
             is_damaged = true
         }
@@ -227,7 +227,7 @@ async fn damaged_bytes_are_never_served_and_a_repair_brings_back_the_rest() {
     assert!(repaired > 0);
 }
 
-/// The picture of a job.
+/// The file of a job's picture.
 fn picture(folder: &Path, job_id: &str, index: u32) -> PathBuf {
     folder.join("pictures").join(job_id).join(format!("{index}.png"))
 }

@@ -36,7 +36,7 @@ impl Host {
         Self { jobs: server.jobs(), server }
     }
 
-    /// Goes down well and waits for the end.
+    /// Shuts down and waits for the end.
     pub(crate) async fn end(self) {
         drop(self.jobs);
         self.server.stop().await;

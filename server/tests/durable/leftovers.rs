@@ -1,4 +1,5 @@
-//! Nothing is left in the data folder of jobs that have no pictures: cancelled ones, deleted ones, and what a kill cut short.
+//! The data folder keeps no files of jobs without pictures: cancelled ones, deleted ones, and those that a kill
+//! interrupted.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +101,7 @@ async fn a_job_that_is_deleted_and_a_write_that_was_cut_short_leave_no_file() {
     jobs.delete_job(DeleteJobRequest { job_id: ids[1].clone() }).await.expect("it has ended");
     assert!(!pictures.join(&ids[1]).exists());
     server.kill();
-    // What the kill of a server leaves that is writing a picture.
+    // Files that remain of a server that was killed while it wrote a picture.
     std::fs::write(pictures.join(&ids[0]).join("1.png#1"), "half of it").expect("written");
     let server = Program::start(folder.path(), &["--scripted-step-ms", "0"]);
     let left = files(&pictures);

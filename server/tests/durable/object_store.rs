@@ -23,7 +23,7 @@ fn large(name: &str) -> CreateJobRequest {
     CreateJobRequest { request: Some(GenerateRequest { width: 1024, height: 1024, images: 2, ..request }), options }
 }
 
-/// Draws a job and sees it to its end.
+/// Draws a job and waits for its end.
 async fn draw(jobs: &mut Jobs, call: CreateJobRequest) -> (String, Seen) {
     let job_id = jobs.create_job(call).await.expect("accepted").into_inner().job.expect("a job").job_id;
     let mut seen = Seen::default();
@@ -32,7 +32,7 @@ async fn draw(jobs: &mut Jobs, call: CreateJobRequest) -> (String, Seen) {
     (job_id, seen)
 }
 
-/// A part of a picture, and what the whole of it is to be.
+/// A part of a picture, and the expected description of the whole.
 async fn fetch(jobs: &mut Jobs, call: GetArtifactRequest) -> Result<(Vec<u8>, String), Status> {
     let mut stream = jobs.get_artifact(call).await?.into_inner();
     let (mut file, mut whole) = (Vec::new(), String::new());

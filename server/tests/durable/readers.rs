@@ -37,7 +37,8 @@ impl Measured {
             .arg(program)
             .args(["--engine", "scripted", "--scripted-step-ms", "250", "--listen", "127.0.0.1:0", "--log", "error"])
             .args(["--data-dir", "memory"])
-            // Under callgrind on a busy machine a write may take longer than clients that have stopped reading are given.
+            // Under callgrind on a busy machine a write may take longer than the timeout of clients that have stopped
+            // reading.
             .args(["--keepalive-interval", "300", "--keepalive-timeout", "300"])
             .env_clear()
             .stdin(Stdio::null());

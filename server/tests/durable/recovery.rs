@@ -1,4 +1,4 @@
-//! A server that comes back answers with what its jobs are now, however long its disk takes to note it.
+//! After a restart, answers have the present state of the jobs, however long the disk takes to store it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +57,7 @@ impl JobStore for Slow {
     }
 }
 
-/// What a call about a single job and one about all of them say.
+/// The states that a call about a single job and one about all of them return.
 async fn reported(host: &mut Host, job_id: &str) -> [Job; 2] {
     let one = host.jobs.get_job(GetJobRequest { job_id: job_id.into() }).await.expect("there").into_inner();
     let all = host.jobs.list_jobs(ListJobsRequest::default()).await.expect("readable").into_inner();

@@ -1,4 +1,4 @@
-//! However fast jobs come and however slowly old ones are deleted, few more are kept than may be.
+//! However fast jobs come and however slowly old ones are deleted, few more are kept than the limit.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,5 +1,5 @@
-//! A server that is busy for long stays as small as it was: jobs come at a steady pace, old ones are deleted, and now and
-//! then a client goes in the middle and comes back.
+//! The memory of a busy server does not grow: jobs come at a steady pace, old ones are deleted, and some clients
+//! disconnect in the middle of a job and come back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,7 +29,7 @@ const KEPT: u64 = 100;
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 const FILES_MAX: u64 = 16;
 
-/// What all clients have seen together.
+/// The results of all clients together.
 #[derive(Default)]
 struct Tally {
     jobs: AtomicU64,
@@ -38,7 +38,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Asks for one job and follows it to its end; a leaver goes after some milliseconds and comes back.
+    /// Creates one job and follows it to its end; a leaver disconnects after some milliseconds and comes back.
     async fn client(&self, server: &Program, jobs: &mut crate::program::Jobs, number: u64) {
         let mut dice = Dice(number);
         let made = jobs.create_job(request(&format!("soak-{number}"), 8)).await.expect("accepted").into_inner();
@@ -51,7 +51,7 @@ impl Tally {
                 self.returns.fetch_add(1, Ordering::Relaxed);
             }
         }
-        // Sees to the order of events, and to one end.
+        // Checks the order of events, and that there is one terminal event.
         if !seen.is_over() {
             seen.follow(jobs, &job_id).await.expect("it lives");
         }
@@ -109,7 +109,7 @@ async fn a_server_that_is_busy_for_long_does_not_grow() {
     );
     assert_eq!(jobs, asked, "every job that was acknowledged came to its end");
     if length < LONG {
-        // So little time tells nothing of what grows, and a machine that does other things as well nothing of the pace.
+        // A short run shows no growth, and a busy machine does not keep the pace, so neither is checked.
         return;
     }
     assert!(rate >= JOBS_A_MINUTE as f64, "{rate:.0} jobs a minute");

@@ -22,7 +22,7 @@ use tonic_types::StatusExt as _;
 use crate::server::TestServer;
 use crate::support::{Dice, PATIENCE, Seen, request};
 
-/// What a disk does.
+/// The state of a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Health {
@@ -47,11 +47,11 @@ struct DiskState {
 
 #[derive(Debug, Default)]
 struct Content {
-    /// What programs see.
+    /// The contents that programs see.
     current: Vec<u8>,
-    /// What survives a loss of power.
+    /// The contents that survive a loss of power.
     durable: Vec<u8>,
-    /// What was written since the last sync.
+    /// Writes since the last sync.
     pending: Vec<(u64, Vec<u8>)>,
     is_off: bool,
 }
@@ -248,7 +248,7 @@ async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
         let job_id = server.create("running", 100).await.expect("accepted");
         let mut seen = Seen::default();
         let mut jobs = server.jobs.clone();
-        // It has begun when the disk goes, and not ended.
+        // It runs when the disk fails.
         let _ = tokio::time::timeout(Duration::from_millis(40), seen.follow(&mut jobs, &job_id)).await;
         disk.set(health);
         for attempt in 0..3 {

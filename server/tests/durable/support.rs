@@ -1,4 +1,4 @@
-//! What a client remembers of its jobs, and what has to be true of it in the end.
+//! The records that clients keep of their jobs, and the checks of them at the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,7 +43,7 @@ pub(crate) fn is_terminal(event: &GenerateEvent) -> bool {
     matches!(event.event, Some(Event::Completed(_) | Event::Failed(_) | Event::Cancelled(_)))
 }
 
-/// A small generator, so that a failure can be had again.
+/// A small random generator with a seed, so that a failure can be reproduced.
 pub(crate) struct Dice(pub u64);
 
 impl Dice {
@@ -53,7 +53,7 @@ impl Dice {
     }
 }
 
-/// What a client has seen of one job.
+/// The events that a client has got of one job.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub events: Vec<GenerateEvent>,
@@ -64,7 +64,7 @@ impl Seen {
         self.events.last().is_some_and(is_terminal)
     }
 
-    /// Goes on after the last event until the end or until the connection breaks.
+    /// Continues after the last event, until the end or until the connection breaks.
     pub(crate) async fn follow(&mut self, jobs: &mut JobServiceClient<Channel>, job_id: &str) -> Result<(), Status> {
         let call = WatchJobRequest {
             job_id: job_id.into(),
@@ -84,7 +84,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Compares with what a reader gets who comes at the end: nothing was missed and nothing made up.
+    /// Compares the events with those of a reader that comes at the end: none is missing and none was added.
     pub(crate) async fn assert_whole(&self, jobs: &mut JobServiceClient<Channel>, job_id: &str) {
         let mut whole = Self::default();
         whole.follow(jobs, job_id).await.expect("the server lives");

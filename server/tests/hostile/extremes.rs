@@ -1,4 +1,4 @@
-//! Values that protobuf allows and that no one can mean: they are refused, and never reach others through a list.
+//! Extreme values that protobuf allows: they are refused, and never reach other clients through a list.
 
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{

@@ -63,7 +63,7 @@ impl Server {
     }
 }
 
-/// What a refused message cost.
+/// The cost of a refused message.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     cpu: Duration,
@@ -217,7 +217,8 @@ async fn the_largest_message_of_each_shape_costs_next_to_nothing_when_it_is_refu
                     }
                     refused += 1;
                     let cpu = server.cpu().saturating_sub(cpu);
-                    // What it would take on the other machine; the reference is taken when the message took long.
+                    // The time that it would take on the other machine. The reference runs only if the message took
+                    // long.
                     let now = if cpu > CPU_MAX { reference() } else { REFERENCE };
                     let scaled = cpu.mul_f64((REFERENCE.as_secs_f64() / now.as_secs_f64()).min(1.0));
                     best = best.least(Cost { cpu, scaled, kib: server.peak_kib().saturating_sub(kib) });

@@ -1,4 +1,4 @@
-//! Many long lists at once, and lists that nobody waits for, cost a bounded amount of memory and time.
+//! Many long lists at once, and lists whose callers have gone, cost a bounded amount of memory and time.
 
 use std::time::{Duration, Instant};
 

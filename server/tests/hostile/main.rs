@@ -1,4 +1,4 @@
-//! What comes from outside, however wrong: every message of every call, and a network that delays, cuts and falls silent.
+//! Hostile input: arbitrary messages of every call, and a network that delays, cuts and stalls.
 
 mod answers;
 mod extremes;

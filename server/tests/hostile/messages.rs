@@ -1,4 +1,4 @@
-//! Arbitrary messages, from their descriptors: what is added to the contract is covered by itself.
+//! Arbitrary messages, generated from their descriptors, so that additions to the API are covered.
 
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -24,7 +24,7 @@ pub(crate) fn any_bytes(descriptor: &MessageDescriptor, texts: &[String], good: 
     prop_oneof![3 => whole, 1 => damaged].prop_map(Bytes::from).boxed()
 }
 
-/// What happens to bytes on their way.
+/// Damage to bytes on their way.
 #[derive(Clone, Debug)]
 enum Damage {
     Flip(prop::sample::Index, u8),

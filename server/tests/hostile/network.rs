@@ -1,4 +1,4 @@
-//! A network that is slow, breaks in the middle of a frame, or falls silent without an end.
+//! A network that is slow, breaks in the middle of a frame, or stalls without closing.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whatever a call says, the server answers in time, with a code that fits, and goes on.
+//! For any message the server answers in time, with a fitting code, and continues.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,7 +37,7 @@ const NEXT_MAX: Duration = Duration::from_millis(20);
 /// Cases of one method in one turn.
 const CASES: u32 = 32;
 
-/// What tonic says of bytes that are not a message; INTERNAL is the code that gRPC has for it.
+/// The text of tonic for bytes that are not a message; gRPC's code for it is INTERNAL.
 const UNDECODABLE: &str = "failed to decode Protobuf message";
 
 const XML: &str = "<caption>A girl looks at the sea.</caption>";

@@ -1,4 +1,4 @@
-//! A wire between a client and a server that can be long, cut anywhere, and fall silent without an end.
+//! A connection between a client and a server that can be delayed, cut anywhere, and stalled.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

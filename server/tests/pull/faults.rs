@@ -1,4 +1,4 @@
-//! What goes wrong on the way: connections, contents, disks, answers and names.
+//! Faults during a pull: of connections, contents, disks, answers and names.
 
 use axum::http::StatusCode;
 use sakuga_proto::digest::sha256_hex;
@@ -23,7 +23,7 @@ async fn a_connection_that_is_cut_or_silent_continues_where_it_ended() {
     assert_eq!(ranges, [None, Some("bytes=100000-"), Some("bytes=150000-"), Some("bytes=170000-")]);
     assert!(seen[1..].iter().all(|seen| seen.if_range.as_deref() == Some("\"300000-0\"")), "{seen:?}");
     assert!(trial.said("trying again"));
-    // The token is for the hub, and the signature of a redirect for nobody.
+    // The token is sent to the hub only, and the signature of a redirect is not shown.
     assert!(seen.iter().all(|seen| seen.token.is_none()), "{seen:?}");
     let token = format!("Bearer {TOKEN}");
     assert!(trial.hub.behaviour().hub.iter().all(|seen| seen.token.as_ref() == Some(&token)));

@@ -29,7 +29,7 @@ pub(crate) struct Seen {
     pub(crate) if_range: Option<String>,
 }
 
-/// What the servers do, which a test may change.
+/// The behaviour of the servers, which a test may change.
 #[derive(Default)]
 pub(crate) struct Behaviour {
     /// Files of the repository, by path.
@@ -211,7 +211,7 @@ fn of_storage(behaviour: &mut Behaviour, seen: &Seen) -> Response {
         let broken = Err(io::Error::other("the connection is cut"));
         let first = Ok(Bytes::from(sent[..cut.min(sent.len())].to_vec()));
         Body::from_stream(futures::stream::iter([first]).chain(futures::stream::once(async {
-            // What was sent arrives before the connection ends.
+            // Bytes that were sent arrive before the connection ends.
             tokio::time::sleep(Duration::from_millis(50)).await;
             broken
         })))

@@ -1,4 +1,4 @@
-//! Pulling models from a hub on this machine, with everything that goes wrong on the way.
+//! Pulls of models from a hub on this machine, faults included.
 #![cfg(feature = "burn")]
 
 mod faults;

@@ -1,4 +1,4 @@
-//! What is wrong with a request is said at once, in whole, with places and remedies.
+//! Every fault of a request is reported at once, with places and remedies.
 
 use std::collections::BTreeMap;
 
@@ -120,7 +120,7 @@ async fn findings_about_the_prompt_carry_code_place_and_remedy() {
 }
 
 #[tokio::test]
-async fn a_typed_prompt_is_held_to_the_same_law() {
+async fn a_typed_prompt_is_checked_by_the_same_grammar() {
     let server = Server::start(scripted(quick())).await;
     let typed = Prompt { characters: vec![Character { gender: 99, ..Character::default() }], ..Prompt::default() };
     let prompt = Some(generate_request::Prompt::Typed(typed));

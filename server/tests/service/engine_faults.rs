@@ -1,4 +1,4 @@
-//! What the engine does wrong ends one job, typed, and not the server.
+//! A fault of the engine ends one job with a typed error, and not the server.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What one client may have, and what the device can hold.
+//! The limits of one client, and of the device's memory.
 
 use sakuga_proto::generation::v1::{CreateJobRequest, GenerateRequest, Job, JobOptions};
 use sakuga_server::Config;

@@ -1,4 +1,4 @@
-//! Several models in one server: which one draws, what is evicted for it, and who waits.
+//! Several models in one server: which one draws, which are evicted, and which jobs wait.
 
 use std::time::Duration;
 

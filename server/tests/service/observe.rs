@@ -1,4 +1,4 @@
-//! What is seen of the server while it works: activity, profiles, a job's telemetry, how it was opened.
+//! Observing a server: activity, profiles, a job's telemetry, and how its model was opened.
 
 use std::time::Duration;
 

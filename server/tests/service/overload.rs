@@ -1,4 +1,4 @@
-//! A full queue refuses at once and says when to come again.
+//! A full queue refuses at once and says when to retry.
 
 use sakuga_server::Config;
 use sakuga_server::config::Limits;

@@ -1,4 +1,4 @@
-//! A reader that does not keep up loses previews and statistics, never another event, and sees the hole.
+//! A reader that does not keep up loses previews and statistics but no other event, and sees the gap.
 
 use std::time::{Duration, SystemTime};
 
@@ -37,7 +37,7 @@ async fn a_reader_that_sleeps_misses_previews_only() {
         .expect("the server listens");
     let mut stream = GenerationServiceClient::new(channel).generate(heavy(40)).await.expect("accepted").into_inner();
     let first = next(&mut stream).await.expect("an event");
-    // While this one sleeps, others are served: the worker waits for nobody.
+    // While this one sleeps, others are served: the worker waits for no reader.
     tokio::time::sleep(Duration::from_millis(200)).await;
     let others = run(&server, request(3)).await;
     expect_event!(others.last().unwrap(), Completed);

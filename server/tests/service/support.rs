@@ -1,4 +1,4 @@
-//! Requests, events and what else every test of the service needs.
+//! Requests, events and helpers of the service's tests.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
     ScriptedFault { job, after_step, fault }
 }
 
-/// A request of `steps` steps.
+/// A request of `steps` steps with a valid prompt and no previews.
 pub(crate) fn request(steps: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml(XML.into())),
@@ -54,7 +54,7 @@ pub(crate) async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<Gen
     message.expect("the stream does not break").map(|response| response.event.expect("every message has an event"))
 }
 
-/// Every event that is left.
+/// The remaining events.
 pub(crate) async fn rest(stream: &mut Streaming<GenerateResponse>) -> Vec<GenerateEvent> {
     let mut events = Vec::new();
     while let Some(event) = next(stream).await {
@@ -73,7 +73,7 @@ pub(crate) async fn until(stream: &mut Streaming<GenerateResponse>, wanted: &str
     }
 }
 
-/// What kind of event it is, by its field's name.
+/// The kind of an event, as the name of its field.
 pub(crate) fn name(event: &GenerateEvent) -> &'static str {
     match event.event.as_ref().expect("every event has a kind") {
         Event::Accepted(_) => "accepted",

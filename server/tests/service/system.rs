@@ -1,4 +1,4 @@
-//! What the server reports: models, limits, statistics, health, reflection.
+//! Reports of the server: models, limits, statistics, health, reflection.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

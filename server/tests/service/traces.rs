@@ -1,4 +1,5 @@
-//! A job is exported as one trace, which begins with the caller's span; one that does not answer delays nothing.
+//! A job is exported as one trace, which begins with the caller's span; a collector that does not answer delays
+//! nothing.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

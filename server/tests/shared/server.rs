@@ -28,7 +28,7 @@ pub(crate) struct TestServer {
     background: BackgroundServer,
 }
 
-/// What a server is started from.
+/// A value that a server can be started from.
 pub(crate) trait IntoConfig {
     fn into_config(self) -> Config;
 }

@@ -1,4 +1,4 @@
-//! What callers learn of the devices that jobs of others have.
+//! The information that callers get about devices with jobs of others.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! The end: connections get GOAWAY, the socket is closed, and no answer is cut off.
+//! Shutdown: connections get GOAWAY, the socket is closed, and no answer is cut off.
 
 use std::time::{Duration, Instant};
 

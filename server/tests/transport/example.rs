@@ -6,7 +6,7 @@ use crate::process;
 use crate::program::{deployed, read, text};
 use crate::support::Authority;
 
-/// What the example sets, for a server on an open network.
+/// Settings that the example sets, for a server on an open network.
 const SET: &[(&str, &str)] = &[
     ("listen", "\"0.0.0.0:50051\""),
     ("data-dir", "\"/var/lib/sakuga\""),

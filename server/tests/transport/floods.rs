@@ -1,4 +1,4 @@
-//! Hostile clients: silent, idle, too many, too eager. The server stays there for the others.
+//! Hostile clients: silent, idle, too many, or too fast. The server keeps serving the others.
 
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ pub(crate) async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
     read
 }
 
-/// What the server's first frame says.
+/// The settings in the server's first frame.
 pub(crate) async fn settings(connection: &mut TcpStream) -> Vec<u8> {
     let mut head = [0; 9];
     connection.read_exact(&mut head).await.expect("settings");

@@ -1,4 +1,4 @@
-//! The page of metrics: what it counts, and who may read it.
+//! The page of metrics: its counters, and who may read it.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! OpenAI's images API: what is sent and answered over plain HTTP.
+//! OpenAI's images API over plain HTTP: requests and answers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -177,7 +177,7 @@ pub(crate) enum Who {
     Admin,
 }
 
-/// What a call is answered: a code, and the reason unless it is OK.
+/// The answer to a call: a code, and the reason unless it is OK.
 type Answer = (Code, &'static str);
 
 const OK: Answer = (Code::Ok, "");
@@ -542,7 +542,7 @@ async fn adapters_are_found_among_the_assets_of_their_owner_alone() {
     server.stop().await;
 }
 
-/// What others learn of a job that waits or runs: that the device is busy, and how many jobs wait.
+/// Others learn of a job that waits or runs only that the device is busy, and how many jobs wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn queue_figures_are_counts_and_never_name_a_job() {
     let (server, _file, callers) = with_callers(50).await;

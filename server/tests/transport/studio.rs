@@ -1,4 +1,4 @@
-//! The studio: its page, its calls, and what pages of others can do, which is nothing.
+//! The studio: its page, its calls, and requests of other pages, which are refused.
 
 use std::net::SocketAddr;
 
@@ -98,7 +98,7 @@ async fn a_page_of_somebody_else_can_do_nothing() {
         let head = format!("host: {studio}\r\ncontent-type: {kind}\r\n");
         assert_status(&send(studio, &post, &head, &EMPTY).await, 415);
     }
-    // A script or a picture of the studio in a page of somebody else.
+    // A script or a picture of the studio in a page of another site.
     let head = format!("host: {studio}\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: no-cors\r\n");
     assert_status(&send(studio, "GET /", &head, b"").await, 403);
     server.stop().await;

@@ -147,7 +147,7 @@ fn checksums(lock: &str) -> BTreeMap<Id, String> {
         .collect()
 }
 
-/// What Cargo prints. It uses the network only for packages that have not been downloaded.
+/// The output of a Cargo command. It uses the network only for packages that have not been downloaded.
 fn cargo(workspace: &Path, arguments: &[&str]) -> anyhow::Result<String> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(program).args(arguments).arg("--locked").current_dir(workspace).output();

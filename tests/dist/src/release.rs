@@ -1,4 +1,4 @@
-//! What a release consists of.
+//! The files of a release.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) struct Program {
     pub also: &'static [&'static str],
 }
 
-/// What is packed, and for whom.
+/// The programs to pack, and their target.
 pub(crate) struct Release {
     /// The root of the repository.
     pub root: PathBuf,

@@ -62,7 +62,7 @@ pub enum EvalError {
     /// The folder holds results that were measured in another way.
     #[error("the folder holds results with {what} {there}, not {here}; give the same, or another folder")]
     OtherRun {
-        /// What differs.
+        /// The setting that differs.
         what: &'static str,
         /// As in the folder.
         there: String,

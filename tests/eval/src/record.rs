@@ -35,11 +35,11 @@ pub struct Record {
     pub pixels_sha256: String,
     /// The figures in the order of the prompt.
     pub figures: Vec<FigureAnswers>,
-    /// What was read of the picture as a whole.
+    /// The reading of the picture as a whole.
     pub picture: Vec<Answer>,
 }
 
-/// What was read for one figure.
+/// The reading of one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FigureAnswers {
     /// The requested position.
@@ -74,10 +74,10 @@ impl From<&Reading> for Answer {
     }
 }
 
-/// What is read for eyes that should be open and are shut.
+/// The reading of eyes that should be open and are closed.
 pub const SHUT: &str = "shut";
 
-/// What the oracle found, by figure, and of the picture as a whole.
+/// The readings of the oracle, by figure and of the picture as a whole.
 #[must_use]
 pub fn answers(scene: &Scene, report: &Report) -> (Vec<FigureAnswers>, Vec<Answer>) {
     let figures = scene.figures.iter().zip(&report.figures).map(|(figure, readings)| {

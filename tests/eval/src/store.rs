@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::EvalError;
 use crate::record::{Key, Record};
 
-/// What all results of a folder have in common.
+/// The settings that all results of a folder have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// The model, as the server lists it.
@@ -45,7 +45,7 @@ pub struct Session {
 /// The settings and runs after the results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// What all results have in common.
+    /// The settings that all results have in common.
     pub settings: Settings,
     /// Pictures of each case in each form that were requested last.
     pub images_per_case: u64,

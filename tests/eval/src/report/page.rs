@@ -12,7 +12,7 @@ use crate::report::{CHART, Sheet, goals};
 use crate::score::{Score, Scores, Share};
 use crate::store::{Results, RunInfo, Session};
 
-/// For a cell without a value.
+/// The text of a cell without a value.
 const NOTHING: &str = "–";
 
 /// The report as one HTML page.
