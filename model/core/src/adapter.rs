@@ -10,7 +10,7 @@ pub struct AdapterDescription {
     /// SHA-256 of the file, or of a folder's `adapter_model.safetensors` followed by its `adapter_config.json`, in lower-case
     /// hexadecimal digits.
     pub sha256: String,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// `LoRA`, `LoHa`, `LoKr` or `DoRA`.
     pub algorithm: String,

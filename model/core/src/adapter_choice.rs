@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// An adapter that a request applies to the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterChoice {
-    /// Its name for users.
+    /// Its name in requests, messages and metadata.
     pub name: String,
     /// A `.safetensors` file, or a PEFT folder with `adapter_model.safetensors` and `adapter_config.json`.
     pub path: PathBuf,

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::str::FromStr;
 
-/// Which device to run on.
+/// The device to run on: `auto`, `cpu` or `cuda:N` as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first GPU; the CPU only in a program that has no GPU code at all.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::{DeviceChoice, LoraChoice, Precision};
 
-/// How a model is opened.
+/// Which model is opened, on which device, and how its requests are computed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelOptions {
     /// Where the networks run.

@@ -65,7 +65,7 @@ pub struct QualityProfile {
     pub fast: QualityLevel,
 }
 
-/// The measurement of one level.
+/// The measurement of one level: its settings, and how near its pictures are to the exact ones.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QualityLevel {
     /// Its settings; `None` if no settings that were tried stay within the bounds, which makes requests of this level exact.
@@ -79,7 +79,7 @@ pub struct QualityLevel {
 pub struct QualityPromise {
     /// Pictures that were compared.
     pub pictures: u32,
-    /// PSNR in decibels.
+    /// Peak signal-to-noise ratio in decibels.
     pub psnr_db: f32,
     /// The smallest PSNR of any picture in decibels.
     pub psnr_db_min: f32,
@@ -104,10 +104,10 @@ impl QualityProfile {
     }
 }
 
-/// The step cache of a family.
+/// The step cache of a model: the bounds of its settings, and the settings of its levels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepCacheSupport {
-    /// Blocks of its stack.
+    /// Blocks of the network's stack, those at its front and back included.
     pub blocks: u32,
     /// The measurements of the checkpoint; `None`: it was not measured.
     pub profile: Option<std::sync::Arc<QualityProfile>>,

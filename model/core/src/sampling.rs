@@ -15,7 +15,7 @@ pub struct Sampling {
     pub guidance: Guidance,
     /// Time shift of the schedule; 1 leaves it unshifted.
     pub shift: f32,
-    /// Quality level.
+    /// How near the picture must be to the exact one; `step_cache` has the settings for it.
     pub quality: Quality,
     /// Settings of the step cache; `None` if nothing is reused.
     pub step_cache: Option<StepCache>,

@@ -13,9 +13,9 @@ pub enum SpecError {
     Size {
         /// `width_px` or `height_px`.
         field: &'static str,
-        /// What was asked for.
+        /// The requested edge in pixels.
         given_px: u32,
-        /// What it must be a multiple of.
+        /// Every edge must be a multiple of this.
         multiple_px: u32,
         /// The longest edge.
         max_px: u32,
@@ -29,9 +29,9 @@ pub enum SpecError {
         "width_px x height_px is {width_px} x {height_px}, more than {pixels_max} pixels: use {smaller_width_px} x {smaller_height_px}"
     )]
     Area {
-        /// What was asked for.
+        /// The requested width in pixels.
         width_px: u32,
-        /// What was asked for.
+        /// The requested height in pixels.
         height_px: u32,
         /// The most pixels of one image.
         pixels_max: u64,
@@ -45,7 +45,7 @@ pub enum SpecError {
     NoStep {
         /// Path of the field, such as `init.strength`.
         field: &'static str,
-        /// What was asked for.
+        /// The requested value.
         given: String,
         /// Intervals of the schedule.
         steps: u32,
@@ -57,9 +57,9 @@ pub enum SpecError {
     InitSize {
         /// Path of the field, such as `init.mask`.
         field: &'static str,
-        /// The required width.
+        /// The required width in pixels.
         width_px: u32,
-        /// The required height.
+        /// The required height in pixels.
         height_px: u32,
     },
     /// A field has a value that this model does not have.
@@ -67,7 +67,7 @@ pub enum SpecError {
     Unsupported {
         /// Path of the field, such as `second_pass`.
         field: &'static str,
-        /// What was asked for.
+        /// The requested value.
         given: String,
         /// What may be asked for.
         supported: String,
@@ -77,11 +77,11 @@ pub enum SpecError {
     OutOfRange {
         /// The field, as [`limits`](crate::limits) names it.
         field: &'static str,
-        /// What was asked for.
+        /// The requested value.
         given: String,
-        /// The smallest.
+        /// The smallest allowed value.
         min: String,
-        /// The largest.
+        /// The largest allowed value.
         max: String,
     },
     /// A sampling option cannot be used.

@@ -8,7 +8,7 @@
 use crate::limit::STEPS;
 use crate::{Limit, SamplingFault};
 
-/// Settings of the step cache.
+/// Which blocks every evaluation computes, and when the others are reused.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepCache {
     /// Blocks at the beginning of the stack that every evaluation computes, at least 1.
