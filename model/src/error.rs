@@ -23,7 +23,7 @@ pub enum DeviceError {
     /// The GPU index is beyond what the machine offers.
     #[error("there is no `cuda:{index}`: this machine has {count} CUDA GPU(s), numbered from 0")]
     NoSuchGpu {
-        /// The index that was asked for.
+        /// The requested index.
         index: usize,
         /// Number of GPUs.
         count: usize,
@@ -47,7 +47,7 @@ pub enum DeviceError {
     /// The system provides no threads for the CPU's cores.
     #[error("no threads for {cores} cores: {reason}")]
     NoThreads {
-        /// How many cores.
+        /// The requested number of cores.
         cores: usize,
         /// The system's message.
         reason: String,
@@ -82,11 +82,11 @@ pub enum FamilyError {
         }
     )]
     UnknownClass {
-        /// The folder.
+        /// The checkpoint's folder.
         path: PathBuf,
         /// The value, if there is one.
         class_name: Option<String>,
-        /// The known families.
+        /// Names of the known families, separated by commas.
         known: String,
     },
     /// The tensors of a single file are those of no known family.
@@ -94,9 +94,9 @@ pub enum FamilyError {
     UnknownTensors {
         /// The file.
         path: PathBuf,
-        /// How many tensors it has.
+        /// Number of tensors in the file.
         tensors: usize,
-        /// The known families.
+        /// Names of the known families, separated by commas.
         known: String,
     },
     /// A single file is one part of a model that needs a folder with all of its parts.
@@ -108,7 +108,7 @@ pub enum FamilyError {
         family: &'static str,
         /// The part, as its folder is called.
         part: &'static str,
-        /// What to do.
+        /// How to load the model that the file is a part of.
         remedy: PartRemedy,
     },
 }

@@ -30,7 +30,7 @@ pub trait HostAllocator: Send + Sync {
 #[derive(Debug, thiserror::Error)]
 #[error("no host memory for a copy of {bytes} bytes: {reason}")]
 pub struct NoHostMemory {
-    /// Bytes that were asked for.
+    /// The requested size in bytes.
     pub bytes: usize,
     /// The system's message.
     pub reason: String,
@@ -57,7 +57,7 @@ struct TensorKey {
     is_bf16: bool,
 }
 
-/// The copy of one checkpoint.
+/// The weights of one checkpoint in host memory, in the type in which they are uploaded.
 pub struct HostCopy {
     allocator: Box<dyn HostAllocator>,
     tensors: Mutex<Tensors>,

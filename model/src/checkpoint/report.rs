@@ -34,7 +34,7 @@ pub struct LoadReport {
 pub struct LoraReport {
     /// The adapter's file or directory.
     pub path: PathBuf,
-    /// The requested strength.
+    /// The factor on the adapter's change.
     pub strength: f32,
     /// The format: `LoRA`, `LoHa`, `LoKr` or `DoRA`.
     pub format: &'static str,

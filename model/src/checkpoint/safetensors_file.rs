@@ -134,7 +134,7 @@ impl SafetensorsFile {
         &self.entries
     }
 
-    /// The `__metadata__` texts.
+    /// The texts of `__metadata__` by key; empty without that entry.
     pub fn metadata(&self) -> &BTreeMap<String, String> {
         &self.metadata
     }

@@ -34,15 +34,15 @@ const LENGTHS_MAX: usize = 32;
 /// One call: `batch` rows of `tokens` queries each, all of them or the first ones of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Rows.
+    /// Number of rows.
     pub batch: usize,
     /// Queries of each row, padding included.
     pub tokens: usize,
-    /// Queries from one row to the next.
+    /// Distance between the first queries of two rows, in queries.
     pub row_tokens: usize,
     /// Keys of each row, padding included.
     pub keys: usize,
-    /// Keys from one row to the next.
+    /// Distance between the first keys of two rows, in keys.
     pub row_keys: usize,
     /// Whether keys beyond a row's own length are masked.
     pub is_masked: bool,
@@ -87,16 +87,16 @@ impl Shape {
     }
 }
 
-/// Addresses of one call.
+/// Addresses of one call, all bf16 with the strides of its [`Shape`].
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// Queries.
+    /// `[batch, tokens, query heads, head_dim]`
     pub q: u64,
-    /// Keys.
+    /// `[batch, keys, key heads, head_dim]`
     pub k: u64,
-    /// Values.
+    /// `[batch, keys, key heads, head_dim]`
     pub v: u64,
-    /// The result.
+    /// `[batch, tokens, query heads, head_dim]`, written by the call.
     pub out: u64,
 }
 

@@ -31,7 +31,7 @@ const UNWANTED: [Note; 2] =
 /// A convolution over bf16 images of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     /// Rows and columns of the input.
     pub input_size: [usize; 2],

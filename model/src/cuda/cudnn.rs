@@ -95,7 +95,7 @@ impl Drop for Descriptor {
     }
 }
 
-/// The status of a call as a result.
+/// Turns a status other than success into [`CudaError::Dnn`]; `doing` names the operation.
 pub(super) fn check(status: cudnnStatus_t, doing: impl FnOnce() -> String) -> Result<(), CudaError> {
     if status == cudnnStatus_t::CUDNN_STATUS_SUCCESS {
         return Ok(());

@@ -9,7 +9,7 @@ pub enum CudaError {
     /// A call of the CUDA driver failed.
     #[error("the CUDA driver refused to {doing}: {reason}")]
     Driver {
-        /// The operation.
+        /// The operation that failed, as the message completes "refused to".
         doing: &'static str,
         /// The message of the library.
         reason: String,
@@ -33,7 +33,7 @@ pub enum CudaError {
     /// A call of cuDNN failed.
     #[error("cuDNN refused {doing}: {reason}")]
     Dnn {
-        /// The operation.
+        /// The operation that failed, as the message completes "refused".
         doing: String,
         /// The message of the library.
         reason: String,
@@ -41,25 +41,25 @@ pub enum CudaError {
     /// NVRTC could not compile our kernels for this device.
     #[error("NVRTC could not compile the kernels of {file}: {reason}")]
     Compile {
-        /// The file of `kernels/`.
+        /// Name of the source in `kernels/`.
         file: &'static str,
-        /// Its log.
+        /// The compiler's log.
         reason: String,
     },
     /// A library cannot be opened on this machine.
     #[error("{library} cannot be opened; install it or put its folder into LD_LIBRARY_PATH")]
     NoLibrary {
-        /// Its name.
+        /// Name of the library, and what it is a part of.
         library: &'static str,
     },
     /// A size that the kernels do not support.
     #[error("{what} is {found}, and the kernels need {wanted}")]
     Unsupported {
-        /// Which size.
+        /// What the size counts.
         what: &'static str,
-        /// Its value.
+        /// The size that a network has.
         found: usize,
-        /// What they need.
+        /// The condition that it must meet, in words.
         wanted: &'static str,
     },
 }

@@ -23,7 +23,7 @@ use super::session::{Scratch, Session};
 use super::text_kernels::TextKernels;
 use super::transformer_kernels::TransformerKernels;
 
-/// An opened GPU.
+/// An opened GPU: its context, stream, libraries, kernels and scratch memory.
 pub struct Gpu {
     state: Mutex<State>,
     /// The first failure of work that was queued from where no error can be returned.

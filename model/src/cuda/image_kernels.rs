@@ -23,7 +23,7 @@ const ROW_THREADS: u32 = 512;
 /// Channels of an image that these kernels take at most.
 pub const CHANNELS_MAX: usize = THREADS_MAX * 8;
 
-/// Sizes of an image.
+/// Sizes of an image, channels last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Image {
     /// Rows.
@@ -108,7 +108,7 @@ pub struct Terms {
 pub struct GroupNorm {
     /// Address of a vector over the channels.
     pub weight: u64,
-    /// The same.
+    /// Address of a vector over the channels.
     pub bias: u64,
     /// Groups, which divide the channels.
     pub groups: usize,

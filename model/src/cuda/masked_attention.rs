@@ -21,7 +21,7 @@ pub(crate) const PLANNED_TOKENS: usize = 512;
 /// Queries whose scores are stored at once.
 const QUERIES_MAX: usize = 1024;
 
-/// One call.
+/// The sizes and the mask of one call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MaskedAttention {
     /// Numbers of query and key heads, and elements of one.
@@ -39,15 +39,15 @@ pub(crate) struct MaskedAttention {
 /// The operands: a row for each token with all of its heads. There are rows for the padded numbers of queries and keys.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operands {
-    /// Queries.
+    /// `[queries, query heads * head_dim]`
     pub q: Matrix,
-    /// Keys.
+    /// `[keys, key heads * head_dim]`
     pub k: Matrix,
-    /// Values.
+    /// `[keys, key heads * head_dim]`
     pub v: Matrix,
     /// A buffer of [`MaskedAttention::score_bytes`].
     pub scores: u64,
-    /// The result.
+    /// `[queries, query heads * head_dim]`, written by the call.
     pub out: Matrix,
 }
 

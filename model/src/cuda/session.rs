@@ -28,19 +28,19 @@ pub(super) struct Scratch {
 pub struct Session<'a> {
     /// The stream on which everything is queued.
     pub stream: CUstream,
-    /// cuBLASLt.
+    /// Matrix products by cuBLASLt.
     pub products: &'a mut Products,
     /// Attention by cuDNN.
     pub attention: &'a mut Attention,
     /// Convolutions by cuDNN.
     pub convolutions: &'a mut Convolutions,
-    /// Our kernels.
+    /// Kernels for token streams and their heads.
     pub kernels: &'a Kernels,
-    /// Our kernels for images.
+    /// Kernels for channels-last images.
     pub image_kernels: &'a ImageKernels,
-    /// Those of the text encoders.
+    /// Kernels of the text encoders.
     pub text_kernels: &'a TextKernels,
-    /// Those of transformers with layer norms before their branches.
+    /// Kernels of transformers with layer norms before their branches.
     pub transformer_kernels: &'a TransformerKernels,
     pub(super) fp8_kernels: Option<&'a Fp8Kernels>,
     pub(super) scratch: &'a mut Scratch,

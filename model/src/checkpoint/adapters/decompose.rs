@@ -29,7 +29,7 @@ pub enum DoraRule {
     ComfyUi,
 }
 
-/// The magnitudes of a module.
+/// The magnitudes of a module adapted by DoRA: the norms of its weight along one axis.
 #[derive(Debug)]
 pub(super) struct Magnitudes {
     pub(super) entry: TensorEntry,

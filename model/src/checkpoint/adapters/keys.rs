@@ -89,7 +89,7 @@ pub(super) enum Role {
     Kronecker2Core,
     /// The magnitudes of DoRA, with an axis of length 1 for each of the weight's but one.
     Magnitude,
-    /// As `Magnitude`, a vector of the outputs.
+    /// The magnitudes of DoRA as a vector over the outputs.
     MagnitudeOfOutputs,
     WeightDifference,
     BiasDifference,

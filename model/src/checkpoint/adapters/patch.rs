@@ -15,7 +15,7 @@ pub(super) struct Patch {
     pub(super) scale: f32,
     /// Of the whole adapter.
     pub(super) strength: f32,
-    /// Of DoRA.
+    /// The magnitudes of DoRA; `None`: the change is added without a decomposition.
     pub(super) magnitudes: Option<Magnitudes>,
     /// The rows of the tensor that it changes; `None`: all.
     pub(super) rows: Option<Range<usize>>,

@@ -189,7 +189,7 @@ impl TensorReader {
         self.shared.borrow().dtype
     }
 
-    /// The files that are read.
+    /// Paths of the open files, whether or not a tensor of theirs was read.
     pub fn files(&self) -> Vec<PathBuf> {
         self.shared.borrow().files.iter().map(|file| file.path().to_owned()).collect()
     }

@@ -13,7 +13,7 @@ pub(crate) enum Init {
     Normal {
         /// Centre of the distribution.
         mean: f64,
-        /// Spread.
+        /// Standard deviation.
         std: f64,
     },
     /// A 3x3 convolution `[out, in, 3, 3]` that mixes channels at random and blurs: one normal weight for each pair of

@@ -44,9 +44,9 @@ pub enum Factor {
 /// Type of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Output {
-    /// bfloat16.
+    /// bf16, rounded from the sum in f32.
     Bf16,
-    /// 32-bit.
+    /// f32, the sum as it is.
     F32,
 }
 
@@ -55,30 +55,30 @@ pub enum Output {
 pub struct Batch {
     /// Number of products.
     pub count: usize,
-    /// From one `x` to the next.
+    /// Distance between the first elements of two `x`.
     pub x: usize,
-    /// From one `w` to the next; 0 shares it.
+    /// Distance between the first elements of two `w`; 0: all products share one.
     pub w: usize,
-    /// From one `y` to the next.
+    /// Distance between the first elements of two `y`.
     pub y: usize,
 }
 
 /// `y[m, n] = alpha x[m, k] w (+ bias[n])` in bf16 with sums in f32.
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
-    /// Rows, inner size, columns.
+    /// `[m, k, n]`: rows, inner size, columns.
     pub size: [usize; 3],
-    /// The first factor.
+    /// `[m, k]`
     pub x: Matrix,
-    /// The second factor.
+    /// `[n, k]` or `[k, n]`, as `factor` says.
     pub w: Matrix,
-    /// Its layout.
+    /// The layout of `w`.
     pub factor: Factor,
     /// Address of the bias, if there is one.
     pub bias: Option<u64>,
-    /// The result.
+    /// `[m, n]`, written by the product.
     pub y: Matrix,
-    /// Its type.
+    /// The type of `y`.
     pub output: Output,
     /// Multiplies the product.
     pub alpha: f32,

@@ -12,7 +12,7 @@ use crate::nn::resnet::Resnet;
 /// Epsilon of every group norm; not in the configuration of diffusers.
 const EPS: f64 = 1e-6;
 
-/// The group norms of this network.
+/// Groups and epsilon of every group norm of the network.
 pub(super) fn norm_kind(config: &AutoencoderKlConfig) -> GroupNormKind {
     GroupNormKind { groups: config.norm_num_groups, eps: EPS }
 }

@@ -141,7 +141,7 @@ impl AutoencoderKl {
         Self { fast_decoder: Accelerated::none(), fast_encoder: Accelerated::none(), ..self }
     }
 
-    /// Whether it has an encoder.
+    /// Whether the weights include an encoder. Without one, [`encode`](Self::encode) returns `None`.
     pub fn encodes(&self) -> bool {
         self.encoder.is_some()
     }
@@ -156,7 +156,7 @@ impl AutoencoderKl {
         self.decode_tiled(model_latents, &Tiling::DEFAULT)
     }
 
-    /// [`AutoencoderKl::decode`] with this tiling.
+    /// [`decode`](Self::decode) with this tiling instead of the default one.
     pub fn decode_tiled(&self, model_latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
         let [_, _, height, width] = model_latents.dims();
         if tiling.cuts(height, width) {
@@ -217,7 +217,7 @@ impl AutoencoderKl {
         self.encode_tiled(image, &Tiling::DEFAULT)
     }
 
-    /// [`AutoencoderKl::encode`] with this tiling.
+    /// [`encode`](Self::encode) with this tiling instead of the default one.
     pub fn encode_tiled(&self, image: Tensor<4>, tiling: &Tiling) -> Option<Tensor<4>> {
         self.encoder.as_ref()?;
         let [_, _, height, width] = image.dims();

@@ -65,7 +65,7 @@ trait Passes: Send + Sync {
     fn run(&self, embedded: &Tensor<3>, layers: usize) -> Option<TextFeatures>;
 }
 
-/// A CLIP text encoder.
+/// A CLIP text encoder with its weights.
 #[derive(Debug)]
 pub struct ClipText {
     config: ClipTextConfig,

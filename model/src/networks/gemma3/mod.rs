@@ -42,7 +42,7 @@ const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_h
 /// Size of the cache of features: a dozen batches at full size and length.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// The network.
+/// The text tower of Gemma 3 with its weights.
 #[derive(Debug)]
 pub struct Gemma3 {
     config: Gemma3Config,

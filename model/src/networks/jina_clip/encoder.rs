@@ -15,7 +15,7 @@ pub(super) fn norm(config: &JinaClipConfig, weights: &TensorReader) -> LayerNorm
     LayerNorm::load(weights, config.hidden_size, config.layer_norm_eps)
 }
 
-/// The rotary tables of `len` positions.
+/// The rotary tables of positions 0 to `len - 1`.
 pub(super) fn rotary(config: &JinaClipConfig, len: usize, device: &Device) -> RopeTable {
     let head_dim = config.hidden_size / config.heads;
     let frequency = |i: usize| config.rotary_emb_base.powf(-2.0 * i as f64 / head_dim as f64) as f32;

@@ -36,7 +36,7 @@ const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
 /// Size of the cache of pooled vectors: hundreds at full size.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// The network.
+/// The text tower of Jina CLIP v2 with its weights.
 #[derive(Debug)]
 pub struct JinaClip {
     config: JinaClipConfig,

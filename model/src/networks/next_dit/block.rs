@@ -44,7 +44,7 @@ pub(super) fn heads(config: &NextDitConfig) -> Heads {
     Heads { query: config.n_heads, kv: config.n_kv_heads, dim: config.head_dim() }
 }
 
-/// Reads `{name}.weight`.
+/// The RMS norm with the weight `{name}.weight`, `[width]`.
 pub(super) fn norm(weights: &TensorReader, name: &str, width: usize, eps: f64) -> Norm {
     Norm { weight: weights.tensor(&format!("{name}.weight"), [width]), eps, plus_one: false }
 }

@@ -119,7 +119,7 @@ impl Conditioned {
         }
     }
 
-    /// Rows of the batch.
+    /// Number of rows of the batch.
     pub fn batch(&self) -> usize {
         self.layout.lengths.len()
     }

@@ -79,7 +79,7 @@ trait Passes: Send + Sync {
     ) -> Option<Tensor<3>>;
 }
 
-/// The network.
+/// Next-DiT with its weights.
 #[derive(Debug)]
 pub struct NextDit {
     config: NextDitConfig,

@@ -21,7 +21,7 @@ pub struct Conditioning {
 #[derive(Debug)]
 pub struct Conditioned {
     conditioning: Conditioning,
-    /// The times of the steps.
+    /// The times of the steps, as the network reads them.
     times: Vec<f32>,
     /// Computed with the first evaluation; `None` where burn's operations evaluate the network.
     prepared: OnceLock<Option<Prepared>>,
@@ -66,7 +66,7 @@ pub(super) struct Prepared {
     pub(super) keys_values: Tensor<1>,
     /// What the residual blocks add for each time and row, `[times * B, channels of all blocks]`.
     pub(super) shifts: Tensor<2>,
-    /// B
+    /// Rows of the batch, B.
     pub(super) rows: usize,
     /// Tokens of the text.
     pub(super) tokens: usize,

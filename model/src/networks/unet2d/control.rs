@@ -102,7 +102,7 @@ pub(super) trait ControlPasses: Send + Sync {
     fn evaluate(&self, sample: &Tensor<4>, step: usize, prepared: &Prepared, hint: &Tensor<1>) -> Option<Residuals>;
 }
 
-/// A control network.
+/// A control network with its weights.
 #[derive(Debug)]
 pub struct ControlNet {
     config: ControlConfig,

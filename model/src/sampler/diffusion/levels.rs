@@ -18,7 +18,7 @@ pub struct Step {
     pub time: f64,
     /// Before the step.
     pub from: NoiseLevel,
-    /// After it.
+    /// The level after the step.
     pub to: NoiseLevel,
 }
 
