@@ -21,9 +21,9 @@ pub(crate) enum ServerError {
     UnknownModel {
         /// The field of the request that names it.
         field: &'static str,
-        /// What was asked for.
+        /// The requested name.
         name: String,
-        /// What there is.
+        /// Names of all models of the server.
         known: Vec<String>,
         /// The known name that is most like it, if one is.
         nearest: Option<String>,
@@ -31,14 +31,14 @@ pub(crate) enum ServerError {
     /// The model could not be loaded.
     #[error("model `{model}` cannot be loaded: {reason}")]
     ModelUnusable {
-        /// Its name.
+        /// Name of the model.
         model: String,
-        /// Why.
+        /// Why it cannot be loaded, as the engine says.
         reason: String,
     },
     #[error("{} waiting already; try again in {} s", count(*.waiting, "job"), .retry_after.as_secs_f32().ceil())]
     QueueFull {
-        /// Jobs that wait.
+        /// Number of jobs that wait.
         waiting: usize,
         /// When a place will probably be free.
         retry_after: Duration,
@@ -71,9 +71,9 @@ pub(crate) enum ServerError {
         "the request needs about {needed} bytes of memory and the server has {limit} for it; ask for fewer or smaller pictures"
     )]
     Memory {
-        /// Bytes that it needs.
+        /// Bytes that the job needs, by estimate.
         needed: u64,
-        /// Bytes that there are.
+        /// Bytes that a job may use.
         limit: u64,
     },
     /// The device ran out of memory during the job, although the estimate fitted.
@@ -83,7 +83,7 @@ pub(crate) enum ServerError {
         shortage: MemoryShortage,
         /// Bytes that the whole job needs, by estimate.
         needed: u64,
-        /// What to try.
+        /// A smaller request that would probably fit; `None`: there is none.
         smaller: Option<SmallerRequest>,
     },
     /// The job would end after its deadline.
@@ -97,14 +97,14 @@ pub(crate) enum ServerError {
     /// The name belongs to another request.
     #[error("`{request_id}` is the name of another request, job {job_id}; choose a new request_id")]
     NameTaken {
-        /// The name.
+        /// The name that the client gave the request.
         request_id: String,
         job_id: String,
     },
     /// There is no such device.
     #[error("there is no device `{name}`; there are {}", .known.join(", "))]
     UnknownDevice {
-        /// What was asked for.
+        /// The requested name.
         name: String,
         /// The devices of the server.
         known: Vec<String>,
@@ -116,7 +116,7 @@ pub(crate) enum ServerError {
     #[error("job {job_id} has no picture {image_index}: {why}")]
     NoPicture {
         job_id: String,
-        /// Which picture.
+        /// The requested index, from 0.
         image_index: u32,
         /// Why it has none.
         why: &'static str,
@@ -132,11 +132,11 @@ pub(crate) enum ServerError {
     )]
     SequenceRange {
         job_id: String,
-        /// What was asked for.
+        /// The requested sequence number.
         asked: u64,
-        /// The oldest that is kept.
+        /// Sequence number of the oldest event that is kept.
         oldest: u64,
-        /// What the next event will be.
+        /// Sequence number that the next event will have.
         next: u64,
     },
     /// The job has not ended.

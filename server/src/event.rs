@@ -12,7 +12,7 @@ use crate::estimate::JobMeasurements;
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;
 
-/// One event of a job.
+/// One event of a job, with its place and time.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     /// Position in the job's events, from 0.
@@ -23,7 +23,7 @@ pub(crate) struct Event {
     pub body: EventBody,
 }
 
-/// What happened.
+/// What an event says.
 #[derive(Clone, Debug)]
 pub(crate) enum EventBody {
     /// The request has a job.
@@ -40,7 +40,7 @@ pub(crate) enum EventBody {
     },
     /// The server was stopped while the job ran; it waits again.
     Requeued {
-        /// The attempt that comes.
+        /// Number of the attempt that follows, from 2.
         attempt: u32,
     },
     /// The job has a device.
@@ -50,7 +50,7 @@ pub(crate) enum EventBody {
     },
     /// A part of the pipeline begins.
     Stage {
-        /// The part.
+        /// The stage that begins.
         stage: Stage,
         /// The pass that it belongs to, from 1.
         pass: u32,
@@ -70,7 +70,7 @@ pub(crate) enum EventBody {
     GpuStats(DeviceSample),
     /// A piece of a finished picture, whose bytes are in the artifact store.
     ImageChunk {
-        /// Which picture.
+        /// Index of the picture in the request, from 0.
         image_index: u32,
         /// Bytes before this piece.
         offset: u64,
@@ -92,9 +92,9 @@ pub(crate) enum EventBody {
     Failed(ServerError),
     /// Terminal: the job was cancelled.
     Cancelled {
-        /// Steps that were done.
+        /// Number of steps that were done.
         at_step: u32,
-        /// Why.
+        /// Who or what cancelled it.
         reason: CancelReason,
     },
 }
@@ -111,7 +111,7 @@ pub(crate) enum EventClass {
 }
 
 impl EventBody {
-    /// How this event is treated.
+    /// Whether readers may miss this event, and whether it is the last one.
     pub(crate) fn class(&self) -> EventClass {
         match self {
             EventBody::Preview(_) | EventBody::GpuStats(_) => EventClass::Lossy,
@@ -135,9 +135,9 @@ pub(crate) struct Preview {
     pub image_index: u32,
     /// The step after which it was made.
     pub step: u32,
-    /// How it was made.
+    /// How the pixels were computed from the latents.
     pub method: PreviewMethod,
-    /// How it is encoded.
+    /// The file format of `data`.
     pub format: PreviewFormat,
     /// Width in pixels.
     pub width_px: u32,
@@ -147,7 +147,7 @@ pub(crate) struct Preview {
     pub data: Bytes,
 }
 
-/// One finished picture.
+/// Hashes and sizes of one finished picture; the artifact store has its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FinishedImage {
     /// SHA-256 of the file.
@@ -169,7 +169,7 @@ pub(crate) struct JobTimings {
     pub queued: Duration,
     /// Loading the weights to the device; `None`: they were there.
     pub load_model: Option<Duration>,
-    /// Text encoders.
+    /// Tokenizers and text encoders.
     pub text_encode: Duration,
     /// All steps.
     pub denoise: Duration,

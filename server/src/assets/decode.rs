@@ -25,7 +25,7 @@ const METADATA_BYTES_MAX: u64 = 16 << 20;
 /// Scans of a JPEG. Encoders write about ten for a progressive one.
 const JPEG_SCANS_MAX: usize = 32;
 
-/// What a picture may be.
+/// Bounds of a picture that clients upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PictureLimits {
     /// Bytes of the file.
@@ -106,7 +106,7 @@ pub(crate) enum PictureError {
     #[error("the file has {bytes} bytes, and a picture may have {limit}; compress it, or make it smaller")]
     TooManyBytes {
         bytes: u64,
-        /// The bound.
+        /// The largest size allowed, in bytes.
         limit: u64,
     },
     /// The picture is too large.
@@ -117,7 +117,7 @@ pub(crate) enum PictureError {
     TooManyPixels {
         width: u32,
         height: u32,
-        /// The bounds.
+        /// The limits that it exceeds.
         limits: PictureLimits,
     },
     /// The file has several frames.

@@ -28,27 +28,27 @@ pub(crate) enum AssetError {
     Quota {
         /// Bytes of the upload.
         size: u64,
-        /// Bytes that are used.
+        /// Bytes that the owner uses already.
         used: u64,
-        /// Bytes that may be used.
+        /// Bytes that the owner may have.
         quota: u64,
     },
     /// The owner has reached the limit of assets.
     #[error("there are {limit} assets already, which is the limit; delete those that you do not need")]
     TooManyAssets {
-        /// The bound.
+        /// The largest number allowed.
         limit: usize,
     },
     /// The limit of open uploads is reached.
     #[error("{limit} uploads are open already; finish them first")]
     TooManyUploads {
-        /// The bound.
+        /// The largest number allowed.
         limit: usize,
     },
     /// The call sent nothing for too long.
     #[error("nothing arrived for {} s; call again and continue at offset {offset}", .limit.as_secs_f32())]
     Idle {
-        /// The bound.
+        /// The longest pause allowed between two messages.
         limit: Duration,
         /// Bytes that the server has.
         offset: u64,

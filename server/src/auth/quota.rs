@@ -29,12 +29,12 @@ pub(crate) struct Quota {
 pub(crate) enum OverQuota {
     /// Too many calls at once.
     Concurrent {
-        /// The bound.
+        /// The most calls at once.
         limit: u32,
     },
     /// The rate of calls is exceeded.
     Rate {
-        /// The bound.
+        /// The highest rate of calls.
         limit: Rate,
         /// When the next call may come.
         retry_after: Duration,

@@ -33,13 +33,13 @@ pub enum HttpError {
 /// An answer with an error status.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Status of HTTP.
+    /// The HTTP status code.
     pub status: u16,
     /// What the hub calls the error, such as `GatedRepo`.
     pub code: Option<String>,
-    /// What it says.
+    /// The hub's message, if it has one.
     pub message: Option<String>,
-    /// When to ask again.
+    /// How long the hub asks to wait before the next request.
     pub retry_after: Option<Duration>,
 }
 
@@ -75,25 +75,25 @@ pub enum PullError {
     /// The hub or the server of a file cannot be used.
     #[error("{what}: {error}{}", .remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default())]
     Http {
-        /// What was asked for.
+        /// What was requested, in words.
         what: String,
         /// What went wrong.
         error: HttpError,
-        /// What to do.
+        /// What the user can do, if anything is known.
         remedy: Option<String>,
     },
     /// The hub's answer cannot be used.
     #[error("the hub's answer about {what} cannot be used: {reason}")]
     Answer {
-        /// What was asked for.
+        /// What was requested, in words.
         what: String,
-        /// What is wrong.
+        /// Why it cannot be used.
         reason: String,
     },
     /// The files are not those of a model that the loader reads.
     #[error("{what} is not a model that this program loads: {reason}")]
     NotAModel {
-        /// The source.
+        /// The source, as the command named it.
         what: String,
         /// What is missing or unknown.
         reason: String,
@@ -113,7 +113,7 @@ pub enum PullError {
     Checksum {
         /// Its path in the model's folder.
         file: String,
-        /// The kind of checksum.
+        /// Name of the kind of checksum, for people.
         kind: &'static str,
         /// The checksum of the received bytes.
         found: String,
@@ -126,7 +126,7 @@ pub enum PullError {
     DiskFull {
         /// The folder of models.
         folder: PathBuf,
-        /// What is missing, in words.
+        /// How many bytes more are needed.
         missing: Bytes,
         /// Whether something was written before.
         is_partial: bool,
@@ -150,7 +150,7 @@ pub enum PullError {
         "there is a model `{name}` from {existing} already; choose another name with --name, or delete it with `sakuga-server models remove {name}`"
     )]
     NameTaken {
-        /// The name that was given.
+        /// The model's name on this server.
         name: String,
         /// Where that model is from.
         existing: String,
@@ -158,9 +158,9 @@ pub enum PullError {
     /// There is no model of this name.
     #[error("there is no pulled model `{name}`; there are {known}")]
     Unknown {
-        /// The name that was given.
+        /// The model's name on this server.
         name: String,
-        /// The models that there are, in words.
+        /// Names of the pulled models, in words.
         known: String,
     },
     /// A text is not a name of a model.

@@ -23,7 +23,7 @@ pub(crate) enum TransportRefusal {
     /// The message has more fields than its method allows.
     #[error("the message has more than the {limit} fields that this method takes, repeated ones counted one by one")]
     TooManyFields {
-        /// The bound.
+        /// The most fields of a message.
         limit: usize,
     },
     /// The message is compressed in a way that the server does not know or the call does not name.
@@ -37,7 +37,7 @@ pub(crate) enum TransportRefusal {
     /// The message did not arrive in time.
     #[error("the message did not arrive within {} s", .limit.as_secs_f32())]
     Slow {
-        /// The bound.
+        /// The longest time that a message may take to arrive.
         limit: Duration,
     },
     /// The client reset the call or disconnected.
@@ -52,7 +52,7 @@ pub(crate) enum TransportRefusal {
     /// The time limit of calls of this service was reached.
     #[error("calls of this service end after {} s; call again", .limit.as_secs())]
     Expired {
-        /// The bound.
+        /// How long a call of the service may last.
         limit: Duration,
     },
 }
