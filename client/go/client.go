@@ -152,7 +152,7 @@ func (c *Client) ListJobs(ctx context.Context, filter *generationv1.JobFilter) i
 			if len(page.GetJobs()) > 0 {
 				emptyPages = 0
 			}
-			// A search has empty pages. A server could send them, or the same token, for ever.
+			// A search has empty pages. A server could send them, or the same token, forever.
 			token := page.GetNextPageToken()
 			if emptyPages == emptyPagesMax || token == "" || token == request.GetPageToken() {
 				return

@@ -34,7 +34,7 @@ pub struct Encoded {
     pub total: usize,
     /// Whether the limit cut the text.
     pub truncated: bool,
-    /// The first words that were cut off, at most [`QUOTE_CHARS`] characters.
+    /// The first words that were cut off, at most 40 characters.
     pub first_lost: Option<String>,
 }
 

@@ -263,7 +263,7 @@ impl Assets {
         Ok(())
     }
 
-    /// Removes the file of an asset that nobody has. One that cannot be removed is removed at the next start.
+    /// Removes a file without an owner. One that cannot be removed is removed at the next start.
     async fn remove_file(&self, id: AssetId) {
         if self.state.lock().index.holds(id) {
             return;

@@ -147,7 +147,7 @@ class AsyncClient:
             for job in page.jobs:
                 yield job
             empty_pages = 0 if page.jobs else empty_pages + 1
-            # A search has empty pages. A server could send them, or the same token, for ever.
+            # A search has empty pages. A server could send them, or the same token, forever.
             if empty_pages == EMPTY_PAGES_MAX or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token
@@ -206,7 +206,7 @@ class AsyncClient:
             page = await self._ask(lambda: self.asset_service.ListAssets(request))
             for asset in page.assets:
                 yield asset
-            # A server could send empty pages, or the same token, for ever.
+            # A server could send empty pages, or the same token, forever.
             if not page.assets or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token

@@ -165,7 +165,7 @@ class Client:
             page = self._ask(lambda: self.jobs.ListJobs(request))
             yield from page.jobs
             empty_pages = 0 if page.jobs else empty_pages + 1
-            # A search has empty pages. A server could send them, or the same token, for ever.
+            # A search has empty pages. A server could send them, or the same token, forever.
             if empty_pages == EMPTY_PAGES_MAX or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token
@@ -224,7 +224,7 @@ class Client:
         while True:
             page = self._ask(lambda: self.asset_service.ListAssets(request))
             yield from page.assets
-            # A server could send empty pages, or the same token, for ever.
+            # A server could send empty pages, or the same token, forever.
             if not page.assets or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token

@@ -222,7 +222,7 @@ public final class SakugaClient implements AutoCloseable {
         }
       }
       emptyPages = page.getJobsCount() == 0 ? emptyPages + 1 : 0;
-      // A search has empty pages. A server could send them, or the same token, for ever.
+      // A search has empty pages. A server could send them, or the same token, forever.
       String token = page.getNextPageToken();
       if (emptyPages == EMPTY_PAGES_MAX || token.isEmpty() || token.equals(request.getPageToken())) {
         return;
