@@ -165,6 +165,34 @@ fn named_networks(path: &str, text: &str) -> Vec<String> {
     named.map(|network| format!("{path}: names `{network}`; the server knows networks from lists alone")).collect()
 }
 
+/// The networks of the model that are folders. Files next to the folders are shared by several networks.
+const NETWORK_FOLDERS: &str = "model/src/networks/";
+
+/// The network that a file of the model belongs to.
+fn network_of(path: &str) -> Option<&str> {
+    path.strip_prefix(NETWORK_FOLDERS)?.split_once('/').map(|(network, _)| network)
+}
+
+/// The other networks that a file of one network names, by a path through `networks` or `super`.
+fn imported_networks(source: &Source<'_>, networks: &BTreeSet<&str>) -> Vec<String> {
+    let Some(own) = network_of(source.path) else { return Vec::new() };
+    let mut findings = Vec::new();
+    for window in source.tokens.windows(4) {
+        let [TokenTree::Ident(module), TokenTree::Punct(_), TokenTree::Punct(_), named] = window else { continue };
+        if module != "networks" && module != "super" {
+            continue;
+        }
+        let names = match named {
+            TokenTree::Ident(name) => vec![name.to_string()],
+            TokenTree::Group(list) => list.stream().into_iter().map(|token| token.to_string()).collect(),
+            _ => continue,
+        };
+        let others = names.into_iter().filter(|name| name != own && networks.contains(name.as_str()));
+        findings.extend(others.map(|name| format!("{}: names the network {name}; move what both need", source.path)));
+    }
+    findings
+}
+
 /// Whether a file is the module, or lies within it: `wire.rs`, `wire/mod.rs`, `wire/to_proto.rs`.
 fn is_or_within(file: &str, module: &str) -> bool {
     file.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
@@ -226,6 +254,28 @@ fn the_server_has_one_kind_of_lock() {
 #[test]
 fn the_server_names_no_network() {
     over_all(|source| named_networks(source.path, source.text));
+}
+
+#[test]
+fn no_network_imports_another() {
+    let Some(files) = tree::files() else { return };
+    let networks: BTreeSet<&str> = files.iter().filter_map(|file| network_of(&file.path)).collect();
+    assert!(networks.contains("next_dit"), "the networks are not in {NETWORK_FOLDERS}: {networks:?}");
+    over_all(|source| imported_networks(source, &networks));
+}
+
+#[test]
+fn a_network_that_another_imports_is_found() {
+    let networks = BTreeSet::from(["clip_text", "unet2d"]);
+    let found = |path, text| imported_networks(&Source::new(path, text), &networks).len();
+    assert_eq!(found("model/src/networks/unet2d/mod.rs", "use crate::networks::clip_text::ClipText;"), 1);
+    assert_eq!(found("model/src/networks/unet2d/a/b.rs", "fn f() { crate::networks::clip_text::load() }"), 1);
+    assert_eq!(found("model/src/networks/unet2d/a.rs", "use crate::networks::{clip_text::ClipText, unet2d};"), 1);
+    assert_eq!(found("model/src/networks/unet2d/mod.rs", "use super::clip_text;"), 1);
+    assert_eq!(found("model/src/networks/unet2d/mod.rs", "use crate::networks::unet2d::time::Mlp;"), 0);
+    assert_eq!(found("model/src/networks/unet2d/mod.rs", "use crate::networks::text_passes::TextPasses;"), 0);
+    assert_eq!(found("model/src/networks/text_passes.rs", "use crate::networks::unet2d::Unet2d;"), 0);
+    assert_eq!(found("model/src/families/a.rs", "use crate::networks::unet2d::Unet2d;"), 0);
 }
 
 #[test]
