@@ -98,6 +98,10 @@ pub struct PartMeasurement {
     /// The time that its error is relative to, in seconds.
     #[prost(double, tag = "4")]
     pub scale_seconds: f64,
+    /// What the device did for the first time: four numbers for each amount of work, the first operations of the part, of a shape, of
+    /// the length of one half, and of that length when it is padded. Empty: the server did not count them.
+    #[prost(double, repeated, tag = "5")]
+    pub first_uses: ::prost::alloc::vec::Vec<f64>,
 }
 impl ::prost::Name for PartMeasurement {
     const NAME: &'static str = "PartMeasurement";

@@ -15,7 +15,7 @@ use crate::limits::Limits;
 use crate::picture::{self, TextChunk};
 use crate::wire::metadata;
 
-/// Records the time of encoding a job's pictures, and returns the job's measurements.
+/// Records the time from a job's pixels to its files, and returns the job's measurements.
 pub(crate) type OnEncoded = Box<dyn FnOnce(&JobRequest, Duration) -> JobMeasurements + Send>;
 
 /// A job whose pixels are complete.
@@ -29,6 +29,8 @@ pub(crate) struct FinishTask {
     pub reused: Vec<EvaluationReuse>,
     /// Times of the engine's stages.
     pub timings: Timings,
+    /// When the pixels were complete.
+    pub drawn_at: Instant,
     /// How long the job waited in the queue.
     pub queued: Duration,
     /// How long its model took to be loaded; `None`: it was on the device.
@@ -41,7 +43,9 @@ pub(crate) struct FinishTask {
 
 impl FinishTask {
     pub(super) fn run(self, sink: &ArtifactSink) {
-        let FinishTask { job, device, images, reused, timings, queued, load_model, steps_done, on_encoded } = self;
+        let FinishTask { job, device, images, reused, timings, drawn_at, queued, load_model, steps_done, on_encoded } =
+            self;
+        let handed_over = drawn_at.elapsed();
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         let pass = job.request.passes();
@@ -85,7 +89,7 @@ impl FinishTask {
         // All pieces are stored before the first is announced.
         drawn.iter().zip(&finished).for_each(|(index, image)| announce(&job, *index, image.size));
         let encode_image = begun.elapsed();
-        let measured = Box::new(on_encoded(&job.request, encode_image));
+        let measured = Box::new(on_encoded(&job.request, handed_over + encode_image));
         let timings = JobTimings {
             queued,
             load_model,

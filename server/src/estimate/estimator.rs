@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sakuga_model_core::{EngineInfo, PreviewMethod};
 
-use super::fit::{Fit, Sample};
+use super::amount::Sample;
+use super::fit::Fit;
 use super::interval::{Errors, Interval};
-use super::work::PassWork;
+use super::pass::PassWork;
 use super::{JobMeasurements, JobWork, Measurement, Part, Work};
 
 /// Number of latest steps of which [`Estimator::step_time`] is the median.
@@ -18,7 +19,7 @@ const LONGEST_S: f64 = 3e9;
 const GUESS_FACTOR: f64 = 10.0;
 
 /// Predicts the times of jobs of one model from the jobs that were measured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Estimator {
     /// By [`Part::index`].
     fits: [Fit; Part::ALL.len()],
@@ -28,6 +29,20 @@ pub(crate) struct Estimator {
     jobs: u32,
 }
 
+impl Default for Estimator {
+    /// Nothing is measured.
+    fn default() -> Self {
+        let fit = |part| if part == Part::Denoise { Fit::of_attention() } else { Fit::default() };
+        Self {
+            fits: Part::ALL.map(fit),
+            energy: Fit::default(),
+            errors: Errors::default(),
+            steps: VecDeque::new(),
+            jobs: 0,
+        }
+    }
+}
+
 /// The expected times of one job.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Prediction {
@@ -35,7 +50,8 @@ pub(crate) struct Prediction {
     pub parts: Vec<PartTime>,
     /// The correction factor that is already applied to the parts.
     level: f64,
-    /// How far the job's size is outside of the measured sizes; see [`Fit::distance`].
+    /// How far the job's size is outside of the measured sizes, see [`Fit::distance`], and the share of its time in which the device
+    /// prepares first uses.
     distance: f64,
 }
 
@@ -154,7 +170,7 @@ impl Estimator {
         };
         if switches_adapters {
             let fit = self.fit(Part::LoadAdapters);
-            add(Part::LoadAdapters, 1, fit.predict(&[work.adapters]).unwrap_or(0.0), fit.len());
+            add(Part::LoadAdapters, 1, fit.predict(&work.adapters.work).unwrap_or(0.0), fit.len());
         }
         let denoise = self.fit(Part::Denoise);
         let mut distance = 0.0_f64;
@@ -177,6 +193,10 @@ impl Estimator {
             add(part.part, part.pass, seconds, measurements);
         }
         parts.sort_by_key(|part| (part.part.index(), part.pass));
+        let all: f64 = parts.iter().map(|part| part.seconds).sum();
+        if all > 0.0 {
+            distance += self.preparation(work) * level / all;
+        }
         Some(Prediction { parts, level, distance })
     }
 
@@ -226,11 +246,31 @@ impl Estimator {
         let step = |is_guided| Some(each * denoise.predict(&[pass.evaluation(images, is_guided)])?);
         let steps = left.len() as f64;
         let mut seconds = (steps - guided) * step(false)? + guided * step(true)?;
+        let is_ahead = |is_guided| pass.guided.iter().position(|guided| *guided == is_guided) >= Some(done as usize);
+        let ahead = [false, true].into_iter().filter(|is_guided| is_ahead(*is_guided));
+        let preparations: Vec<Work> = ahead.filter_map(|is_guided| pass.preparation(batch, is_guided)).collect();
+        seconds += denoise.predict(&preparations)?;
         if let Some(previews) = work.and_then(|work| work.previews) {
+            let part = Part::Preview(previews.method);
             let count = previews.count(steps, if steps > 0.0 { seconds / steps } else { 0.0 });
-            seconds += count * self.part(Part::Preview(previews.method), &[pass.preview(images)]).0;
+            seconds += count * self.part(part, &[pass.preview(images)]).0;
+            if batch == 0 && done == 0 {
+                seconds += self.part(part, &[pass.preview_preparation()]).0;
+            }
         }
         Some(seconds)
+    }
+
+    /// Expected seconds in which the device prepares what the job uses for the first time.
+    fn preparation(&self, work: &JobWork) -> f64 {
+        let seconds = |part: Part, first: Vec<Work>| self.fit(part).predict(&first).unwrap_or(0.0);
+        let steps = work.passes.iter().flat_map(|pass| {
+            let batches = (0..pass.batches.len()).flat_map(|batch| [(batch, false), (batch, true)]);
+            batches.filter_map(|(batch, is_guided)| pass.preparation(batch, is_guided))
+        });
+        let parts = work.parts.iter();
+        let others = parts.map(|part| seconds(part.part, part.work.iter().map(Work::preparation).collect()));
+        seconds(Part::Denoise, steps.collect()) + others.sum::<f64>()
     }
 
     /// Expected seconds of a part, and the number of measurements behind them. A part without measurements uses the fit of a
@@ -274,7 +314,7 @@ impl Estimator {
 /// The work that the regression of energy uses: energy grows with the time and with the tokens evaluated in it.
 fn energy_work(seconds: f64, tokens: f64) -> Work {
     let rate = if seconds > 0.0 { tokens / seconds } else { 0.0 };
-    Work { count: seconds, main: rate, extra: 0.0, length: 0.0 }
+    Work { count: seconds, main: rate, ..Work::default() }
 }
 
 #[cfg(test)]
@@ -430,7 +470,8 @@ mod tests {
         let joules = estimator.joules(&work, &prediction).expect("measured");
         assert!((joules / (300.0 * prediction.seconds()) - 1.0).abs() < 0.1, "{joules}");
         assert_eq!(Estimator::default().joules(&work, &prediction), None);
-        let switch = Measurement { part: Part::LoadAdapters, work: vec![work.adapters], seconds: 2.0, scale: 2.0 };
+        let switch =
+            Measurement { part: Part::LoadAdapters, work: work.adapters.work.clone(), seconds: 2.0, scale: 2.0 };
         estimator.learn_parts(&[switch]);
         let with = estimator.predict(&work, true).expect("measured").seconds();
         let ratio = (with - prediction.seconds()) / 2.0;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::amount::{FIRST_TERMS, Sample, Work, terms};
 use super::solve::{Normal, UNKNOWNS};
 
 /// The most measurements that a fit keeps.
@@ -10,92 +11,15 @@ pub(crate) const CAPACITY: usize = 96;
 const HALF_LIFE: f64 = 48.0;
 /// The weight of each assumed sample; see [`assumptions`].
 const ASSUMED_WEIGHT: f64 = 0.02;
+/// The weight of the assumption that a first use takes no time of its own, for each kind.
+const FREE_WEIGHT: f64 = 0.01;
 /// Iterations that reweight the measurements to suppress outliers.
 const ROUNDS: usize = 6;
 /// Relative errors up to this one never reduce a measurement's weight.
 const TOLERANCE: f64 = 0.03;
-
-/// An amount of work: `count` equal operations.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Work {
-    /// Number of operations.
-    pub count: f64,
-    /// Size of the half that is always computed, in tokens or pixels.
-    pub main: f64,
-    /// Size of the half that only guided evaluations compute; 0 without guidance.
-    pub extra: f64,
-    /// Tokens of one sequence. The cost of attention grows with the product of this and the size.
-    pub length: f64,
-}
-
-impl Work {
-    /// `count` operations of this size, without guidance.
-    pub(crate) fn each(count: f64, size: f64) -> Self {
-        Self { count, main: size, extra: 0.0, length: size }
-    }
-
-    fn size(&self) -> f64 {
-        self.main + self.extra
-    }
-
-    /// The same operations with every size multiplied by `factor`.
-    fn scaled(&self, factor: f64) -> Self {
-        Self { main: self.main * factor, extra: self.extra * factor, length: self.length * factor, ..*self }
-    }
-
-    /// The terms of the regression: a constant, the size of each half, the attention of each half, and the size beyond each
-    /// knot. Every term grows with the work.
-    fn terms(&self, knots: [f64; 2]) -> [f64; UNKNOWNS] {
-        let Self { count, main, extra, length } = *self;
-        let beyond = |knot: f64| (self.size() - knot).max(0.0);
-        [1.0, main, extra, main * length, extra * length, beyond(knots[0]), beyond(knots[1])].map(|term| count * term)
-    }
-}
-
-/// The sum of the terms of several amounts of work.
-fn terms(work: &[Work], knots: [f64; 2]) -> [f64; UNKNOWNS] {
-    work.iter().fold([0.0; UNKNOWNS], |mut sum, work| {
-        sum.iter_mut().zip(work.terms(knots)).for_each(|(sum, term)| *sum += term);
-        sum
-    })
-}
-
-/// One measurement: the work and its time.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
-    pub(super) work: Vec<Work>,
-    pub(super) seconds: f64,
-    /// Errors are divided by this number of seconds. It is larger than `seconds` for a part that is a small share of its job
-    /// and need not be exact.
-    pub(super) scale: f64,
-}
-
-impl Sample {
-    /// Mean size of its operations.
-    fn size(&self) -> f64 {
-        let (count, size) = self
-            .work
-            .iter()
-            .fold((0.0, 0.0), |(count, size), work| (count + work.count, size + work.count * work.size()));
-        size / f64::max(count, f64::MIN_POSITIVE)
-    }
-
-    /// Its size class: the rounded binary logarithm of the size. [`Fit::add`] drops samples of the most frequent class.
-    fn class(&self) -> i32 {
-        self.size().max(f64::MIN_POSITIVE).log2().round() as i32
-    }
-
-    /// Whether all numbers are finite, none is negative and there is work.
-    fn is_sound(&self) -> bool {
-        let numbers = self.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]);
-        let are_sound = |value: f64| value.is_finite() && value >= 0.0;
-        !self.work.is_empty()
-            && numbers.chain([self.seconds]).all(are_sound)
-            && self.scale.is_finite()
-            && self.scale > 0.0
-            && self.work.iter().any(|work| work.count > 0.0)
-    }
-}
+/// Length of a sequence at which attention takes as many operations as the products of a transformer: six times its width. Those of
+/// the served models are 2 000 to 3 000 wide. Used only for sizes that were not measured.
+const ATTENTION_LENGTH: f64 = 14_000.0;
 
 /// A regression of one part's time on its work.
 #[derive(Clone, Debug, Default)]
@@ -107,9 +31,16 @@ pub(super) struct Fit {
     coefficients: [f64; UNKNOWNS],
     /// The smallest and the largest measured size.
     range: Option<(f64, f64)>,
+    /// Whether attention is a part of the operations, so that an unknown size is assumed to take more than its share.
+    has_attention: bool,
 }
 
 impl Fit {
+    /// For the evaluations of a transformer.
+    pub(super) fn of_attention() -> Self {
+        Self { has_attention: true, ..Self::default() }
+    }
+
     /// Number of samples.
     pub(super) fn len(&self) -> usize {
         self.samples.len() + self.live.len()
@@ -136,7 +67,7 @@ impl Fit {
 
     fn keep(&mut self, sample: Sample) {
         if self.samples.len() == CAPACITY {
-            let classes: Vec<i32> = self.samples.iter().map(Sample::class).collect();
+            let classes: Vec<(bool, i32)> = self.samples.iter().map(Sample::class).collect();
             let class_size = |place: &usize| classes.iter().filter(|class| **class == classes[*place]).count();
             let oldest_of_largest = (0..classes.len()).rev().max_by_key(class_size);
             if let Some(place) = oldest_of_largest {
@@ -182,7 +113,7 @@ impl Fit {
         let rows: Vec<[f64; UNKNOWNS]> = all.iter().map(|sample| terms(&sample.work, self.knots)).collect();
         let newest = all.len().saturating_sub(1);
         let age_weight = |place: usize| 0.5_f64.powf((newest - place) as f64 / HALF_LIFE);
-        let assumed = assumptions(&all, &sizes);
+        let assumed = self.assumptions(&all, &sizes);
         // Columns are scaled to the same magnitude, which keeps the equations well conditioned.
         let mut magnitude = [0.0_f64; UNKNOWNS];
         for row in &rows {
@@ -202,6 +133,10 @@ impl Fit {
             .collect();
         let assumed: Vec<[f64; UNKNOWNS]> =
             assumed.iter().map(|(work, seconds)| scaled(&terms(work, self.knots), *seconds)).collect();
+        // Of a first measurement, nothing is taken for preparation as long as no second one is shorter.
+        let free: Vec<[f64; UNKNOWNS]> = FIRST_TERMS
+            .map(|term| scaled(&std::array::from_fn(|index| f64::from(u8::from(index == term))), typical_scale(&all)))
+            .collect();
         let mut robust = vec![1.0; all.len()];
         for _ in 0..ROUNDS {
             let mut normal = Normal::default();
@@ -211,6 +146,9 @@ impl Fit {
             for row in &assumed {
                 normal.add(row, 1.0, ASSUMED_WEIGHT);
             }
+            for row in &free {
+                normal.add(row, 0.0, FREE_WEIGHT);
+            }
             let found = normal.solve();
             self.coefficients =
                 std::array::from_fn(|index| if magnitude[index] > 0.0 { found[index] / magnitude[index] } else { 0.0 });
@@ -219,9 +157,46 @@ impl Fit {
                 .zip(&rows)
                 .map(|(sample, row)| (dot(row, &self.coefficients) - sample.seconds).abs() / sample.scale)
                 .collect();
-            robust = outlier_weights(&errors);
+            // First uses vary more, so they have a usual error of their own.
+            for is_first in [false, true] {
+                let places: Vec<usize> = (0..all.len()).filter(|place| all[*place].is_first() == is_first).collect();
+                let errors: Vec<f64> = places.iter().map(|place| errors[*place]).collect();
+                places.iter().zip(outlier_weights(&errors)).for_each(|(place, weight)| robust[*place] = weight);
+            }
         }
     }
+
+    /// Assumed samples with a small weight, for sizes that were not measured: time is proportional to the number of operations, and a
+    /// token of the guided half costs the same as any other.
+    fn assumptions(&self, all: &[&Sample], sorted_sizes: &[f64]) -> Vec<(Vec<Work>, f64)> {
+        let middle = sorted_sizes[sorted_sizes.len() / 2];
+        let sized = all.iter().filter(|sample| sample.seconds > 0.0 && sample.size() > 0.0);
+        // Without first uses if there is such a one.
+        let nearest = |one: &&&Sample, other: &&&Sample| {
+            let far = |sample: &Sample| (sample.size() - middle).abs();
+            one.is_first().cmp(&other.is_first()).then(far(one).total_cmp(&far(other)))
+        };
+        let Some(typical) = sized.min_by(nearest) else { return Vec::new() };
+        let attention = if self.has_attention { 1.0 / ATTENTION_LENGTH } else { 0.0 };
+        let operations = |works: &[Work]| -> f64 {
+            works.iter().map(|work| work.count * work.size() * (1.0 + attention * work.length)).sum()
+        };
+        let assumed = |works: Vec<Work>| {
+            let seconds = typical.seconds * operations(&works) / operations(&typical.work);
+            (works, seconds)
+        };
+        let scaled = |factor: f64| typical.work.iter().map(|work| work.scaled(factor)).collect();
+        let unguided = typical.work.iter().map(|work| Work { extra: 0.0, ..work.scaled(1.0) }).collect();
+        let found = [scaled(0.25), scaled(4.0), unguided].map(assumed);
+        found.into_iter().filter(|(_, seconds)| *seconds > 0.0).collect()
+    }
+}
+
+/// The median scale of samples.
+fn typical_scale(all: &[&Sample]) -> f64 {
+    let mut scales: Vec<f64> = all.iter().map(|sample| sample.scale).collect();
+    scales.sort_unstable_by(f64::total_cmp);
+    scales.get(scales.len() / 2).copied().unwrap_or(1.0)
 }
 
 /// Sizes at which the slope may change: a third and two thirds of the way through the different sizes, if there are at least
@@ -239,24 +214,6 @@ fn knots(sorted: &[f64]) -> [f64; 2] {
         0..=3 => [f64::INFINITY; 2],
         count => [apart[count / 3], apart[2 * count / 3]],
     }
-}
-
-/// Assumed samples with a small weight, for sizes that were not measured: time is proportional to the size, and a token of the
-/// guided half costs the same as any other.
-fn assumptions(all: &[&Sample], sorted_sizes: &[f64]) -> Vec<(Vec<Work>, f64)> {
-    let middle = sorted_sizes[sorted_sizes.len() / 2];
-    let nearest =
-        |one: &&&Sample, other: &&&Sample| (one.size() - middle).abs().total_cmp(&(other.size() - middle).abs());
-    let Some(typical) = all.iter().filter(|sample| sample.seconds > 0.0 && sample.size() > 0.0).min_by(nearest) else {
-        return Vec::new();
-    };
-    let scaled = |factor: f64| -> (Vec<Work>, f64) {
-        (typical.work.iter().map(|work| work.scaled(factor)).collect(), typical.seconds * factor)
-    };
-    let unguided: Vec<Work> = typical.work.iter().map(|work| Work { extra: 0.0, ..*work }).collect();
-    let size = |works: &[Work]| works.iter().map(|work| work.count * work.size()).sum::<f64>();
-    let share = size(&unguided) / size(&typical.work);
-    vec![scaled(0.25), scaled(4.0), (unguided, typical.seconds * share)]
 }
 
 /// The weight of each sample by its relative error: 1 up to 1.5 times the median error, then falling with the inverse of the
@@ -356,14 +313,66 @@ mod tests {
     fn the_unguided_half_is_learnt_apart() {
         let mut fit = Fit::default();
         for guided in [true, false, true, false] {
-            let work = Work { count: 1.0, main: 1000.0, extra: if guided { 1000.0 } else { 0.0 }, length: 1000.0 };
+            let work = Work {
+                count: 1.0,
+                main: 1000.0,
+                extra: if guided { 1000.0 } else { 0.0 },
+                length: 1000.0,
+                ..Work::default()
+            };
             // The halves run next to each other: guidance costs a third more.
             let seconds = if guided { 4.0 } else { 3.0 };
             fit.add(Sample { work: vec![work], seconds, scale: seconds });
         }
-        let predict =
-            |extra| fit.predict(&[Work { count: 10.0, main: 1000.0, extra, length: 1000.0 }]).expect("measured");
+        let predict = |extra| {
+            fit.predict(&[Work { count: 10.0, main: 1000.0, extra, length: 1000.0, ..Work::default() }])
+                .expect("measured")
+        };
         assert!((predict(0.0) / 30.0 - 1.0).abs() < 0.02 && (predict(1000.0) / 40.0 - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn first_uses_are_learnt_apart() {
+        let mut fit = Fit::default();
+        // A new shape takes 0.1 s and each new half 0.03 s, give or take a fifth; the first operation of all takes 2 s.
+        for (place, size) in SIZES.into_iter().cycle().take(15).enumerate() {
+            let halves = f64::from(place as u32 % 3);
+            let preparation = 0.1 + 0.03 * halves + if place == 0 { 2.0 } else { 0.0 };
+            let noise = [0.8, 1.0, 1.2][(place / 5 + place) % 3];
+            let first = [f64::from(u8::from(place == 0)), 1.0, halves, 0.0];
+            let seconds = truth(size) + noise * preparation;
+            fit.add(Sample { work: vec![Work { first, ..Work::each(1.0, size) }], seconds, scale: seconds });
+            fit.add(sample(size, truth(size)));
+        }
+        SIZES.into_iter().for_each(|size| assert_near(&fit, size, 0.05));
+        let first =
+            |halves| fit.predict(&[Work { first: [0.0, 1.0, halves, 0.0], ..Work::default() }]).expect("measured");
+        assert!((first(0.0) / 0.1 - 1.0).abs() < 0.3 && (first(2.0) / 0.16 - 1.0).abs() < 0.3, "{}", first(2.0));
+    }
+
+    #[test]
+    fn one_first_measurement_is_no_preparation() {
+        let mut fit = Fit::default();
+        let first = [1.0, 1.0, 0.0, 0.0];
+        fit.add(Sample { work: vec![Work { first, ..Work::each(1.0, 1000.0) }], seconds: 2.0, scale: 2.0 });
+        let found = fit.predict(&[Work::each(1.0, 1000.0)]).expect("measured");
+        assert!((found / 2.0 - 1.0).abs() < 0.02, "{found}");
+        fit.add(sample(1000.0, 0.5));
+        let found = [[0.0; 4], first].map(|first| fit.predict(&[Work { first, ..Work::each(1.0, 1000.0) }]));
+        let found = found.map(|found| found.expect("measured"));
+        assert!((found[0] / 0.5 - 1.0).abs() < 0.05 && (found[1] / 2.0 - 1.0).abs() < 0.1, "{found:?}");
+    }
+
+    #[test]
+    fn an_unknown_length_takes_the_time_of_its_attention_too() {
+        let evaluation =
+            |tokens: f64| Work { count: 1.0, main: tokens, extra: tokens, length: tokens, ..Work::default() };
+        let mut fit = Fit::of_attention();
+        for _ in 0..3 {
+            fit.add(Sample { work: vec![evaluation(2000.0)], seconds: 1.0, scale: 1.0 });
+        }
+        let found = fit.predict(&[evaluation(8000.0)]).expect("measured");
+        assert!(found > 4.4 && found < 6.0, "{found}");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The time of a job is the sum of its [`Part`]s: text encoders, evaluations of the denoiser, VAE, previews and so on.
 //!
-//! - [`JobWork`] computes the amount of work of each part from the request alone.
+//! - [`JobWork`] computes the amount of work of each part from the request alone; [`Seen`] adds what the device has to prepare for it,
+//!   since it computes a shape for the first time, and leaves out the texts that it has read lately.
 //! - [`JobMeter`] measures the time of each part while the job runs.
 //! - [`Fit`](fit::Fit) predicts the time of a part from its work, by a robust regression on the measurements. Coefficients are
 //!   not negative, so more work never has a shorter estimate.
@@ -10,16 +11,23 @@
 //!
 //! Start times in the queue, the check of deadlines, the `eta` of steps and the method `Estimate` use these estimates.
 
+mod amount;
 mod estimator;
+mod first_use;
 mod fit;
 mod interval;
 mod meter;
+mod pass;
 mod report;
 mod solve;
+#[cfg(test)]
+mod synthetic_tests;
 mod work;
 
+pub(crate) use amount::{FIRST_USES, Work};
 pub(crate) use estimator::{Estimator, PartTime, Prediction};
-pub(crate) use fit::{CAPACITY, Work};
+pub(crate) use first_use::Seen;
+pub(crate) use fit::CAPACITY;
 pub(crate) use interval::Interval;
 pub(crate) use meter::{JobMeasurements, JobMeter, Measurement};
 pub(crate) use report::{Change, Load, Obstacle, ObstacleKind, Report};
@@ -28,7 +36,7 @@ pub(crate) use work::JobWork;
 use sakuga_model_core::PreviewMethod;
 
 /// A part of a job. Each part has its own regression. Loading the model is not a part: the table of models keeps its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Part {
     /// Applying the adapters of the request to the weights, or removing the adapters of the job before.
     LoadAdapters,
@@ -45,6 +53,7 @@ pub(crate) enum Part {
     /// Compressing the pixels to image files on the CPU. The device can run the next job meanwhile.
     EncodeImage,
     /// Everything else on the device.
+    #[default]
     Other,
 }
 

@@ -1,7 +1,7 @@
 //! Non-negative least squares for a few unknowns.
 
 /// Unknowns of a fit.
-pub(super) const UNKNOWNS: usize = 7;
+pub(super) const UNKNOWNS: usize = 11;
 
 /// The normal equations of weighted least squares.
 #[derive(Clone, Debug, Default)]
@@ -21,31 +21,76 @@ impl Normal {
         }
     }
 
-    /// The `x` without negative components that minimises the sum of squares. It solves the normal equations restricted to its
-    /// non-zero components, so every subset of the unknowns is tried: 127 for seven.
+    /// The `x` without negative components that minimises the sum of squares: the active set method of Lawson and Hanson, Solving Least
+    /// Squares Problems (1974), chapter 23, on the normal equations.
     pub(super) fn solve(&self) -> [f64; UNKNOWNS] {
-        let (mut best, mut least) = ([0.0; UNKNOWNS], 0.0);
-        for chosen in 1_u32..1 << UNKNOWNS {
-            let unknowns: Vec<usize> = (0..UNKNOWNS).filter(|index| chosen >> index & 1 == 1).collect();
-            if unknowns.iter().any(|index| self.matrix[*index][*index] <= 0.0) {
-                continue;
+        /// Smallest decrease of the sum of squares, relative to the one of the best component alone, for which a component is added.
+        const LEAST_GAIN: f64 = 1e-12;
+        /// More rounds than a solution takes.
+        const ROUNDS: usize = 4 * UNKNOWNS;
+        let mut solution = [0.0; UNKNOWNS];
+        let mut is_free = [false; UNKNOWNS];
+        let mut is_refused = [false; UNKNOWNS];
+        let mut most = 0.0_f64;
+        for _ in 0..ROUNDS {
+            let Some((added, gain)) = self.steepest(&solution, |index| !is_free[index] && !is_refused[index]) else {
+                break;
+            };
+            most = most.max(gain);
+            if gain <= LEAST_GAIN * most {
+                break;
             }
-            let Some(found) = self.solve_for(&unknowns) else { continue };
-            // At a solution the sum of squares is a constant minus this.
-            let gain: f64 = found.iter().zip(&self.right).map(|(value, right)| value * right).sum();
-            if -gain < least {
-                (best, least) = (found, -gain);
+            is_free[added] = true;
+            loop {
+                let Some(wanted) = self.solve_for(&is_free) else {
+                    (is_free[added], is_refused[added]) = (false, true);
+                    break;
+                };
+                // The component that becomes zero first on the way to what is wanted, and the share of the way to there.
+                let share = |index: usize| {
+                    let way = solution[index] - wanted[index];
+                    if way > 0.0 { solution[index] / way } else { 0.0 }
+                };
+                let blocking = (0..UNKNOWNS).filter(|index| is_free[*index] && wanted[*index] <= 0.0);
+                let blocking =
+                    blocking.map(|index| (index, share(index))).min_by(|one, other| one.1.total_cmp(&other.1));
+                let Some((first, share)) = blocking else {
+                    // A component that was refused may fit with the others of now.
+                    (solution, is_refused) = (wanted, [false; UNKNOWNS]);
+                    break;
+                };
+                if first == added {
+                    // By rounding: its increase alone would decrease the sum.
+                    (is_free[added], is_refused[added]) = (false, true);
+                    break;
+                }
+                solution.iter_mut().zip(wanted).for_each(|(value, wanted)| *value += share * (wanted - *value));
+                (is_free[first], solution[first]) = (false, 0.0);
             }
         }
-        best
+        solution
     }
 
-    /// The solution with all other unknowns zero, by Cholesky decomposition; `None` if a component is negative or the matrix is
-    /// singular.
-    fn solve_for(&self, unknowns: &[usize]) -> Option<[f64; UNKNOWNS]> {
+    /// Of the components that `may` change, the one whose increase alone would decrease the sum of squares most, and by how much.
+    fn steepest(&self, solution: &[f64; UNKNOWNS], may: impl Fn(usize) -> bool) -> Option<(usize, f64)> {
+        let gain = |index: usize| {
+            let diagonal = self.matrix[index][index];
+            let slope = self.right[index] - self.matrix[index].iter().zip(solution).map(|(a, x)| a * x).sum::<f64>();
+            (diagonal > 0.0 && slope > 0.0).then(|| (index, slope * slope / diagonal))
+        };
+        (0..UNKNOWNS).filter(|index| may(*index)).filter_map(gain).max_by(|one, other| one.1.total_cmp(&other.1))
+    }
+
+    /// The solution with all components but the free ones zero, by Cholesky decomposition; `None` if the matrix is singular.
+    fn solve_for(&self, is_free: &[bool; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
         /// Relative increase of the diagonal, which keeps nearly equal columns solvable.
         const RIDGE: f64 = 1e-9;
-        let count = unknowns.len();
+        let mut unknowns = [0; UNKNOWNS];
+        let mut count = 0;
+        for index in (0..UNKNOWNS).filter(|index| is_free[*index]) {
+            unknowns[count] = index;
+            count += 1;
+        }
         let mut lower = [[0.0; UNKNOWNS]; UNKNOWNS];
         for row in 0..count {
             for column in 0..=row {
@@ -74,7 +119,7 @@ impl Normal {
             let known: f64 = (row + 1..count).map(|k| lower[k][row] * solution[unknowns[k]]).sum();
             solution[unknowns[row]] = (middle[row] - known) / lower[row][row];
         }
-        unknowns.iter().all(|index| solution[*index] >= 0.0).then_some(solution)
+        Some(solution)
     }
 }
 
@@ -96,6 +141,41 @@ mod tests {
         let found = normal.solve();
         for (found, expected) in found.iter().zip([2.0, 3.0, 0.0]) {
             assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
+        }
+    }
+
+    /// Numbers between -0.3 and 1 that look random: a linear congruential generator with the constants of Numerical Recipes.
+    fn draw(state: &mut u32) -> f64 {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        1.3 * f64::from(*state >> 8) / f64::from(1_u32 << 24) - 0.3
+    }
+
+    #[test]
+    fn nothing_near_the_solution_is_better() {
+        let mut state = 1;
+        for _ in 0..200 {
+            let mut equations = Vec::new();
+            let mut normal = Normal::default();
+            for _ in 0..12 {
+                let row: [f64; UNKNOWNS] = std::array::from_fn(|_| draw(&mut state).max(0.0));
+                let value = draw(&mut state);
+                normal.add(&row, value, 1.0);
+                equations.push((row, value));
+            }
+            let squares = |x: &[f64; UNKNOWNS]| -> f64 {
+                let error =
+                    |(row, value): &([f64; UNKNOWNS], f64)| row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>() - value;
+                equations.iter().map(|equation| error(equation).powi(2)).sum()
+            };
+            let found = normal.solve();
+            assert!(found.iter().all(|value| *value >= 0.0), "{found:?}");
+            for index in 0..UNKNOWNS {
+                for change in [-1e-3, 1e-3] {
+                    let mut other = found;
+                    other[index] = (other[index] + change).max(0.0);
+                    assert!(squares(&other) >= squares(&found) - 1e-9, "{index}: {found:?}");
+                }
+            }
         }
     }
 

@@ -1,49 +1,45 @@
 //! [`JobWork`]: the amount of work in each part of a job, computed from its request.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use sakuga_model_core::{
-    EngineInfo, GenerationSpec, ModelInfo, Pass, PreviewMethod, ReuseRule, Sampling, SecondPass, TokenCount, Upscaler,
+    AdapterChoice, EngineInfo, GenerationSpec, ModelInfo, Pass, ReuseRule, Sampling, SecondPass, TokenCount, Upscaler,
 };
 
+use super::amount::FIRST_USES;
+use super::first_use::{Finder, Key, Seen};
+use super::pass::{PassWork, Previews};
 use super::{Part, Work};
 use crate::preview::PreviewPolicy;
 
 /// Work of a control network relative to its denoiser: it is a copy of the half that reduces the resolution.
 const CONTROL_SHARE: f64 = 0.4;
 
-/// The amount of work in each part of a job.
-#[derive(Clone, Debug, PartialEq)]
+/// The amount of work in each part of a job. [`JobWork::on`] adds what a device does for the first time; before that, nothing is.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct JobWork {
     pub(super) passes: Vec<PassWork>,
     /// All parts except steps, previews and adapters.
     pub(super) parts: Vec<PartWork>,
     pub(super) previews: Option<Previews>,
-    /// The work of [`Part::LoadAdapters`], if the device has other adapters.
-    pub(super) adapters: Work,
+    /// [`Part::LoadAdapters`], if the device has other adapters.
+    pub(super) adapters: PartWork,
+    texts: Texts,
+    /// Everything that may be used for the first time.
+    shapes: Vec<Key>,
 }
 
-/// The steps of one pass.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct PassWork {
-    /// Number of images in each batch.
-    pub(super) batches: Vec<u32>,
-    /// For each step, whether guidance is active at its start.
-    pub(super) guided: Vec<bool>,
-    pub(super) evaluations_per_step: u32,
-    /// Expected share of the denoiser's blocks that are computed; below 1 where a step cache reuses some.
-    pub(super) computed_share: f64,
-    /// Work of an evaluation with control networks relative to one without, averaged over the steps.
-    controlled: f64,
-    /// Tokens of one image in the denoiser's sequence.
-    image_tokens: f64,
-    /// Tokens of the prompt and of the negative prompt in the denoiser's sequence.
-    text_tokens: [f64; 2],
-    pub(super) pixels: f64,
+/// The texts of a job.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Texts {
+    /// Each of them, and then all of them together.
+    keys: Vec<Key>,
+    /// Tokens of each in all encoders.
+    tokens: Vec<f64>,
 }
 
 /// The work of one part in one pass.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct PartWork {
     pub(super) part: Part,
     /// Number of the pass, from 1.
@@ -51,48 +47,8 @@ pub(super) struct PartWork {
     /// Number of the job's steps that run before it.
     pub(super) after_steps: u32,
     pub(super) work: Vec<Work>,
-}
-
-/// How previews are made.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Previews {
-    pub(super) method: PreviewMethod,
-    every_steps: u32,
-    min_interval: Duration,
-}
-
-impl PassWork {
-    /// Steps of each batch.
-    pub(super) fn steps(&self) -> u32 {
-        self.guided.len() as u32
-    }
-
-    /// One evaluation of a batch of `images` images.
-    pub(super) fn evaluation(&self, images: u32, is_guided: bool) -> Work {
-        let (images, [text, negative]) = (f64::from(images), self.text_tokens);
-        let extra = if is_guided { images * (self.image_tokens + negative) } else { 0.0 };
-        let main = images * (self.image_tokens + text);
-        Work {
-            count: 1.0,
-            main: self.controlled * main,
-            extra: self.controlled * extra,
-            length: self.image_tokens + text,
-        }
-    }
-
-    /// The previews of a batch after one step.
-    pub(super) fn preview(&self, images: u32) -> Work {
-        Work::each(f64::from(images), self.pixels)
-    }
-}
-
-impl Previews {
-    /// Number of previews in `steps` steps that take `step_s` seconds each.
-    pub(super) fn count(&self, steps: f64, step_s: f64) -> f64 {
-        let turns = steps / f64::from(self.every_steps.max(1));
-        let interval_s = self.min_interval.as_secs_f64();
-        if interval_s > 0.0 { turns.min((steps * step_s / interval_s).ceil()) } else { turns }
-    }
+    /// Identifies the shape of its operations; `None`: first uses are not told from others.
+    shape: Option<Key>,
 }
 
 impl JobWork {
@@ -127,25 +83,34 @@ impl JobWork {
             image_tokens: pass.pixels() as f64 / token_pixels,
             text_tokens,
             pixels: pass.pixels() as f64,
+            size_px: [pass.width_px, pass.height_px],
+            first: Vec::new(),
+            first_preview: [0.0; FIRST_USES],
         };
         let passes: Vec<PassWork> = sizes.iter().map(pass_work).collect();
         let encoded = |counts: &[TokenCount]| (0..counts.len()).map(|place| read(counts, place)).sum::<f64>();
-        let texts = if is_guided { &tokens[..] } else { &tokens[..1] };
+        let texts = Texts::of(spec, tokens.map(encoded), is_guided);
         // The text encoder of a refiner reads the same texts again.
-        let readings = if spec.refiner.is_some() { 2 } else { 1 };
-        let text = texts.iter().map(|counts| Work::each(f64::from(readings), encoded(counts))).collect();
+        let readings = if spec.refiner.is_some() { 2.0 } else { 1.0 };
+        let text = Work { count: readings, length: texts.longest(), ..Work::default() };
         let previews = preview.method.map(|method| Previews {
             method,
             every_steps: preview.every_steps,
             min_interval: preview.min_interval,
         });
+        let adapters = Work::each(1.0, (1 + spec.adapters.len()) as f64);
         let mut work = Self {
             passes,
-            parts: vec![PartWork { part: Part::TextEncode, pass: 1, after_steps: 0, work: text }],
+            parts: vec![PartWork { shape: Some(Key::of(texts.count())), ..PartWork::new(Part::TextEncode, text) }],
             previews,
-            adapters: Work::each(1.0, (1 + spec.adapters.len()) as f64),
+            adapters: PartWork { shape: adapters_key(spec), ..PartWork::new(Part::LoadAdapters, adapters) },
+            texts,
+            shapes: Vec::new(),
         };
         work.add_images(spec);
+        let parts = work.parts.iter().chain([&work.adapters]).filter_map(PartWork::keys).flatten();
+        let steps = work.passes.iter().flat_map(|pass| pass.shapes(work.previews));
+        work.shapes = parts.chain(steps).collect();
         work
     }
 
@@ -158,21 +123,71 @@ impl JobWork {
         let computed: f64 = self.passes.first().map_or(0.0, |pass| pass.batches.iter().copied().map(f64::from).sum());
         let (first_steps, all_steps) = (self.steps_of_pass(0), self.steps());
         let last_pass = pixels.len() as u32;
-        let mut add = |part, pass, after_steps, count, size| {
-            self.parts.push(PartWork { part, pass, after_steps, work: vec![Work::each(count, size)] });
+        let batches: usize = self.passes.iter().map(|pass| pass.batches.len()).sum();
+        let sizes: Vec<[u32; 2]> = self.passes.iter().map(|pass| pass.size_px).collect();
+        let mut add = |part, pass, after_steps, work, shape| {
+            self.parts.push(PartWork { part, pass, after_steps, work: vec![work], shape });
         };
+        let size_of = |pass: usize| sizes.get(pass).map(Key::of);
         if spec.init.is_some() {
-            add(Part::VaeEncode, 1, 0, 1.0, first);
+            add(Part::VaeEncode, 1, 0, Work::each(1.0, first), size_of(0));
         }
-        if matches!(spec.second_pass, Some(SecondPass { upscaler: Upscaler::Lanczos, .. })) {
-            add(Part::Decode, 1, first_steps, computed, first);
-            add(Part::VaeEncode, 2, first_steps, computed, last);
+        let is_enlarged = matches!(spec.second_pass, Some(SecondPass { upscaler: Upscaler::Lanczos, .. }));
+        if is_enlarged {
+            add(Part::Decode, 1, first_steps, Work::each(computed, first), size_of(0));
+            add(Part::VaeEncode, 2, first_steps, Work::each(computed, last), size_of(1));
         }
-        add(Part::Decode, last_pass, all_steps, drawn, last);
-        add(Part::Other, last_pass, all_steps, 1.0, computed * last);
+        add(Part::Decode, last_pass, all_steps, Work::each(drawn, last), size_of(pixels.len().saturating_sub(1)));
+        // What is prepared for each batch, and the pixels that the host enlarges.
+        let count = batches.max(1) as f64;
+        let main = computed * pixels.iter().sum::<f64>() / count;
+        let extra = if is_enlarged { computed * last / count } else { 0.0 };
+        let other = Work { count, main, extra, ..Work::default() };
+        add(Part::Other, last_pass, all_steps, other, Some(Key::of((&sizes, computed.to_bits(), is_enlarged))));
         let region = spec.init.as_ref().and_then(|init| init.region.as_ref());
         let file = region.map_or(last, |region| f64::from(region.whole.width_px) * f64::from(region.whole.height_px));
-        add(Part::EncodeImage, last_pass, all_steps, drawn, file);
+        add(Part::EncodeImage, last_pass, all_steps, Work::each(drawn, file), None);
+    }
+
+    /// The same work with what `seen` has not: shapes that are used for the first time, and texts that were not read lately.
+    pub(crate) fn on(&self, seen: &Seen) -> Cow<'_, Self> {
+        if seen.has_all(&self.shapes, &self.texts.keys) {
+            return Cow::Borrowed(self);
+        }
+        let mut work = self.clone();
+        let mut finder = Finder::new(seen);
+        let Texts { keys, tokens } = &self.texts;
+        let is_new: Vec<f64> = keys.iter().map(|key| finder.text(*key)).collect();
+        for part in &mut work.parts {
+            let keys = part.keys();
+            let Some(amount) = part.work.first_mut() else { continue };
+            if part.part == Part::TextEncode {
+                amount.main = is_new.last().map_or(0.0, |is_new| is_new * tokens.iter().sum::<f64>());
+                amount.extra = tokens.iter().zip(&is_new).map(|(tokens, is_new)| tokens * is_new).sum();
+            }
+            if let Some(keys) = keys {
+                amount.first = keys.map(|key| finder.shape(key));
+            }
+        }
+        if let Some(keys) = work.adapters.keys() {
+            work.adapters.work.iter_mut().for_each(|amount| amount.first = keys.map(|key| finder.shape(key)));
+        }
+        for pass in &mut work.passes {
+            pass.find_first(self.previews, &mut finder);
+        }
+        Cow::Owned(work)
+    }
+
+    /// As [`JobWork::on`], and marks all of it as seen.
+    pub(crate) fn begin(&self, seen: &mut Seen) -> Self {
+        let work = self.on(seen).into_owned();
+        self.mark(seen);
+        work
+    }
+
+    /// Marks all of it as seen.
+    pub(crate) fn mark(&self, seen: &mut Seen) {
+        seen.add(&self.shapes, &self.texts.keys);
     }
 
     fn steps_of_pass(&self, pass: usize) -> u32 {
@@ -200,13 +215,12 @@ impl JobWork {
         self.passes.iter().map(of_pass).fold([0, 0], |sum, pass| [sum[0] + pass[0], sum[1] + pass[1]])
     }
 
-    /// Pass number `pass`, from 1, and the number of images in its batch that begins with `first_image`.
-    pub(super) fn images_of_step(&self, pass: u32, first_image: u32) -> Option<(&PassWork, u32)> {
+    /// Pass number `pass`, from 1, and the place of its batch that begins with `first_image`.
+    pub(super) fn batch_of_step(&self, pass: u32, first_image: u32) -> Option<(&PassWork, usize)> {
         let pass = self.passes.get(pass.checked_sub(1)? as usize)?;
         // All batches but the last have the same size.
         let size = pass.batches.first().copied().unwrap_or(1).max(1);
-        let place = (first_image / size) as usize;
-        Some((pass, pass.batches.get(place).or(pass.batches.last()).copied().unwrap_or(1)))
+        Some((pass, ((first_image / size) as usize).min(pass.batches.len().checked_sub(1)?)))
     }
 
     /// Tokens of all evaluations together, for the energy.
@@ -223,6 +237,50 @@ impl JobWork {
         };
         self.passes.iter().map(of_pass).sum()
     }
+}
+
+impl PartWork {
+    /// At the beginning of the job.
+    fn new(part: Part, work: Work) -> Self {
+        Self { part, pass: 1, after_steps: 0, work: vec![work], shape: None }
+    }
+
+    /// What it uses: the part, and its shape.
+    fn keys(&self) -> Option<[Key; FIRST_USES]> {
+        let part = Key::of(self.part);
+        self.shape.map(|shape| [part, Key::of((self.part, shape)), part, part])
+    }
+}
+
+impl Texts {
+    /// The texts that are read, with the tokens of the prompt and of the negative prompt.
+    fn of(spec: &GenerationSpec, tokens: [f64; 2], is_guided: bool) -> Self {
+        let GenerationSpec { text, system_prompt, negative, negative_system_prompt, .. } = spec;
+        // Adapters may change the encoders, whose results are not kept then.
+        let adapters = adapters_key(spec);
+        let read = if is_guided { 2 } else { 1 };
+        let prompts = [(system_prompt, text), (negative_system_prompt, negative)];
+        let mut keys: Vec<Key> = prompts[..read].iter().map(|texts| Key::of((texts, adapters))).collect();
+        keys.push(Key::of(&keys));
+        Self { keys, tokens: tokens[..read].to_vec() }
+    }
+
+    /// Tokens of all.
+    fn count(&self) -> u64 {
+        self.tokens.iter().sum::<f64>() as u64
+    }
+
+    /// Tokens of the longest one.
+    fn longest(&self) -> f64 {
+        self.tokens.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+/// Identifies the adapters of a request, if it has some.
+fn adapters_key(spec: &GenerationSpec) -> Option<Key> {
+    let bits = |adapter: &AdapterChoice| [adapter.scale.to_bits(), adapter.text_scale.to_bits()];
+    let adapters: Vec<_> = spec.adapters.iter().map(|adapter| (&adapter.sha256, bits(adapter))).collect();
+    (!adapters.is_empty()).then(|| Key::of(adapters))
 }
 
 /// Expected share of the denoiser's blocks that a pass of `steps` steps computes. Settings of the step cache without a measured
@@ -252,8 +310,11 @@ fn guided_steps(sampling: &Sampling, shift: f32, pass: &Pass) -> Vec<bool> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
-    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Quality, Rgb8, Solver, StepCache, StepSet};
+    use sakuga_model_core::{
+        Guidance, InitImage, NoiseSchedule, PreviewMethod, Quality, Rgb8, Solver, StepCache, StepSet,
+    };
 
     use super::*;
     use crate::engine::scripted::{Script, source};
@@ -355,11 +416,42 @@ pub(super) mod tests {
         let [all, guided] = with(Solver::Euler, Guidance { until: 0.3, ..Guidance::new(5.0) }).evaluations();
         assert!(all == 10 && guided > 5 && guided < 10, "{guided}: shifted times are small for long");
         let off = with(Solver::Euler, Guidance::new(1.0));
-        assert_eq!((amounts(&off, Part::TextEncode).len(), off.passes[0].evaluation(2, false).extra), (1, 0.0));
+        assert_eq!(off.passes[0].evaluation(2, false).extra, 0.0);
         let on = with(Solver::Euler, Guidance::new(5.0));
         // 16 tokens of the image, and of the text what the encoder reads.
         let evaluation = on.passes[0].evaluation(2, true);
         assert_eq!((evaluation.main, evaluation.extra, evaluation.length), (64.0, 40.0, 32.0));
+    }
+
+    #[test]
+    fn texts_count_until_they_were_read_and_shapes_until_they_were_used() {
+        let mut seen = Seen::default();
+        let one = work(&spec(64, 10));
+        let first = one.begin(&mut seen);
+        assert!(*one.on(&seen) == one && *one.on(&Seen::default()) == first);
+        let text =
+            |work: &JobWork| work.of(Part::TextEncode).iter().map(|text| [text.main, text.extra]).collect::<Vec<_>>();
+        // The encoder reads 16 tokens of the prompt and 4 of the negative prompt.
+        assert_eq!((text(&first), text(&one.on(&seen))), (vec![[20.0, 20.0]], vec![[0.0, 0.0]]));
+        let unguided = Sampling { guidance: Guidance::new(1.0), ..spec(64, 10).sampling };
+        let unguided = work(&GenerationSpec { sampling: unguided, ..spec(64, 10) });
+        assert_eq!(text(&unguided.on(&seen)), [[16.0, 0.0]], "read, but not alone");
+
+        let firsts = |work: &JobWork| {
+            let preparation = |is_guided| work.passes[0].preparation(0, is_guided).map(|work| work.first);
+            [preparation(false), preparation(true)]
+        };
+        assert_eq!(firsts(&first), [None, Some([1.0, 1.0, 2.0, 1.0])], "both halves are padded to one length");
+        assert_eq!(
+            (firsts(&one.on(&seen)), firsts(&unguided.on(&seen))),
+            ([None; 2], [Some([0.0, 1.0, 0.0, 0.0]), None])
+        );
+        let two = work(&GenerationSpec { images: 2, ..spec(64, 10) }).on(&seen).into_owned();
+        assert_eq!(firsts(&two), [None, Some([0.0, 1.0, 2.0, 1.0])]);
+        let decoded = |work: &JobWork| work.of(Part::Decode)[0].first;
+        assert_eq!((decoded(&first), decoded(&two)), ([1.0, 1.0, 0.0, 0.0], [0.0; 4]));
+        let large = work(&spec(128, 10)).on(&seen).into_owned();
+        assert_eq!((decoded(&large), firsts(&large)[1]), ([0.0, 1.0, 0.0, 0.0], Some([0.0, 1.0, 2.0, 1.0])));
     }
 
     #[test]

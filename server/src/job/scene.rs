@@ -1,10 +1,11 @@
 //! [`ScenePass`]: what a second model draws over the pictures of a job.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sakuga_model_core::{EngineInfo, GenerationSpec, InitImage, Rgb8};
 
-use crate::estimate::JobWork;
+use crate::estimate::{JobWork, Seen};
 use crate::models::ModelId;
 use crate::preview::PreviewPolicy;
 use crate::request::Request;
@@ -34,6 +35,11 @@ impl ScenePass {
     /// What the engine draws over a picture, without the picture's pixels and index.
     pub(crate) fn spec(&self) -> &GenerationSpec {
         &self.spec
+    }
+
+    /// The work of one of `draws` pictures on a device. First uses count only if there is one picture.
+    pub(crate) fn work_on(&self, seen: &Seen, draws: u32) -> Cow<'_, JobWork> {
+        if draws == 1 { self.work.on(seen) } else { Cow::Borrowed(&self.work) }
     }
 
     /// What the engine draws over picture `image_index` of a batch of `images`.

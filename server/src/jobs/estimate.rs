@@ -104,12 +104,13 @@ impl Jobs {
     fn scene(&self, forecast: &Forecasted, request: &JobRequest) -> Option<SceneEstimate> {
         let scene = request.scene.as_ref()?;
         let Dependencies { models, scheduler, .. } = &self.dependencies;
-        let prediction = scheduler.scene_prediction(forecast.device, scene, forecast.scene.switches_adapters);
+        let (draws, switches) = (request.scene_draws(), forecast.scene.switches_adapters);
+        let prediction = scheduler.scene_prediction(forecast.device, scene, draws, switches);
         let (prediction, interval, joules) = prediction.unwrap_or_else(|| {
             let (prediction, interval) = Estimator::guess(&scene.work, &models.get(scene.model).info);
             (prediction, interval, None)
         });
-        let draws = f64::from(request.scene_draws());
+        let draws = f64::from(draws);
         let pass = request.passes();
         let parts = prediction.parts.into_iter().map(|part| PartTime { pass, seconds: draws * part.seconds, ..part });
         let joules = joules.map(|joules| draws * joules);

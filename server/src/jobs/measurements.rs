@@ -7,7 +7,7 @@ use sakuga_proto::internal::store::v1 as stored;
 
 use super::registry::Jobs;
 use crate::devices;
-use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
+use crate::estimate::{CAPACITY, FIRST_USES, JobMeasurements, Measurement, Work};
 use crate::models::{ModelId, ServedModel};
 use crate::wire::to_proto::{part, part_kind};
 
@@ -31,6 +31,7 @@ pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup, device: &str) -> s
         work: part.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]).collect(),
         seconds: part.seconds,
         scale_seconds: part.scale,
+        first_uses: part.work.iter().flat_map(|work| work.first).collect(),
     };
     stored::JobMeasurements {
         device: device.to_owned(),
@@ -47,15 +48,18 @@ pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup, device: &str) -> s
 
 /// Stored measurements; parts that this version does not know are left out.
 fn from_stored(job: &stored::JobMeasurements) -> JobMeasurements {
-    let work = |values: &[f64; 4]| {
+    let work = |(values, first): (&[f64; 4], [f64; FIRST_USES])| {
         let [count, main, extra, length] = *values;
-        Work { count, main, extra, length }
+        Work { count, main, extra, length, first }
     };
     let measurement = |found: &stored::PartMeasurement| {
         let (amounts, _) = found.work.as_chunks::<4>();
+        // Measurements of an older version have none.
+        let first =
+            found.first_uses.as_chunks::<FIRST_USES>().0.iter().copied().chain(std::iter::repeat([0.0; FIRST_USES]));
         Some(Measurement {
             part: part(found.kind())?,
-            work: amounts.iter().map(work).collect(),
+            work: amounts.iter().zip(first).map(work).collect(),
             seconds: found.seconds,
             scale: found.scale_seconds,
         })
@@ -124,7 +128,10 @@ mod tests {
     fn measurements_are_read_as_they_were_written() {
         let parts = Part::ALL.map(|part| Measurement {
             part,
-            work: vec![Work::each(2.0, 3.0), Work { count: 1.0, main: 4.0, extra: 5.0, length: 6.0 }],
+            work: vec![
+                Work::each(2.0, 3.0),
+                Work { count: 1.0, main: 4.0, extra: 5.0, length: 6.0, first: [0.0, 1.0, 2.0, 3.0] },
+            ],
             seconds: 7.0,
             scale: 8.0,
         });

@@ -2,16 +2,14 @@
 
 use sakuga_model_core::StepReport;
 
-use crate::estimate::JobWork;
 use crate::job::{JobRequest, ScenePass};
 use crate::models::ModelId;
 
 /// What the engine draws: all passes of the first model, or the pass of a scene over one picture. The engine counts passes, steps and
 /// evaluations within it, and clients within the job.
 #[derive(Clone, Copy)]
-pub(super) struct Drawn<'a> {
+pub(super) struct Drawn {
     pub(super) model: ModelId,
-    pub(super) work: &'a JobWork,
     /// Passes of the job before it.
     pub(super) passes_before: u32,
     /// Steps of the job before it.
@@ -22,29 +20,22 @@ pub(super) struct Drawn<'a> {
     steps_after: u32,
 }
 
-impl<'a> Drawn<'a> {
+impl Drawn {
     /// The passes of the first model.
-    pub(super) fn first(request: &'a JobRequest) -> Self {
+    pub(super) fn first(request: &JobRequest) -> Self {
         let steps_after = request.steps() - request.work.steps();
-        Self {
-            model: request.model,
-            work: &request.work,
-            passes_before: 0,
-            steps_before: 0,
-            evaluations_before: 0,
-            steps_after,
-        }
+        Self { model: request.model, passes_before: 0, steps_before: 0, evaluations_before: 0, steps_after }
     }
 
     /// The pass of a scene over the next picture, after so many passes, steps and evaluations.
     pub(super) fn scene(
         self,
-        scene: &'a ScenePass,
+        scene: &ScenePass,
         passes_before: u32,
         [steps_before, evaluations_before]: [u32; 2],
     ) -> Self {
         let steps_after = self.steps_after.saturating_sub(scene.work.steps());
-        Self { model: scene.model, work: &scene.work, passes_before, steps_before, evaluations_before, steps_after }
+        Self { model: scene.model, passes_before, steps_before, evaluations_before, steps_after }
     }
 
     /// A report of the engine, counted within the job.

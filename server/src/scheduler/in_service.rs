@@ -101,6 +101,7 @@ impl Shared {
         let device = state.devices.get_mut(id);
         device.losses += 1;
         device.is_opening = true;
+        device.forget_seen();
     }
 
     /// Records whether a device opens models that no job waits for.

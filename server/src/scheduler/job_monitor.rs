@@ -9,7 +9,7 @@ use super::context::WorkerContext;
 use super::drawn::Drawn;
 use super::lease::Lease;
 use crate::encoder::PreviewTask;
-use crate::estimate::{JobMeasurements, JobMeter};
+use crate::estimate::{JobMeasurements, JobMeter, JobWork};
 use crate::event::EventBody;
 use crate::job::{Job, ScenePass};
 
@@ -19,7 +19,7 @@ pub(super) struct JobMonitor<'a> {
     job: &'a Job,
     lease: Lease,
     /// What the engine draws.
-    drawn: Drawn<'a>,
+    drawn: Drawn,
     /// The pass of the job that it computes, from 1.
     pass: u32,
     /// Steps and evaluations of the job so far.
@@ -57,18 +57,23 @@ impl<'a> JobMonitor<'a> {
     }
 
     /// Begins the pass of a scene over the next picture, before its model is loaded.
-    pub(super) fn begin_scene(&mut self, scene: &'a ScenePass) {
+    pub(super) fn begin_scene(&mut self, scene: &ScenePass) {
         self.drawn = self.drawn.scene(scene, self.job.request.passes() - 1, self.done);
         self.pass = self.job.request.passes();
     }
 
-    /// What was measured of what the engine has drawn, with the work that it holds for.
-    pub(super) fn measured(&mut self, timings: Option<&Timings>) -> JobMeasurements {
+    /// Begins to measure what the engine draws next.
+    pub(super) fn measure(&mut self, work: JobWork) {
+        self.meter = JobMeter::new(work);
+    }
+
+    /// What was measured of what the engine has drawn. `finished` has the engine's times and the whole time, if it did finish.
+    pub(super) fn measured(&mut self, finished: Option<(&Timings, Duration)>) -> JobMeasurements {
         let meter = std::mem::take(&mut self.meter);
-        match timings {
-            Some(timings) => meter.finish(self.drawn.work, timings),
+        match finished {
+            Some((timings, took)) => meter.finish(timings, took),
             // Steps of a job that did not finish are measurements as well.
-            None => JobMeasurements { parts: meter.steps(self.drawn.work), ..JobMeasurements::default() },
+            None => JobMeasurements { parts: meter.steps(), ..JobMeasurements::default() },
         }
     }
 
@@ -111,7 +116,7 @@ impl<'a> JobMonitor<'a> {
     }
 
     fn step(&mut self, step: &StepDone<'_>) {
-        self.meter.step(self.drawn.work, &step.report, step.first_image);
+        self.meter.step(&step.report, step.first_image);
         let report = self.drawn.in_job(step.report);
         self.done = [report.index, report.evaluations];
         let eta = self.context.shared.step_done(self.lease, &self.drawn, &report, &self.meter);
@@ -132,7 +137,7 @@ impl<'a> JobMonitor<'a> {
         let Some(method) = policy.due(index, last, Instant::now()) else { return };
         let begun = Instant::now();
         let pictures = step.previews(method);
-        self.meter.previews(self.drawn.work, method, step.report.pass, step.first_image, begun.elapsed());
+        self.meter.previews(method, step.report.pass, step.first_image, begun.elapsed());
         for (place, picture) in pictures.into_iter().enumerate() {
             if !self.job.request.spec.draws((first + place) as u32) {
                 continue;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use sakuga_model_core::{EvaluationReuse, GenerationSpec, Outcome, Timings};
 
 use super::job_monitor::JobMonitor;
+use super::shared::Begun;
 use super::worker::{Failure, Worker};
 use crate::estimate::JobMeasurements;
 use crate::job::{Job, ScenePass};
@@ -28,7 +29,8 @@ impl Worker {
             if self.load_for(scene.model, monitor)?.is_break() {
                 return Ok(Outcome::Stopped { after_step: monitor.steps_done() });
             }
-            let expected = self.context.shared.begin_scene(self.lease, scene);
+            let Begun { expected, work } = self.context.shared.begin_scene(self.lease, scene);
+            monitor.measure(work);
             let energy_before = self.context.telemetry.energy_so_far(&job.handle.id);
             let spec = scene.spec_over(&picture, image_index, request.spec.images);
             let begun = Instant::now();
@@ -37,7 +39,7 @@ impl Worker {
             let Outcome::Finished { images, timings: own, reused: own_reused } = outcome else { return Ok(outcome) };
             let joules =
                 energy_before.and_then(|before| self.context.telemetry.joules_since(&job.handle.id, before, took));
-            let measured = monitor.measured(Some(&own));
+            let measured = monitor.measured(Some((&own, took)));
             let measured = JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured };
             self.context.shared.learn_pass(self.lease, scene.model, &measured);
             pictures.extend(images);

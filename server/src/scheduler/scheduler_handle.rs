@@ -258,7 +258,8 @@ impl Scheduler {
         switches_adapters: bool,
     ) -> Option<f64> {
         let state = self.shared.state();
-        state.estimator(device, model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
+        let work = work.on(state.devices.get(device).seen(model));
+        state.estimator(device, model).predict(&work, switches_adapters).map(|prediction| prediction.seconds())
     }
 
     /// The expected times of the pass of a scene over one picture, with their interval, and its energy in joules if that was measured;
@@ -267,12 +268,14 @@ impl Scheduler {
         &self,
         device: DeviceId,
         scene: &ScenePass,
+        draws: u32,
         switches_adapters: bool,
     ) -> Option<(Prediction, Interval, Option<f64>)> {
         let state = self.shared.state();
         let estimator = state.estimator(device, scene.model);
-        let prediction = estimator.predict(&scene.work, switches_adapters)?;
-        let (interval, joules) = (estimator.interval(&prediction), estimator.joules(&scene.work, &prediction));
+        let work = scene.work_on(state.devices.get(device).seen(scene.model), draws);
+        let prediction = estimator.predict(&work, switches_adapters)?;
+        let (interval, joules) = (estimator.interval(&prediction), estimator.joules(&work, &prediction));
         Some((prediction, interval, joules))
     }
 

@@ -13,7 +13,7 @@ use super::lease::Lease;
 use super::state::{Device, Running, Service, State};
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::error::ServerError;
-use crate::estimate::{JobMeasurements, JobMeter, Measurement, Part};
+use crate::estimate::{JobMeasurements, JobMeter, JobWork, Measurement, Part};
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest, ScenePass};
 use crate::limits::Limits;
@@ -35,6 +35,15 @@ pub(super) enum Work {
     Job(Box<Job>),
     /// A command to execute.
     Command(DeviceCommand),
+}
+
+/// What begins to be drawn.
+pub(super) struct Begun {
+    /// The expected seconds before and after correction, without the load of its model: of a whole job, or of the pass of one model on
+    /// the device if the job has a scene. `None` if no step of the model has been measured.
+    pub(super) expected: Option<[f64; 2]>,
+    /// Its work, with what the device does for the first time.
+    pub(super) work: JobWork,
 }
 
 /// What the scheduler's handle and the workers share.
@@ -212,7 +221,7 @@ impl Shared {
     pub(super) fn step_done(
         &self,
         lease: Lease,
-        drawn: &Drawn<'_>,
+        drawn: &Drawn,
         report: &StepReport,
         meter: &JobMeter,
     ) -> Option<Duration> {
@@ -221,31 +230,31 @@ impl Shared {
         estimator.step_done(report.duration);
         // Each update solves a regression, so it is done after 1, 2, 4, 8 … steps: the first ones change the estimate most.
         if meter.steps_done().is_power_of_two() {
-            estimator.set_running(&meter.steps(drawn.work));
+            estimator.set_running(&meter.steps());
         }
         state.devices.get_mut(lease.device).running.as_mut()?.step_done(report.index, report.total);
         let running = state.devices.get(lease.device).running.as_ref()?;
         running.time_to_pictures(|model| state.estimator(lease.device, model))
     }
 
-    /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters. Returns
-    /// the expected seconds of the pass on the device before and after correction; `None` if no step of the model has been measured
-    /// or the lease has ended.
-    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) -> Option<[f64; 2]> {
+    /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters.
+    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) -> Begun {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
-            return None;
+            return Begun { expected: None, work: scene.work.clone() };
         }
-        let switches = state.devices.get(lease.device).adapters(scene.model) != scene.spec().adapters.as_slice();
-        let prediction = state.estimator(lease.device, scene.model).predict(&scene.work, switches);
         let device = state.devices.get_mut(lease.device);
+        let switches = device.adapters(scene.model) != scene.spec().adapters.as_slice();
         device.models.used(scene.model);
         device.set_adapters(scene.model, scene.spec().adapters.clone());
+        let work = scene.work.begin(device.seen_mut(scene.model));
         if let Some(running) = &mut device.running {
             running.scene_begun();
+            running.begin(work.clone());
         }
         self.models_changed(&state);
-        prediction.map(|prediction| prediction.expected_on_device())
+        let prediction = state.estimator(lease.device, scene.model).predict(&work, switches);
+        Begun { expected: prediction.map(|prediction| prediction.expected_on_device()), work }
     }
 
     /// Learns from the pass of a job with a scene that ended while the job goes on.
@@ -258,19 +267,26 @@ impl Shared {
         }
     }
 
-    /// Records that the job's adapters will be applied to its model, and returns the expected seconds of the job before and
-    /// after correction, without the load of its model; of a job with a scene, those of the first pass on the device. `None` if no
-    /// step of the model has been measured. Does nothing if the lease has ended.
-    pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Option<[f64; 2]> {
+    /// Records that the job's adapters will be applied to its model, and that the device will have computed its shapes. Only the work
+    /// is returned if the lease has ended.
+    pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Begun {
         let mut state = self.state.lock();
         if !state.is_current(lease) {
-            return None;
+            return Begun { expected: None, work: request.work.clone() };
         }
         let device = state.devices.get_mut(lease.device);
         let switches = device.adapters(request.model) != request.spec.adapters.as_slice();
         device.set_adapters(request.model, request.spec.adapters.clone());
-        let prediction = state.estimator(lease.device, request.model).predict(&request.work, switches)?;
-        Some(if request.scene.is_some() { prediction.expected_on_device() } else { prediction.expected() })
+        let work = request.work.begin(device.seen_mut(request.model));
+        if let Some(running) = &mut device.running {
+            running.begin(work.clone());
+        }
+        let prediction = state.estimator(lease.device, request.model).predict(&work, switches);
+        let expected = prediction.map(|prediction| match request.scene {
+            Some(_) => prediction.expected_on_device(),
+            None => prediction.expected(),
+        });
+        Begun { expected, work }
     }
 
     /// Frees the device and returns true; returns false if the lease has ended. `parts` are the job's measurements.
@@ -361,6 +377,14 @@ impl Shared {
         let mut state = self.state.lock();
         if state.is_current(lease) {
             state.devices.get_mut(lease.device).forget_adapters();
+        }
+    }
+
+    /// Records that a model was loaded: it has read no text yet.
+    pub(super) fn forget_texts(&self, lease: Lease, model: ModelId) {
+        let mut state = self.state.lock();
+        if state.is_current(lease) {
+            state.devices.get_mut(lease.device).seen_mut(model).forget_texts();
         }
     }
 

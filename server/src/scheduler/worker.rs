@@ -95,10 +95,12 @@ impl Worker {
         let mut monitor = JobMonitor::new(&context, &job, self.lease);
         let loaded = self.load_for(job.request.model, &mut monitor);
         // Only a model that is on the device takes the adapters of the job.
-        let expected = match loaded {
-            Ok(ControlFlow::Continue(())) => shared.begin_drawing(self.lease, &job.request),
-            _ => None,
-        };
+        let mut expected = None;
+        if let Ok(ControlFlow::Continue(())) = loaded {
+            let begun = shared.begin_drawing(self.lease, &job.request);
+            expected = begun.expected;
+            monitor.measure(begun.work);
+        }
         let begun = Instant::now();
         let drawn = match loaded {
             Ok(ControlFlow::Continue(())) => self.generate(job.request.model, &job.request.spec, &mut monitor),
@@ -106,15 +108,18 @@ impl Worker {
             Err(failure) => Err(failure),
         };
         let took = begun.elapsed();
+        let drawn_at = Instant::now();
+        // From its start, as clients see it, without the load of its model.
+        let whole = drawn_at.duration_since(started).saturating_sub(monitor.load_time.unwrap_or_default());
         let finished = match &drawn {
-            Ok(Outcome::Finished { timings, .. }) => Some(timings),
+            Ok(Outcome::Finished { timings, .. }) => Some((timings, whole)),
             _ => None,
         };
         let is_finished = finished.is_some();
         let measured = monitor.measured(finished);
         let joules = if is_finished { context.telemetry.joules(&job.handle.id, took) } else { None };
         let measured = match is_finished {
-            true => JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured },
+            true => JobMeasurements { expected, seconds: whole.as_secs_f64(), joules, ..measured },
             false => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
         };
         let (drawn, measured) = match (drawn, &job.request.scene) {
@@ -138,7 +143,7 @@ impl Worker {
                     job,
                     (images, reused),
                     timings,
-                    Waits { queued, load_model: load_time },
+                    Times { drawn_at, queued, load_model: load_time },
                     (steps_done, on_encoded),
                 );
             }
@@ -211,7 +216,7 @@ impl Worker {
         job: Job,
         (images, reused): (Vec<Rgb8>, Vec<EvaluationReuse>),
         timings: Timings,
-        waits: Waits,
+        times: Times,
         (steps_done, on_encoded): (u32, OnEncoded),
     ) {
         let wanted = job.request.spec.drawn().len();
@@ -219,7 +224,7 @@ impl Worker {
             let text = format!("the engine drew {} of {wanted}", count(images.len(), "picture"));
             return fail(&job, ServerError::Internal(text));
         }
-        let Waits { queued, load_model } = waits;
+        let Times { drawn_at, queued, load_model } = times;
         let device = self.context.shared.device_name(self.lease.device);
         self.context.encoder.finish(FinishTask {
             job,
@@ -227,6 +232,7 @@ impl Worker {
             images,
             reused,
             timings,
+            drawn_at,
             queued,
             load_model,
             steps_done,
@@ -336,6 +342,7 @@ impl Worker {
         self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
         shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
+        shared.forget_texts(self.lease, model);
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
         shared.change_models(self.lease, |models| models.loaded(model, took, host_bytes));
         metrics.loaded(&name, took);
@@ -394,8 +401,9 @@ impl Worker {
     }
 }
 
-/// How long a job waited before its first step.
-struct Waits {
+/// When a job had its pixels, and how long it waited before its first step.
+struct Times {
+    drawn_at: Instant,
     queued: Duration,
     /// `None`: its models were on the device.
     load_model: Option<Duration>,

@@ -6,6 +6,7 @@ use sakuga_model_core::AdapterChoice;
 
 use super::Running;
 use crate::devices::{DeviceInfo, DeviceState, DeviceStatus};
+use crate::estimate::Seen;
 use crate::models::{ModelId, ModelTable};
 use crate::scheduler::command::DeviceCommand;
 use crate::telemetry::RunningJob;
@@ -37,6 +38,8 @@ pub(in crate::scheduler) struct Device {
     pub(in crate::scheduler) models: ModelTable,
     /// The adapters that each model has: those of its latest job, none after any model was loaded.
     adapters: Vec<Vec<AdapterChoice>>,
+    /// What each model has computed since the device was opened.
+    seen: Vec<Seen>,
     /// Done before the next job.
     pub(in crate::scheduler) commands: VecDeque<DeviceCommand>,
     pub(in crate::scheduler) running: Option<Running>,
@@ -63,6 +66,7 @@ impl Device {
             info,
             kind,
             adapters: vec![Vec::new(); models.statuses().len()],
+            seen: vec![Seen::default(); models.statuses().len()],
             models,
             commands: VecDeque::new(),
             running: None,
@@ -105,6 +109,20 @@ impl Device {
     /// Notes that no model has adapters: before a model is loaded, the open ones take theirs back to make room.
     pub(in crate::scheduler) fn forget_adapters(&mut self) {
         self.adapters.iter_mut().for_each(Vec::clear);
+    }
+
+    /// What a model has computed since the device was opened.
+    pub(in crate::scheduler) fn seen(&self, model: ModelId) -> &Seen {
+        &self.seen[model.index()]
+    }
+
+    pub(in crate::scheduler) fn seen_mut(&mut self, model: ModelId) -> &mut Seen {
+        &mut self.seen[model.index()]
+    }
+
+    /// Notes that the device is opened again: everything is computed for the first time.
+    pub(in crate::scheduler) fn forget_seen(&mut self) {
+        self.seen.fill(Seen::default());
     }
 
     /// Its running job, for reports.

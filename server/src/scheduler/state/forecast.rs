@@ -1,5 +1,6 @@
 //! [`Forecast`]: when the jobs that wait will start.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use sakuga_model_core::AdapterChoice;
 use super::State;
 use super::pool::Rank;
 use crate::devices::DeviceId;
-use crate::estimate::{Interval, PartTime, Prediction};
+use crate::estimate::{Interval, JobWork, PartTime, Prediction, Seen};
 use crate::job::JobRequest;
 use crate::models::{ModelId, ResidentSet};
 
@@ -28,6 +29,8 @@ struct DeviceForecast<'a> {
     residents: ResidentSet,
     /// The adapters of each model; `None`: those that it has now.
     adapters: Vec<Option<&'a [AdapterChoice]>>,
+    /// What each model will have computed.
+    seen: Vec<Cow<'a, Seen>>,
     /// When it will be free; `None`: a time of a model before that was not measured.
     free: Option<Duration>,
 }
@@ -35,8 +38,9 @@ struct DeviceForecast<'a> {
 impl<'a> DeviceForecast<'a> {
     /// The device as it is now, free at this time.
     fn new(state: &'a State, id: DeviceId, free: Option<Duration>) -> Self {
-        let residents = state.devices.get(id).models.residents().clone();
-        Self { id, residents, adapters: vec![None; state.models], free }
+        let device = state.devices.get(id);
+        let seen = ModelId::all(state.models).map(|model| Cow::Borrowed(device.seen(model))).collect();
+        Self { id, residents: device.models.residents().clone(), adapters: vec![None; state.models], seen, free }
     }
 
     /// Whether each of these models could be loaded on the device, or was not tried there.
@@ -45,13 +49,14 @@ impl<'a> DeviceForecast<'a> {
     }
 
     /// Records that a model draws a pass with these adapters.
-    fn draws(&mut self, model: ModelId, adapters: &'a [AdapterChoice]) {
+    fn draws(&mut self, model: ModelId, work: &JobWork, adapters: &'a [AdapterChoice]) {
         if !self.residents.contains(model) {
             // Before a model is loaded, the open ones take their adapters back.
             self.adapters.fill(Some(&[]));
         }
         self.residents.insert(model);
         self.adapters[model.index()] = Some(adapters);
+        work.mark(self.seen[model.index()].to_mut());
     }
 
     /// How long a model takes to be loaded: zero if the forecast has it on the device, `None` if it was never loaded.
@@ -79,17 +84,20 @@ impl<'a> DeviceForecast<'a> {
     /// What a job that comes next takes; `None` if nothing of its model was measured yet.
     fn prediction(&self, state: &State, request: &JobRequest) -> Option<Prediction> {
         let switches = self.switches_adapters(state, request);
-        state.estimator(self.id, request.model).predict(&request.work, switches)
+        let work = request.work.on(&self.seen[request.model.index()]);
+        state.estimator(self.id, request.model).predict(&work, switches)
     }
 
     /// What the pass of the scene of a job that comes next takes.
     fn scene(&self, state: &State, request: &JobRequest) -> SceneForecast {
         let Some(scene) = &request.scene else { return SceneForecast::NONE };
         let mut then = DeviceForecast::clone(self);
-        then.draws(request.model, &request.spec.adapters);
+        then.draws(request.model, &request.work, &request.spec.adapters);
         let load = then.load_time(state, scene.model);
         let switches_adapters = then.switches(state, scene.model, &scene.spec().adapters);
-        let prediction = state.estimator(self.id, scene.model).predict(&scene.work, switches_adapters);
+        let prediction = state
+            .estimator(self.id, scene.model)
+            .predict(&scene.work_on(&then.seen[scene.model.index()], request.scene_draws()), switches_adapters);
         let seconds = prediction.map(|prediction| f64::from(request.scene_draws()) * prediction.device_seconds());
         let drawing = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         SceneForecast { load, switches_adapters, drawing }
@@ -149,9 +157,9 @@ impl<'a> Forecast<'a> {
         let Some(place) = self.next_device(request) else { return self };
         let device = &mut self.devices[place];
         device.free = device.free_after(self.state, request);
-        device.draws(request.model, &request.spec.adapters);
+        device.draws(request.model, &request.work, &request.spec.adapters);
         if let Some(scene) = &request.scene {
-            device.draws(scene.model, &scene.spec().adapters);
+            device.draws(scene.model, &scene.work, &scene.spec().adapters);
         }
         self
     }

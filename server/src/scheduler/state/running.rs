@@ -72,6 +72,11 @@ impl Running {
         self.later = (draws > 1).then(|| (model, work, draws - 1));
     }
 
+    /// Notes the work of what begins to be drawn, with what the device does for the first time.
+    pub(in crate::scheduler) fn begin(&mut self, work: JobWork) {
+        self.work = work;
+    }
+
     /// Notes that a stage begins.
     pub(in crate::scheduler) fn stage_begun(&mut self, stage: Stage) {
         self.stage = Some(stage);
