@@ -64,7 +64,7 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
             (settings.width, settings.height) = (width.trim().parse().ok(), height.trim().parse().ok());
         }
         "Model" => settings.leave_out(key, value, reason::OTHER_MODEL),
-        "Schedule type" if value == "Automatic" || value == "Karras" => {}
+        "Schedule type" => settings.schedule = Some(value.to_owned()),
         "Clip skip" => settings.leave_out(key, value, reason::NO_CLIP_SKIP),
         _ if SILENT.contains(&key) => {}
         "Denoising strength" => settings.leave_out(key, value, reason::NO_INIT_IMAGE),

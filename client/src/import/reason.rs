@@ -10,3 +10,5 @@ pub(super) const NO_INIT_IMAGE: &str =
 pub(super) const NO_MASK: &str = "the mask is not in the file; give it with --mask, and this value with --feather";
 pub(super) const NO_LATENT_IMAGE: &str = "the image that it began from is not in the file; give it with --init";
 pub(super) const NO_COUNTERPART: &str = "no counterpart in a request";
+pub(super) const OTHER_SCHEDULE: &str =
+    "not every model has this schedule: name it by --schedule (karras or exponential) for one that has";

@@ -30,6 +30,8 @@ pub(super) struct Settings {
     pub(super) guidance_scale: Option<f64>,
     /// The name of the sampler, in any spelling.
     pub(super) sampler: Option<String>,
+    /// The name of the noise schedule, in any spelling.
+    pub(super) schedule: Option<String>,
     pub(super) seed: Option<u64>,
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
@@ -171,6 +173,11 @@ impl Settings {
                 }
             }
         }
+        if let Some(schedule) =
+            self.schedule.take().filter(|schedule| !is_default_schedule(schedule, sampling.solver()))
+        {
+            self.leave_out("schedule", schedule, reason::OTHER_SCHEDULE);
+        }
         (sampling != Sampling::default()).then_some(sampling)
     }
 }
@@ -186,6 +193,15 @@ fn sampler_key(sampler: &str) -> String {
 /// Whether a sampler is a solver that only models with a diffusion schedule have.
 fn is_of_some_models(sampler: &str) -> bool {
     ["eulera", "eulerancestral", "ddim", "unipc"].contains(&sampler_key(sampler).as_str())
+}
+
+/// Whether a request without a schedule gets this one: the model's own, and Karras' with DPM++ 2M.
+fn is_default_schedule(schedule: &str, solver: Solver) -> bool {
+    match schedule.to_lowercase().as_str() {
+        "" | "automatic" | "normal" | "simple" => true,
+        "karras" => solver == Solver::Dpm,
+        _ => false,
+    }
 }
 
 /// The solver for a sampler, if every model has it.
@@ -216,6 +232,18 @@ mod tests {
         ] {
             assert_eq!(solver(name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn schedules_that_a_request_does_not_get_are_listed() {
+        let listed = |sampler: &str, schedule: &str| {
+            let [sampler, schedule] = [sampler, schedule].map(|name| Some(name.to_owned()));
+            let settings = Settings { prompt: "1girl".into(), sampler, schedule, ..Settings::default() };
+            let imported = settings.into_imported(Program::A1111).expect("short enough");
+            imported.left_out.into_iter().any(|one| one.name == "schedule")
+        };
+        assert!(!listed("Euler", "Automatic") && !listed("euler", "simple") && !listed("dpmpp_2m", "karras"));
+        assert!(listed("euler", "karras") && listed("dpmpp_2m", "sgm_uniform") && listed("DPM++ 2M", "Exponential"));
     }
 
     #[test]

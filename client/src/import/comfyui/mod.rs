@@ -55,6 +55,7 @@ pub(super) fn read(text: &str) -> Result<Settings, ImportError> {
     let scheduler = graph.follow(sampler, "sigmas").unwrap_or(sampler);
     let noise = graph.follow(sampler, "noise").unwrap_or(sampler);
     settings.steps = whole(graph.find(scheduler, &["steps", "value", "int"]).as_ref());
+    settings.schedule = graph.find(scheduler, &["scheduler"]).map(|name| shown(&name));
     settings.guidance_scale = number(graph.find(conditioned, &["cfg", "value", "float"]).as_ref());
     settings.seed = whole(graph.find(noise, &["seed", "noise_seed", "value"]).as_ref());
     let select = graph.follow(sampler, "sampler").unwrap_or(sampler);
