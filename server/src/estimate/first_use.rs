@@ -1,4 +1,4 @@
-//! [`Seen`]: what a device has computed already, so that the first use of a shape and the reading of a known text are told from others.
+//! [`Seen`]: what a device has computed already, so that first uses of a shape and readings of a known text are distinguished.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher as _};

@@ -47,7 +47,7 @@ pub(super) struct PartWork {
     /// Number of the job's steps that run before it.
     pub(super) after_steps: u32,
     pub(super) work: Vec<Work>,
-    /// Identifies the shape of its operations; `None`: first uses are not told from others.
+    /// Identifies the shape of its operations; `None`: first uses are not counted.
     shape: Option<Key>,
 }
 
