@@ -7,8 +7,10 @@ import { info, phase, refresh, start, watchConnection } from "./state/connection
 import { watchDevices } from "./state/device";
 import { watchEstimate } from "./state/estimate";
 import { refreshHistory } from "./state/history";
+import { watchSecondPass } from "./state/image";
 import { followJobs, liveJobs } from "./state/jobs";
 import { watchPrompt } from "./state/prompt";
+import { watchRefiner } from "./state/refiner";
 import { watchScene } from "./state/scene";
 import { keepSettings } from "./state/settings";
 import { keepTheme } from "./state/theme";
@@ -35,6 +37,8 @@ export function App() {
   watchPrompt();
   watchScene();
   watchAdapters();
+  watchRefiner();
+  watchSecondPass();
   watchEstimate();
   watchDevices(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {

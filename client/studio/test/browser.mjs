@@ -48,9 +48,12 @@ export async function begin() {
   };
 }
 
+/** The folder that `adapters` fills. */
+export const adapterFolder = () => join(folder, "adapters");
+
 /** A folder with one adapter that fits the model, and one of another model. */
 function adapters() {
-  const path = join(folder, "adapters");
+  const path = adapterFolder();
   mkdirSync(path);
   for (const [name, module] of [
     ["ink-lines", "block.0"],
@@ -329,6 +332,45 @@ export async function held(page) {
   }
   await session.detach();
   return { bytes, nodes };
+}
+
+/** Nodes of a heap snapshot that no script made: what the browser holds itself, and compiled code. */
+const OF_BROWSER = ["native", "code", "hidden", "synthetic"];
+/** The bytes of a buffer, which count although the browser holds them. */
+const BUFFER = "system / JSArrayBufferData";
+
+/**
+ * Bytes of what the scripts of the page hold: objects, texts, functions and buffers. The compiled code is not among them: the engine
+ * compiles what runs often again and better, and a debugger makes the browser keep a record of each answer.
+ */
+export async function heldByScripts(page) {
+  const session = await page.context().newCDPSession(page);
+  let bytes = Infinity;
+  for (let moment = 0; moment < 3; moment += 1) {
+    await page.waitForTimeout(500);
+    bytes = Math.min(bytes, await bytesOfScripts(session));
+  }
+  await session.detach();
+  return bytes;
+}
+
+async function bytesOfScripts(session) {
+  const chunks = [];
+  const take = ({ chunk }) => chunks.push(chunk);
+  session.on("HeapProfiler.addHeapSnapshotChunk", take);
+  await session.send("HeapProfiler.collectGarbage");
+  await session.send("HeapProfiler.takeHeapSnapshot", { reportProgress: false });
+  session.off("HeapProfiler.addHeapSnapshotChunk", take);
+  const { snapshot, nodes, strings } = JSON.parse(chunks.join(""));
+  const { node_fields: fields, node_types: types } = snapshot.meta;
+  const [type, name, size] = ["type", "name", "self_size"].map((field) => fields.indexOf(field));
+  let bytes = 0;
+  for (let at = 0; at < nodes.length; at += fields.length) {
+    if (!OF_BROWSER.includes(types[type][nodes[at + type]]) || strings[nodes[at + name]] === BUFFER) {
+      bytes += nodes[at + size];
+    }
+  }
+  return bytes;
 }
 
 /** Returns what gives the seconds of processor time that the page has used since, also on a machine that does something else. */

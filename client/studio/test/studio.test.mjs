@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import {
+  adapterFolder,
   amend,
   barriers,
   begin,
@@ -208,7 +209,7 @@ test("a saved picture brings its request back, and other files are refused", asy
   await drop(fresh, "damaged.png", "image/png", picture.subarray(0, 60));
   await fresh.getByText("damaged").waitFor();
   await drop(fresh, "noise.bin", "application/octet-stream", Buffer.from([0xff, 0, 0xfe]));
-  await fresh.getByText("The file is no text and no PNG picture.").waitFor();
+  await fresh.getByText("The file is neither a text nor a picture.").waitFor();
 });
 
 test("pictures begin from an image, and a painted mask says what of it is drawn again", async (t) => {
@@ -507,7 +508,7 @@ test("a scene is drawn by another model, around what is kept of the first pass",
   const model = page.getByRole("combobox", { name: "Model of the scene" });
   assert.equal(await model.inputValue(), "other");
   const prompt = page.getByLabel("Prompt of the scene", { exact: true });
-  assert.match(await prompt.inputValue(), /^1girl, solo, long_hair, silver_hair/);
+  assert.equal(await prompt.inputValue(), await textOf(page), "it begins as the prompt of the first pass");
   await prompt.fill(MISTAKE);
   await page.locator(".scene .finding", { hasText: "appearence" }).getByRole("button", { name: /^Fix/ }).click();
   assert.equal(await prompt.inputValue(), MISTAKE.replaceAll("appearence", "appearance"));
@@ -540,7 +541,10 @@ test("a scene is drawn by another model, around what is kept of the first pass",
   // As the server has read it.
   const drawn = "<caption>fox_ears, forest, a > b</caption>";
   assert.equal((await prompt.inputValue()).trim(), drawn);
-  await page.getByText("From the earlier request: Euler · native").waitFor();
+  const scene = page.locator(".scene");
+  // A resolved request names what were defaults.
+  await scene.getByText("Advanced").click();
+  assert.equal(await scene.getByLabel("Solver").locator("option:checked").innerText(), "Euler");
   await page.getByRole("button", { name: "New", exact: true }).click();
   assert.ok(!(await isWanted.isChecked()));
   await page.getByRole("button", { name: "Undo" }).click();
@@ -553,6 +557,125 @@ test("a scene is drawn by another model, around what is kept of the first pass",
   await page.getByRole("dialog").getByRole("heading", { name: "Scene" }).waitFor();
   await page.getByRole("dialog").getByText(drawn).waitFor();
   assert.deepEqual(await barriers(page), []);
+});
+
+/** The settings of the scene as they stand in its form. */
+async function sceneSettings(page) {
+  const scene = page.locator(".scene");
+  await scene.waitFor();
+  const advanced = scene.locator("details.advanced");
+  await advanced.evaluate((element) => (element.open = true));
+  const value = (role, name) => scene.getByRole(role, { name, exact: true }).inputValue();
+  const chosen = (name) => scene.getByLabel(name).locator("option:checked").innerText();
+  return {
+    model: await value("combobox", "Model of the scene"),
+    strength: await scene.getByRole("slider", { name: /^Strength/ }).inputValue(),
+    steps: await value("spinbutton", "Steps"),
+    guidance: await value("spinbutton", "Guidance"),
+    seed: await value("textbox", "Seed"),
+    size: [await value("spinbutton", "Width"), await value("spinbutton", "Height")],
+    resize: await chosen("If it has another shape"),
+    quality: await chosen("Quality"),
+    adapter: await value("spinbutton", "Weight of ink-lines"),
+    solver: await chosen("Solver"),
+    schedule: await chosen("Noise schedule"),
+    rescale: await value("spinbutton", "Guidance rescale"),
+    system: await value("textbox", "System prompt"),
+  };
+}
+
+test("every setting of a scene is chosen, and kept by undo, a reload, the history and a saved picture", async (t) => {
+  const models = ["--model", "first=embedded", "--model", "other=embedded"];
+  const url = await serveWith([...models, "--adapters", adapterFolder(), "--scripted-step-ms", "5"]);
+  const page = await open(t, url);
+  const isWanted = page.getByLabel("A scene by another model");
+  await isWanted.check();
+  const scene = page.locator(".scene");
+  const fill = async (name, value) => {
+    await scene.getByRole("spinbutton", { name, exact: true }).fill(value);
+    await scene.getByRole("spinbutton", { name, exact: true }).blur();
+  };
+  const seed = scene.getByRole("textbox", { name: "Seed" });
+  assert.equal(await seed.getAttribute("placeholder"), "One more than the first pass");
+  await seed.fill("a word");
+  await scene.getByText("A seed is a whole number").waitFor();
+  assert.ok(await page.getByRole("button", { name: /^Draw( about .*)?$/ }).isDisabled());
+  await seed.fill("99");
+  await scene.getByRole("slider", { name: /^Strength/ }).fill("0.6");
+  await fill("Steps", "7");
+  await fill("Guidance", "3.5");
+  await scene.getByText(/^That of the first pass: /).waitFor();
+  await scene.getByLabel("A size of its own").check();
+  await fill("Width", "320");
+  await fill("Height", "192");
+  await scene.getByLabel("If it has another shape").selectOption("Stretch");
+  await scene.getByLabel("Quality").selectOption("High");
+  await scene.getByLabel("Add an adapter…").selectOption("ink-lines (LoRA)");
+  await fill("Weight of ink-lines", "0.5");
+  await scene.getByText("Advanced").click();
+  await scene.getByLabel("Noise schedule").selectOption("Karras");
+  await scene.getByLabel("Solver").selectOption("DDIM");
+  // DDIM has no other schedule, so the chosen one is the default again.
+  assert.equal(await scene.getByLabel("Noise schedule").locator("option:checked").innerText(), "Default");
+  await scene.getByLabel("Solver").selectOption("UniPC");
+  await scene.getByLabel("Noise schedule").selectOption("Exponential");
+  await fill("Guidance rescale", "0.6");
+  await scene.getByLabel("System prompt").fill("Draw the forest.");
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "scene-settings");
+  const chosen = {
+    model: "other",
+    strength: "0.6",
+    steps: "7",
+    guidance: "3.5",
+    seed: "99",
+    size: ["320", "192"],
+    resize: "Stretch",
+    quality: "High",
+    adapter: "0.5",
+    solver: "UniPC",
+    schedule: "Exponential",
+    rescale: "0.6",
+    system: "Draw the forest.",
+  };
+  assert.deepEqual(await sceneSettings(page), chosen);
+  await isWanted.uncheck();
+  await isWanted.check();
+  assert.deepEqual(await sceneSettings(page), chosen, "switched off and on again");
+  await page.getByRole("button", { name: "New", exact: true }).click();
+  await scene.waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Undo" }).click();
+  assert.deepEqual(await sceneSettings(page), chosen, "undone");
+  await page.reload();
+  await checked(page);
+  assert.deepEqual(await sceneSettings(page), chosen, "after a reload");
+  await draw(page, 4);
+  await finished(page).waitFor();
+  await page.waitForFunction(() => document.querySelector(".images img[data-final=true]").naturalWidth === 320);
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download" }).click(),
+  ]);
+  const picture = readFileSync(await saved.path());
+  await isWanted.uncheck();
+  await page.getByRole("link", { name: "History" }).click();
+  await page.locator(".tile .open").first().click();
+  const details = page.getByRole("dialog").locator(".detail-text");
+  for (const fact of ["320 × 192", "99", "UniPC · Exponential", "ink-lines 0.5"]) {
+    await details.getByText(fact, { exact: true }).waitFor();
+  }
+  await page.getByRole("dialog").getByRole("button", { name: "Edit this prompt" }).click();
+  assert.deepEqual(await sceneSettings(page), chosen, "from the history");
+  const fresh = await open(t, url);
+  await drop(fresh, "scene.png", "image/png", picture);
+  await fresh.getByText("Loaded scene.png").waitFor();
+  assert.deepEqual(await sceneSettings(fresh), chosen, "from the saved picture");
+  await draw(fresh);
+  await finished(fresh).waitFor();
+  // The defaults of another model.
+  await scene.getByRole("combobox", { name: "Model of the scene" }).selectOption("first");
+  const { solver, steps, seed: kept } = await sceneSettings(page);
+  assert.deepEqual([solver, steps, kept], ["Default", "", "99"]);
 });
 
 test("an image and its mask come back with the prompt", async (t) => {

@@ -2,7 +2,7 @@
 import type { NegativePrompt } from "../sakuga/gen/sakuga/prompt/v1/prompt_pb.js";
 import type { GenerateRequest, Scene } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { Client } from "../sakuga/web.js";
-import { type PromptDocument, escapeValue, leafOf } from "./document";
+import { escapeValue } from "./document";
 
 /** The prompt of a request or of its scene as text. A typed one is written by the server. */
 export async function promptText(request: GenerateRequest | Scene, client: Client): Promise<string> {
@@ -48,21 +48,6 @@ export function titleOf(request: GenerateRequest | undefined): string {
   ]);
   const general = [generalTags?.count, generalTags?.style, generalTags?.background].flatMap((list) => list?.tags ?? []);
   return [caption, ...words, ...general].filter((word) => word !== "").join(", ");
-}
-
-/** A document as plain tags and sentences: how many there are, the characters, and the rest. A text without elements as it is. */
-export function plainText({ text, hasForm, characters, general, caption }: PromptDocument): string {
-  if (!hasForm) {
-    return text.trim();
-  }
-  const count = leafOf(general, "count");
-  const ofCharacters = characters.flatMap(({ leaves }) => leaves.filter(({ name }) => name !== "n" && name !== "gender"));
-  const others = general?.leaves.filter((leaf) => leaf !== count) ?? [];
-  const leaves = [count, ...ofCharacters, ...others, caption];
-  return leaves
-    .map((leaf) => leaf?.value.trim() ?? "")
-    .filter((value) => value !== "")
-    .join(", ");
 }
 
 function formatNegative(negative: NegativePrompt): string {

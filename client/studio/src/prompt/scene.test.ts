@@ -3,8 +3,6 @@ import { expect, it } from "vitest";
 
 import { ResizeMode } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import { GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
-import { readDocument } from "./document";
-import { plainText } from "./request";
 import { followFirstPass, passesOf } from "./scene";
 
 it("lets a scene follow the seed and the size of its first pass unless it has its own", () => {
@@ -25,13 +23,4 @@ it("names the passes in their order", () => {
   expect(passes({})).toEqual(["first"]);
   expect(passes({ scene: {} })).toEqual(["first", "scene"]);
   expect(passes({ scene: {}, secondPass: {} })).toEqual(["first", "second", "scene"]);
-});
-
-it("writes a document as the tags and the sentences that any model reads", () => {
-  const document = readDocument(
-    "<character_1><n>ann</n><gender>1girl</gender><clothing>hat, coat</clothing></character_1>" +
-      "<general_tags><count>2girls</count><background>forest</background></general_tags><caption>At night.</caption>",
-  );
-  expect(plainText(document)).toBe("2girls, hat, coat, forest, At night.");
-  expect(plainText(readDocument("1girl, sea"))).toBe("1girl, sea");
 });

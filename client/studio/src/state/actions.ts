@@ -20,7 +20,7 @@ import { adoptImage, beginFrom, canBegin, clearImage, image, imageOptions, keepI
 import { draw } from "./jobs";
 import { checked, currentCheck, setText, text } from "./prompt";
 import { adoptRefiner, keepRefiner, refinerOptions } from "./refiner";
-import { adoptScene, checkedScene, keepScene, protect, scene, sceneOptions, toggleScene } from "./scene";
+import { adoptScene, checkedScene, isSceneSeedWrong, keepScene, protect, removeScene, scene, sceneOptions } from "./scene";
 import { adopt, requestOptions, setSettings, settings } from "./settings";
 import { setTags } from "./vocabulary";
 
@@ -44,11 +44,13 @@ export const isRefused = (): boolean => checked.isRefused() || (scene() !== unde
 const isChecked = (): boolean =>
   currentCheck() !== undefined && (scene() === undefined || checkedScene.currentCheck() !== undefined);
 
-export const canDraw = (): boolean => !isRefused() && seedOf(settings.seed) !== null && !isSubmitting();
+const hasSeeds = (): boolean => seedOf(settings.seed) !== null && !isSceneSeedWrong();
+
+export const canDraw = (): boolean => !isRefused() && hasSeeds() && !isSubmitting();
 
 /** What `drawPrompt` would submit now; `undefined` while a prompt is not known to be accepted, or without a valid seed. */
 export const nextRequest = (): GenerateRequest | undefined =>
-  isChecked() && !isRefused() && seedOf(settings.seed) !== null ? requestNow() : undefined;
+  isChecked() && !isRefused() && hasSeeds() ? requestNow() : undefined;
 
 /** Draws the prompt with the settings. */
 export async function drawPrompt(): Promise<void> {
@@ -126,7 +128,7 @@ export function newPrompt(): void {
   setNotice(isEmpty ? undefined : { text: t("prompt.emptied"), isProblem: false, undo });
   setText("");
   clearImage();
-  toggleScene(false);
+  removeScene();
   setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
 }
 

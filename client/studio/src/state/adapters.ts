@@ -2,17 +2,24 @@
 import { createEffect, createMemo, createSignal } from "solid-js";
 import { clone, create } from "@bufbuild/protobuf";
 
-import { type Adapter, AdapterSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type Adapter, AdapterSchema, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { type AdapterStatus, ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
 import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { LIMITS } from "../prompt/limits";
 import { phase, stub } from "./connection";
 import { currentModel } from "./settings";
+import { loadMessage, saveMessage } from "./storage";
+
+/** Where those of the first pass are kept, as the field of a request. */
+const KEPT = "adapters";
 
 const [adapters, setAdapters] = createSignal<readonly AdapterStatus[]>([]);
 
-/** Reads the list of the server when it is connected. Called once. */
+/** Reads the list of the server when it is connected, and keeps what is used. Called once. */
 export function watchAdapters(): void {
+  createEffect(() => {
+    saveMessage(KEPT, GenerateRequestSchema, create(GenerateRequestSchema, { adapters: [...firstAdapters.used()] }));
+  });
   createEffect(() => {
     if (phase() === "ready") {
       stub(ModelService)
@@ -47,9 +54,9 @@ export interface AdapterList {
   readonly options: () => Adapter[];
 }
 
-/** An empty list for a model. */
-export function adapterList(model: () => Model | undefined): AdapterList {
-  const [used, setUsed] = createSignal<readonly Adapter[]>([]);
+/** A list for a model, with those that were kept. */
+export function adapterList(model: () => Model | undefined, kept: readonly Adapter[] = []): AdapterList {
+  const [used, setUsed] = createSignal(kept);
   const usable = createMemo(() => {
     const name = model()?.name;
     return adapters().filter(({ fits }) => fits.some((fit) => fit.model === name && fit.isUsable));
@@ -81,4 +88,4 @@ export function adapterList(model: () => Model | undefined): AdapterList {
 }
 
 /** The adapters of the first pass. */
-export const firstAdapters = adapterList(currentModel);
+export const firstAdapters = adapterList(currentModel, loadMessage(KEPT, GenerateRequestSchema)?.adapters);

@@ -1,5 +1,5 @@
-/** The image that the next pictures begin from, and what of it is drawn again. Neither outlives the page. */
-import { createSignal } from "solid-js";
+/** The image that the next pictures begin from, and what of it is drawn again, which do not outlive the page; and the second pass. */
+import { createEffect, createSignal } from "solid-js";
 import { clone, create } from "@bufbuild/protobuf";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
@@ -20,6 +20,7 @@ import { LIMITS } from "../prompt/limits";
 import { type Picture, readPicture } from "../prompt/picture";
 import { t } from "../text";
 import { currentModel } from "./settings";
+import { loadMessage, saveMessage } from "./storage";
 import { download, upload } from "./upload";
 
 /** A picture of this page, with an address that `<img>` shows, or one that the server has from an earlier request. */
@@ -55,9 +56,19 @@ let earlier: { init: InitImage | undefined; mask: Mask | undefined } = { init: u
 
 export { image, mask, resize, setResize, setStrength, strength };
 
-const [secondPass, setSecondPass] = createSignal<SecondPass>();
+/** Where the second pass is kept. */
+const SECOND = "second-pass";
+
+const [secondPass, setSecondPass] = createSignal(loadMessage(SECOND, SecondPassSchema));
 
 export { secondPass };
+
+/** Keeps the second pass when it changes. Called once. */
+export function watchSecondPass(): void {
+  createEffect(() => {
+    saveMessage(SECOND, SecondPassSchema, secondPass());
+  });
+}
 
 /** Draws every picture again at a larger size, or not. What is not given stays as it is. */
 export function changeSecondPass(change: { factor?: number; strength?: number } | undefined): void {

@@ -1,21 +1,31 @@
 /** The refiner of Stable Diffusion XL, which computes the end of the schedule. */
-import { createSignal } from "solid-js";
+import { createEffect, createSignal } from "solid-js";
 import { clone, create } from "@bufbuild/protobuf";
 
 import { type GenerateRequest, type Refiner, RefinerSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { currentModel } from "./settings";
+import { loadMessage, saveMessage } from "./storage";
 
-const [refiner, setRefiner] = createSignal<Refiner>();
+/** Fields of a refiner; what is given as `undefined` is the default. */
+export type RefinerChange = Partial<Omit<Refiner, "$typeName" | "$unknown">>;
+
+const KEPT = "refiner";
+
+const [refiner, setRefiner] = createSignal(loadMessage(KEPT, RefinerSchema));
 
 export { refiner };
 
-/** Whether the model that draws has a refiner. */
-export const canRefine = (): boolean => (currentModel()?.refiner ?? "") !== "";
+/** Whether a model, by default the one that draws, has a refiner. */
+export const canRefine = (model = currentModel()): boolean => (model?.refiner ?? "") !== "";
 
-/** Has the refiner compute the end, or not. What is not given stays as it is; what is given as `undefined` is the default. */
-export function changeRefiner(change: Partial<Omit<Refiner, "$typeName" | "$unknown">> | undefined): void {
-  const old = refiner();
-  setRefiner(change && create(RefinerSchema, { ...old, ...change }));
+/** A refiner after a change. What is not given stays as it is; without a change there is no refiner. */
+export function changedRefiner(old: Refiner | undefined, change: RefinerChange | undefined): Refiner | undefined {
+  return change && create(RefinerSchema, { ...old, ...change });
+}
+
+/** Has the refiner compute the end, or not. */
+export function changeRefiner(change: RefinerChange | undefined): void {
+  setRefiner(changedRefiner(refiner(), change));
 }
 
 /** The field of a request for the refiner. */
@@ -35,4 +45,11 @@ export function keepRefiner(): () => void {
   return () => {
     setRefiner(kept);
   };
+}
+
+/** Keeps the refiner when it changes. Called once. */
+export function watchRefiner(): void {
+  createEffect(() => {
+    saveMessage(KEPT, RefinerSchema, refiner());
+  });
 }

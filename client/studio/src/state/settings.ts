@@ -6,6 +6,7 @@ import { fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { NoiseSchedule, type Options, PreviewMethod, Solver } from "../sakuga/web.js";
 import { type GenerateRequest, Quality, StepCacheSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
+import { usableSchedule, usableSolver } from "../prompt/sampling";
 import { FREE, type NamedSize, nearest, seedOf, sizesOf } from "../prompt/size";
 import { info, models } from "./connection";
 import { isRecord, load, save } from "./storage";
@@ -81,50 +82,14 @@ export function currentModel(): Model | undefined {
   return models().find(({ name }) => name === settings.model) ?? models()[0];
 }
 
-/** Width and height are multiples of this. */
-export function sizeMultiple(): number {
-  return currentModel()?.sizeMultiple || info()?.limits?.sizeMultiple || 16;
+/** Width and height of the pictures of a model, by default of the one that draws, are multiples of this. */
+export function sizeMultiple(model = currentModel()): number {
+  return model?.sizeMultiple || info()?.limits?.sizeMultiple || 16;
 }
 
-/** The solvers that a request may choose, with the names that artists know. */
-export const SOLVERS = [
-  { solver: Solver.EULER, name: "euler", title: "Euler" },
-  { solver: Solver.MIDPOINT, name: "midpoint", title: "Midpoint" },
-  { solver: Solver.RK4, name: "rk4", title: "RK4" },
-  { solver: Solver.DPM, name: "dpm", title: "DPM-Solver++" },
-  { solver: Solver.EULER_ANCESTRAL, name: "euler_ancestral", title: "Euler ancestral" },
-  { solver: Solver.DDIM, name: "ddim", title: "DDIM" },
-  { solver: Solver.UNIPC, name: "unipc", title: "UniPC" },
-] as const;
-
-/** The noise schedules that a request may choose. The page has their titles. */
-export const SCHEDULES = [
-  { schedule: NoiseSchedule.NATIVE, name: "native" },
-  { schedule: NoiseSchedule.KARRAS, name: "karras" },
-  { schedule: NoiseSchedule.EXPONENTIAL, name: "exponential" },
-] as const;
-
-/** Those of the model that draws. */
-export function solvers(): (typeof SOLVERS)[number][] {
-  return SOLVERS.filter(({ name }) => currentModel()?.solvers.includes(name));
-}
-
-/** The solver of the next request; `UNSPECIFIED` if the model that draws does not have the chosen one. */
-function usableSolver(): Solver {
-  return solvers().some(({ solver }) => solver === settings.solver) ? settings.solver : Solver.UNSPECIFIED;
-}
-
-/** The schedules of the model that draws. DDIM walks the model's own noise levels only. */
-export function schedules(): (typeof SCHEDULES)[number][] {
-  const isDdim = usableSolver() === Solver.DDIM;
-  return SCHEDULES.filter(
-    ({ name }) => currentModel()?.schedules.includes(name) && (!isDdim || name === "native"),
-  );
-}
-
-/** Whether the model that draws can reuse parts of earlier steps. Otherwise every picture is exact. */
-export function hasStepCache(): boolean {
-  return (currentModel()?.stepCacheBlocks ?? 0) > 0;
+/** Whether a model, by default the one that draws, can reuse parts of earlier steps. Otherwise every picture is exact. */
+export function hasStepCache(model = currentModel()): boolean {
+  return (model?.stepCacheBlocks ?? 0) > 0;
 }
 
 /** Chooses another model by name; empty: the server's default. The step cache of a request is for the model of that request. */
@@ -165,16 +130,15 @@ export function size(): { width: number; height: number } {
 export function requestOptions(): Options {
   const seed = seedOf(settings.seed);
   const negative = settings.negative.trim();
+  const solver = usableSolver(currentModel(), settings.solver);
   return {
     model: settings.model,
     ...size(),
     images: settings.images,
     sampling: {
       // What another model could do is not asked of this one.
-      solver: usableSolver(),
-      schedule: schedules().some(({ schedule }) => schedule === settings.schedule)
-        ? settings.schedule
-        : NoiseSchedule.UNSPECIFIED,
+      solver,
+      schedule: usableSchedule(currentModel(), solver, settings.schedule),
       ...qualityOptions(),
       ...given("steps", settings.steps),
       ...given("guidanceScale", settings.guidance),

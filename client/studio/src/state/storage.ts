@@ -1,4 +1,5 @@
 /** What the page keeps in the browser. A browser may refuse to keep anything; then nothing is kept. */
+import { type DescMessage, type MessageShape, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 
 const PREFIX = "sakuga.studio.";
 
@@ -40,6 +41,25 @@ export function forget(kind: "local" | "session", name: string): void {
   } catch {
     // There is nothing to remove.
   }
+}
+
+/** Reads a message that outlives the tab; `undefined` if there is none, or one of another version. */
+export function loadMessage<Desc extends DescMessage>(name: string, schema: Desc): MessageShape<Desc> | undefined {
+  const kept = load("local", name, isString) ?? "";
+  try {
+    return kept === "" ? undefined : fromJsonString(schema, kept);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps a message, or that there is none. */
+export function saveMessage<Desc extends DescMessage>(
+  name: string,
+  schema: Desc,
+  message: MessageShape<Desc> | undefined,
+): void {
+  save("local", name, message ? toJsonString(schema, message) : "");
 }
 
 export const isString = (value: unknown): value is string => typeof value === "string";

@@ -2,9 +2,11 @@
 import { Show, createResource, createSignal } from "solid-js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 
-import type { Scene } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import type { GenerateRequest, Scene } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { negativeText, promptText } from "../prompt/request";
+import { SCHEDULES, SOLVERS } from "../prompt/sampling";
 import { beginFromArtifact, redraw, usePrompt, vary } from "../state/actions";
+import { statusOf } from "../state/adapters";
 import { explainFailure, server } from "../state/connection";
 import { type Entry, deleteJob, isFavourite, setFavourite } from "../state/history";
 import { canBegin } from "../state/image";
@@ -38,6 +40,47 @@ export function Detail(props: {
   );
 }
 
+/** What a request and its scene have in common. */
+function PassFacts(props: { of: GenerateRequest | Scene }) {
+  const sampling = () => props.of.sampling;
+  const solver = () => {
+    const title = SOLVERS.find(({ solver }) => solver === sampling()?.solver)?.title;
+    const schedule = SCHEDULES.find(({ schedule }) => schedule === sampling()?.schedule)?.name;
+    return [title, schedule && t(`settings.schedule.${schedule}`)].filter(Boolean).join(" · ");
+  };
+  const adapters = () =>
+    props.of.adapters.map((adapter) => {
+      const name = statusOf(adapter)?.name ?? adapter.source.value?.slice(0, 16) ?? "";
+      return `${name} ${Number((adapter.scale ?? 1).toFixed(2))}`;
+    });
+  return (
+    <>
+      <dt>{t("settings.model")}</dt>
+      <dd dir="auto">{props.of.model}</dd>
+      <dt>{t("settings.size")}</dt>
+      <dd>
+        {props.of.width} × {props.of.height}
+      </dd>
+      <dt>{t("settings.steps")}</dt>
+      <dd>{sampling()?.steps}</dd>
+      <dt>{t("settings.guidance")}</dt>
+      <dd>{sampling()?.guidanceScale?.toFixed(2)}</dd>
+      <Show when={solver()}>
+        {(title) => (
+          <>
+            <dt>{t("settings.solver")}</dt>
+            <dd>{title()}</dd>
+          </>
+        )}
+      </Show>
+      <Show when={adapters().length > 0}>
+        <dt>{t("adapters.title")}</dt>
+        <dd dir="auto">{adapters().join(", ")}</dd>
+      </Show>
+    </>
+  );
+}
+
 /** The scene of a picture. */
 function SceneDetail(props: { scene: Scene }) {
   const [text] = createResource(
@@ -58,14 +101,11 @@ function SceneDetail(props: { scene: Scene }) {
         )}
       </Show>
       <dl>
-        <dt>{t("settings.model")}</dt>
-        <dd dir="auto">{props.scene.model}</dd>
+        <PassFacts of={props.scene} />
         <dt>{t("image.strength")}</dt>
         <dd>{props.scene.strength?.toFixed(2)}</dd>
-        <dt>{t("settings.steps")}</dt>
-        <dd>{props.scene.sampling?.steps}</dd>
-        <dt>{t("settings.guidance")}</dt>
-        <dd>{props.scene.sampling?.guidanceScale?.toFixed(2)}</dd>
+        <dt>{t("picture.seed")}</dt>
+        <dd>{String(props.scene.seed ?? "")}</dd>
       </dl>
     </>
   );
@@ -150,16 +190,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
             </pre>
           </Show>
           <dl>
-            <dt>{t("settings.model")}</dt>
-            <dd dir="auto">{request()?.model}</dd>
-            <dt>{t("settings.size")}</dt>
-            <dd>
-              {request()?.width} × {request()?.height}
-            </dd>
-            <dt>{t("settings.steps")}</dt>
-            <dd>{request()?.sampling?.steps}</dd>
-            <dt>{t("settings.guidance")}</dt>
-            <dd>{request()?.sampling?.guidanceScale?.toFixed(2)}</dd>
+            <Show when={request()}>{(given) => <PassFacts of={given()} />}</Show>
             <Show when={quality()}>
               {(facts) => (
                 <>

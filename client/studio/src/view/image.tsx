@@ -1,7 +1,6 @@
 /** The image that pictures begin from: chosen, weighed, and masked. */
-import { Show, createSignal, createUniqueId } from "solid-js";
+import { Show, createSignal } from "solid-js";
 
-import { ResizeMode } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
 import { LIMITS, STRENGTH_MIN } from "../prompt/limits";
 import { drawMasked, openImage } from "../state/actions";
 import {
@@ -23,6 +22,7 @@ import { Cross, File, Pencil } from "./icons";
 import { NumberField } from "./number";
 import { Painter } from "./painter";
 import { FilePicker } from "./picker";
+import { ResizeField } from "./resize";
 import { StrengthField } from "./strength";
 
 export function StartImageField() {
@@ -113,7 +113,6 @@ export function SecondPassField() {
 }
 
 function Chosen() {
-  const id = createUniqueId();
   const [isPainting, setPainting] = createSignal(false);
   return (
     <>
@@ -130,18 +129,7 @@ function Chosen() {
         </button>
       </div>
       <StrengthField value={strength()} onChange={setStrength} />
-      <div class="field">
-        <label for={`${id}-resize`}>{t("image.resize")}</label>
-        <select
-          id={`${id}-resize`}
-          value={resize()}
-          onChange={(event) => setResize(MODES[event.currentTarget.selectedIndex] ?? ResizeMode.CROP)}
-        >
-          <option value={ResizeMode.CROP}>{t("image.crop")}</option>
-          <option value={ResizeMode.PAD}>{t("image.pad")}</option>
-          <option value={ResizeMode.STRETCH}>{t("image.stretch")}</option>
-        </select>
-      </div>
+      <ResizeField value={resize()} onChange={setResize} />
       <div class="actions">
         <Show when={image()?.picture}>
           <button type="button" onClick={() => setPainting(true)}>
@@ -172,6 +160,3 @@ function Chosen() {
     </>
   );
 }
-
-/** In the order of the list. */
-const MODES = [ResizeMode.CROP, ResizeMode.PAD, ResizeMode.STRETCH] as const;

@@ -3,6 +3,7 @@ import { For, Show, createUniqueId } from "solid-js";
 
 import type { EvaluationReuse, QualityPromise } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
 import { Quality } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { estimatedQuality, qualityPromise } from "../state/estimate";
 import { chooseQuality, currentModel, hasStepCache, settings } from "../state/settings";
 import { type Key, t } from "../text";
@@ -18,12 +19,55 @@ const NAMES: Readonly<Record<Quality, Key>> = {
   [Quality.CUSTOM]: "quality.custom",
 };
 
-export function QualityField() {
-  const id = createUniqueId();
-  const chosen = () => (settings.quality === Quality.UNSPECIFIED ? Quality.EXACT : settings.quality);
-  const levels = () => (settings.quality === Quality.CUSTOM ? [...LEVELS, Quality.CUSTOM] : LEVELS);
+/** The quality of the first pass. */
+export function FirstQuality() {
   return (
-    <Show when={hasStepCache()}>
+    <QualityField
+      model={currentModel()}
+      quality={settings.quality}
+      isCustom={settings.stepCache !== ""}
+      promise={qualityPromise()}
+      // The estimate has no promise for the level: it is exact on this model.
+      isExact={estimatedQuality() === settings.quality && qualityPromise() === undefined}
+      onChange={chooseQuality}
+    />
+  );
+}
+
+export function QualityField(props: {
+  model: Model | undefined;
+  quality: Quality;
+  /** Whether the step cache is that of an earlier request. */
+  isCustom: boolean;
+  /** What was measured of the level, if it is known. */
+  promise?: QualityPromise | undefined;
+  /** Whether the level is known to compute every step of this model. */
+  isExact?: boolean;
+  onChange: (quality: Quality) => void;
+}) {
+  const id = createUniqueId();
+  const chosen = () => (props.quality === Quality.UNSPECIFIED ? Quality.EXACT : props.quality);
+  const levels = () => (props.quality === Quality.CUSTOM ? [...LEVELS, Quality.CUSTOM] : LEVELS);
+  const help = (): string => {
+    if (chosen() === Quality.EXACT) {
+      return t("quality.exact.help");
+    }
+    if (props.promise) {
+      return promiseText(props.promise);
+    }
+    if (props.isCustom) {
+      return t("quality.custom.help");
+    }
+    if (!props.model?.hasQualityProfile) {
+      return t("quality.unmeasured");
+    }
+    if (props.isExact) {
+      return t("quality.none-faster");
+    }
+    return t("quality.bound", chosen() === Quality.HIGH ? { psnr: 33, lost: "0.3" } : { psnr: 30, lost: "1" });
+  };
+  return (
+    <Show when={hasStepCache(props.model)}>
       <div class="field">
         <label for={id}>{t("quality.title")}</label>
         <select
@@ -31,7 +75,7 @@ export function QualityField() {
           aria-describedby={`${id}-promise`}
           value={chosen()}
           onChange={(event) => {
-            chooseQuality(levels()[event.currentTarget.selectedIndex] ?? Quality.EXACT);
+            props.onChange(levels()[event.currentTarget.selectedIndex] ?? Quality.EXACT);
           }}
         >
           <For each={levels()}>
@@ -43,33 +87,11 @@ export function QualityField() {
           </For>
         </select>
         <p class="faint" id={`${id}-promise`}>
-          {chosenText(chosen())}
+          {help()}
         </p>
       </div>
     </Show>
   );
-}
-
-/** What the chosen level means on the model that draws. */
-function chosenText(level: Quality): string {
-  const promise = qualityPromise();
-  if (level === Quality.EXACT) {
-    return t("quality.exact.help");
-  }
-  if (promise) {
-    return promiseText(promise);
-  }
-  if (settings.stepCache !== "") {
-    return t("quality.custom.help");
-  }
-  if (!currentModel()?.hasQualityProfile) {
-    return t("quality.unmeasured");
-  }
-  if (estimatedQuality() === level) {
-    // The level is exact on this model.
-    return t("quality.none-faster");
-  }
-  return t("quality.bound", level === Quality.HIGH ? { psnr: 33, lost: "0.3" } : { psnr: 30, lost: "1" });
 }
 
 /** The figures of a measurement. */

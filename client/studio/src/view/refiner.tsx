@@ -1,27 +1,34 @@
 /** Whether the refiner of the model computes the end of the schedule, and from where on. */
 import { Show } from "solid-js";
 
+import type { Refiner } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { LIMITS } from "../prompt/limits";
-import { canRefine, changeRefiner, refiner } from "../state/refiner";
+import { type RefinerChange, canRefine } from "../state/refiner";
 import { t } from "../text";
 import { NumberField } from "./number";
 
-export function RefinerField() {
+export function RefinerField(props: {
+  model: Model | undefined;
+  value: Refiner | undefined;
+  /** What is not given stays as it is; `undefined`: no refiner. */
+  onChange: (change: RefinerChange | undefined) => void;
+}) {
   return (
-    <Show when={canRefine()}>
+    <Show when={canRefine(props.model)}>
       <fieldset class="field">
         <legend class="hidden">{t("refiner.title")}</legend>
         <label class="check">
           <input
             type="checkbox"
-            checked={refiner() !== undefined}
+            checked={props.value !== undefined}
             onChange={(event) => {
-              changeRefiner(event.currentTarget.checked ? {} : undefined);
+              props.onChange(event.currentTarget.checked ? {} : undefined);
             }}
           />
           {t("refiner.title")}
         </label>
-        <Show when={refiner()}>
+        <Show when={props.value}>
           {(used) => (
             <>
               <NumberField
@@ -31,7 +38,7 @@ export function RefinerField() {
                 {...LIMITS["refiner.switch_at"]}
                 step={0.05}
                 onChange={(switchAt) => {
-                  changeRefiner({ switchAt });
+                  props.onChange({ switchAt });
                 }}
               />
               <div class="pair">
@@ -42,7 +49,7 @@ export function RefinerField() {
                   {...LIMITS["refiner.aesthetic_score"]}
                   step={0.5}
                   onChange={(aestheticScore) => {
-                    changeRefiner({ aestheticScore });
+                    props.onChange({ aestheticScore });
                   }}
                 />
                 <NumberField
@@ -52,7 +59,7 @@ export function RefinerField() {
                   {...LIMITS["refiner.negative_aesthetic_score"]}
                   step={0.5}
                   onChange={(negativeAestheticScore) => {
-                    changeRefiner({ negativeAestheticScore });
+                    props.onChange({ negativeAestheticScore });
                   }}
                 />
               </div>

@@ -1,34 +1,47 @@
 /** A scene: another model draws the pictures again, around what is kept of them. */
 import { For, Show, createMemo, createSignal, createUniqueId, onCleanup } from "solid-js";
 
+import { Quality } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { LIMITS } from "../prompt/limits";
 import { protectPainted } from "../state/actions";
 import { selectedJob } from "../state/jobs";
 import {
   SCENE_STRENGTH,
   changeScene,
+  changeSceneRefiner,
   changeSceneSampling,
   checkedScene,
   chooseSceneModel,
+  chooseSceneQuality,
   featherProtection,
   firstPassSize,
   fixScene,
+  hasSceneSize,
+  isSceneSeedWrong,
   keptFile,
+  ownSceneSize,
+  resetScene,
   scene,
   sceneAdapters,
   sceneModel,
   sceneModels,
   sceneNegative,
+  sceneSeed,
   sceneText,
+  setSceneSeed,
   toggleScene,
 } from "../state/scene";
-import { SCHEDULES, SOLVERS } from "../state/settings";
 import { t } from "../text";
 import { Adapters } from "./adapters";
 import { Findings, TokenMeters } from "./findings";
 import { Pencil } from "./icons";
+import { SizeFields } from "./size";
 import { NumberField } from "./number";
 import { Painter } from "./painter";
+import { QualityField } from "./quality";
+import { RefinerField } from "./refiner";
+import { ResizeField } from "./resize";
+import { SamplingFields, SeedField, SystemPromptField } from "./sampling";
 import { StrengthField } from "./strength";
 
 export function SceneField() {
@@ -79,11 +92,23 @@ export function SceneField() {
                 }}
               />
             </div>
-            <Show when={earlierFacts()}>
-              {(facts) => <p class="faint">{t("scene.earlier", { facts: facts() })}</p>}
-            </Show>
+            <SeedField
+              value={sceneSeed()}
+              isWrong={isSceneSeedWrong()}
+              placeholder={t("scene.seed.follow")}
+              onChange={setSceneSeed}
+            />
+            <SceneSize />
+            <QualityField
+              model={sceneModel()}
+              quality={scene()?.sampling?.quality ?? Quality.UNSPECIFIED}
+              isCustom={scene()?.sampling?.stepCache !== undefined}
+              onChange={chooseSceneQuality}
+            />
+            <RefinerField model={sceneModel()} value={scene()?.refiner} onChange={changeSceneRefiner} />
             <Adapters list={sceneAdapters} />
             <Protected />
+            <SceneAdvanced />
           </div>
         </Show>
       </fieldset>
@@ -91,21 +116,58 @@ export function SceneField() {
   );
 }
 
-/** What the scene has from an earlier request, and the form has no field for; empty: nothing. */
-function earlierFacts(): string {
-  const shown = scene();
-  if (!shown) {
-    return "";
-  }
-  const { seed, width, height, sampling } = shown;
-  const facts = [
-    seed === undefined ? "" : `${t("settings.seed")} ${seed}`,
-    width === 0 ? "" : `${width} × ${height}`,
-    SOLVERS.find(({ solver }) => solver === sampling?.solver)?.title ?? "",
-    SCHEDULES.find(({ schedule }) => schedule === sampling?.schedule)?.name ?? "",
-    shown.refiner ? t("refiner.title") : "",
-  ];
-  return facts.filter((fact) => fact !== "").join(" · ");
+/** The size of the scene: that of the first pass, or its own. */
+function SceneSize() {
+  return (
+    <fieldset class="field">
+      <legend>{t("settings.size")}</legend>
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={hasSceneSize()}
+          onChange={(event) => {
+            ownSceneSize(event.currentTarget.checked);
+          }}
+        />
+        {t("scene.size.own")}
+      </label>
+      <Show
+        when={hasSceneSize() && scene()}
+        fallback={<p class="faint">{t("scene.size.follow", firstPassSize())}</p>}
+      >
+        {(shown) => (
+          <>
+            <SizeFields model={sceneModel()} value={shown()} onChange={changeScene} />
+            <ResizeField
+              value={shown().resize}
+              onChange={(resize) => {
+                changeScene({ resize });
+              }}
+            />
+          </>
+        )}
+      </Show>
+    </fieldset>
+  );
+}
+
+function SceneAdvanced() {
+  return (
+    <details class="advanced">
+      <summary>{t("settings.advanced")}</summary>
+      <SamplingFields model={sceneModel()} value={scene()?.sampling} onChange={changeSceneSampling} />
+      <SystemPromptField
+        model={sceneModel()}
+        value={scene()?.systemPrompt}
+        onChange={(systemPrompt) => {
+          changeScene({ systemPrompt });
+        }}
+      />
+      <button class="link" type="button" onClick={resetScene}>
+        {t("settings.reset")}
+      </button>
+    </details>
+  );
 }
 
 function SceneModel() {

@@ -1,34 +1,31 @@
 /** How to draw: size, steps, guidance, seed, images, model. */
-import { For, type JSX, Show, createMemo, createUniqueId } from "solid-js";
+import { For, Show, createMemo, createUniqueId } from "solid-js";
 
-import { NoiseSchedule, Solver } from "../sakuga/web.js";
 import { LIMITS } from "../prompt/limits";
 import { FREE, ratioOf, seedOf } from "../prompt/size";
 import { firstAdapters } from "../state/adapters";
 import { info, models } from "../state/connection";
+import { changeRefiner, refiner } from "../state/refiner";
 import {
-  type Settings,
   chooseModel,
   chosenSize,
   currentModel,
-  hasShift,
   resetSampling,
-  schedules,
   setSettings,
   settings,
   size,
-  sizeMultiple,
   sizes,
-  solvers,
 } from "../state/settings";
 import { t } from "../text";
 import { Adapters } from "./adapters";
 import { Controls } from "./controls";
 import { Dice } from "./icons";
 import { SecondPassField, StartImageField } from "./image";
+import { SizeFields } from "./size";
 import { NumberField } from "./number";
-import { QualityField } from "./quality";
+import { FirstQuality } from "./quality";
 import { RefinerField } from "./refiner";
+import { SamplingFields, SeedField, SystemPromptField } from "./sampling";
 import { SceneField } from "./scene";
 
 export function SettingsPanel() {
@@ -67,11 +64,11 @@ export function SettingsPanel() {
         />
       </div>
       <Seed />
-      <QualityField />
+      <FirstQuality />
       <Negative />
       <StartImageField />
       <SecondPassField />
-      <RefinerField />
+      <RefinerField model={currentModel()} value={refiner()} onChange={changeRefiner} />
       <Controls />
       <Adapters list={firstAdapters} />
       <SceneField />
@@ -134,66 +131,30 @@ function Size() {
         </For>
       </div>
       <Show when={settings.ratio === FREE}>
-        <div class="pair">
-          <Length label={t("settings.width")} name="width" />
-          <Length label={t("settings.height")} name="height" />
-        </div>
+        <SizeFields model={currentModel()} value={size()} onChange={setSettings} />
       </Show>
     </fieldset>
   );
 }
 
-function Length(props: { label: string; name: "width" | "height" }) {
-  const round = (value: number | undefined) => {
-    const multiple = sizeMultiple();
-    return Math.max(multiple, Math.round((value ?? 0) / multiple) * multiple);
-  };
-  return (
-    <NumberField
-      label={props.label}
-      value={size()[props.name]}
-      fallback={currentModel()?.defaultSize}
-      min={sizeMultiple()}
-      max={currentModel()?.maxEdge || 8192}
-      step={sizeMultiple()}
-      onChange={(value) => setSettings({ [props.name]: round(value) })}
-    />
-  );
-}
-
 function Seed() {
-  const id = createUniqueId();
-  const isWrong = () => seedOf(settings.seed) === null;
   return (
-    <div class="field">
-      <label for={id}>{t("settings.seed")}</label>
-      <div class="with-button">
-        <input
-          id={id}
-          inputmode="numeric"
-          autocomplete="off"
-          placeholder={t("settings.seed.random")}
-          value={settings.seed}
-          aria-invalid={isWrong()}
-          aria-describedby={isWrong() ? `${id}-wrong` : undefined}
-          onInput={(event) => setSettings({ seed: event.currentTarget.value })}
-        />
-        <button
-          class="icon-button"
-          type="button"
-          aria-label={t("settings.seed.random")}
-          title={t("settings.seed.random")}
-          onClick={() => setSettings({ seed: "" })}
-        >
-          <Dice />
-        </button>
-      </div>
-      <Show when={isWrong()}>
-        <p class="problem" id={`${id}-wrong`}>
-          {t("settings.seed.wrong")}
-        </p>
-      </Show>
-    </div>
+    <SeedField
+      value={settings.seed}
+      isWrong={seedOf(settings.seed) === null}
+      placeholder={t("settings.seed.random")}
+      onChange={(seed) => setSettings({ seed })}
+    >
+      <button
+        class="icon-button"
+        type="button"
+        aria-label={t("settings.seed.random")}
+        title={t("settings.seed.random")}
+        onClick={() => setSettings({ seed: "" })}
+      >
+        <Dice />
+      </button>
+    </SeedField>
   );
 }
 
@@ -216,78 +177,15 @@ function Negative() {
 }
 
 function Advanced() {
-  const solver = createUniqueId();
-  const schedule = createUniqueId();
-  const system = createUniqueId();
-  const defaults = () => currentModel()?.defaultSampling;
-  const number = (
-    label: string,
-    name: "guidanceFrom" | "guidanceUntil" | "guidanceRenorm" | "guidanceRescale" | "shift",
-    range: { readonly min: number; readonly max: number },
-    step: number,
-  ): JSX.Element => (
-    <NumberField
-      label={label}
-      value={settings[name]}
-      fallback={defaults()?.[name]}
-      {...range}
-      step={step}
-      onChange={(value) => setSettings({ [name]: value } as Partial<Settings>)}
-    />
-  );
   return (
     <details class="advanced">
       <summary>{t("settings.advanced")}</summary>
-      <div class="field">
-        <label for={solver}>{t("settings.solver")}</label>
-        <select
-          id={solver}
-          value={settings.solver}
-          onChange={(event) =>
-            setSettings({ solver: solvers()[event.currentTarget.selectedIndex - 1]?.solver ?? Solver.UNSPECIFIED })
-          }
-        >
-          <option value={Solver.UNSPECIFIED}>{t("settings.solver.default")}</option>
-          <For each={solvers()}>{({ solver: value, title }) => <option value={value}>{title}</option>}</For>
-        </select>
-      </div>
-      <div class="field">
-        <label for={schedule}>{t("settings.schedule")}</label>
-        <select
-          id={schedule}
-          value={settings.schedule}
-          onChange={(event) =>
-            setSettings({
-              schedule: schedules()[event.currentTarget.selectedIndex - 1]?.schedule ?? NoiseSchedule.UNSPECIFIED,
-            })
-          }
-        >
-          <option value={NoiseSchedule.UNSPECIFIED}>{t("settings.solver.default")}</option>
-          <For each={schedules()}>
-            {({ schedule: value, name }) => <option value={value}>{t(`settings.schedule.${name}`)}</option>}
-          </For>
-        </select>
-      </div>
-      <div class="pair">
-        {number(t("settings.renorm"), "guidanceRenorm", LIMITS["sampling.guidance_renorm"], 0.1)}
-        {number(t("settings.rescale"), "guidanceRescale", LIMITS["sampling.guidance_rescale"], 0.05)}
-      </div>
-      <Show when={hasShift()}>{number(t("settings.shift"), "shift", LIMITS["sampling.shift"], 0.1)}</Show>
-      <div class="pair">
-        {number(t("settings.from"), "guidanceFrom", LIMITS["sampling.guidance_from"], 0.05)}
-        {number(t("settings.until"), "guidanceUntil", LIMITS["sampling.guidance_until"], 0.05)}
-      </div>
-      <div class="field">
-        <label for={system}>{t("settings.system")}</label>
-        <textarea
-          id={system}
-          rows="2"
-          dir="auto"
-          placeholder={currentModel()?.defaultSystemPrompt || t("settings.system.default")}
-          value={settings.systemPrompt ?? ""}
-          onInput={(event) => setSettings({ systemPrompt: event.currentTarget.value || undefined })}
-        />
-      </div>
+      <SamplingFields model={currentModel()} value={settings} onChange={setSettings} />
+      <SystemPromptField
+        model={currentModel()}
+        value={settings.systemPrompt}
+        onChange={(systemPrompt) => setSettings({ systemPrompt })}
+      />
       <button class="link" type="button" onClick={resetSampling}>
         {t("settings.reset")}
       </button>
