@@ -79,7 +79,10 @@ function facts(): string[] {
   if (learnedJobs === 0) {
     found.push(t("estimate.guess"));
   } else if (time?.low && time.high) {
-    found.push(t("estimate.range", { low: timeText(durationMs(time.low)), high: timeText(durationMs(time.high)) }));
+    const [low, high] = [timeText(durationMs(time.low)), timeText(durationMs(time.high))];
+    if (low !== high) {
+      found.push(t("estimate.range", { low, high }));
+    }
   }
   if (quality && quality.computedShare < 1) {
     found.push(t("estimate.computed", { share: Math.round(quality.computedShare * 100) }));
