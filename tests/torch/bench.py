@@ -1,9 +1,10 @@
 """Measures PyTorch by the protocol of `sakuga bench`, and writes the same record.
 
-    python bench.py CHECKPOINT --out torch.json [--compile]
+    python bench.py CHECKPOINT --out torch.json [--compile] [--refiner CHECKPOINT]
     sakuga bench compare sakuga-bench/run.json torch.json --out both.html
 
-The prompts are those of `sakuga bench`, from its own files. PyTorch keeps no texts: a text that is new in its last tag, or
+A folder with `unet/` is of Stable Diffusion XL, another one of NewBie. The prompts are those of `sakuga bench`, from its own
+files; for Stable Diffusion XL, prompts in XML are the lists of tags that Sakuga makes of them. PyTorch keeps no texts: a text that is new in its last tag, or
 that was just read, is computed like any other. A picture ends with its pixels on the host; there is no PNG.
 """
 
@@ -19,8 +20,9 @@ import torch  # noqa: E402
 from sakuga_torch import measures  # noqa: E402
 from sakuga_torch.checkpoint import CheckpointError  # noqa: E402
 from sakuga_torch.device_stats import Sampler  # noqa: E402
-from sakuga_torch.drawing import Drawer  # noqa: E402
+from sakuga_torch.drawing import NewbieDrawer  # noqa: E402
 from sakuga_torch.record import Case, Loading, Protocol, Record, System, Text, write  # noqa: E402
+from sakuga_torch.sdxl_drawing import SdxlDrawer  # noqa: E402
 
 IMPORTED = time.perf_counter()
 
@@ -49,8 +51,15 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def prompt_of(file):
+def opened(args, dtype):
+    if (args.checkpoint / "unet").is_dir():
+        return SdxlDrawer(args.checkpoint, args.device, dtype, PROGRAM_BEGUN, args.refiner)
+    return NewbieDrawer(args.checkpoint, args.device, dtype, PROGRAM_BEGUN)
+
+
+def prompt_of(drawer, file):
     # What the server's encoders read of these files: the text without the line end after it.
+    file = file.replace(".xml", ".tags") if isinstance(drawer, SdxlDrawer) else file
     return (PROMPTS / file).read_text(encoding="utf-8").rstrip("\n")
 
 
@@ -63,13 +72,13 @@ def draw_cases(drawer, args, sampler, run_begun):
             for index in range(count):
                 say(f"{title}: {'warm-up' if jobs is case.warmup else 'picture'} {index + 1} of {count}")
                 seed = SEED + index
-                jobs.append(drawer.draw(prompt_of(file), seed, args.size, args.steps, run_begun, sampler))
+                jobs.append(drawer.draw(prompt_of(drawer, file), seed, args.size, args.steps, run_begun, sampler))
         cases.append(case)
     return cases
 
 
 def time_texts(drawer, args):
-    text = prompt_of(QUICK[2])
+    text = prompt_of(drawer, QUICK[2])
     system_prompt = drawer.system_prompt(text)
     # The shapes of these texts are compiled, if at all, before anything counts.
     for _ in range(args.warmup):
@@ -82,10 +91,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="folder of the published layout")
     parser.add_argument("--out", type=Path, required=True, help="the record, a JSON file")
-    parser.add_argument("--compile", action="store_true", help="with torch.compile, block by block")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="with torch.compile: NewBie block by block, Stable Diffusion XL as a whole",
+    )
     parser.add_argument("--compile-mode", default="default", help="torch.compile's `mode`")
     parser.add_argument("--size", type=size, help="WxH in pixels; the model's without")
     parser.add_argument("--steps", type=int, help="the model's without")
+    parser.add_argument("--guidance", type=float, help="the model's without")
+    parser.add_argument("--refiner", type=Path, help="folder of a refiner, for Stable Diffusion XL")
     parser.add_argument("--repeats", type=int, help="5 without, 2 with --quick")
     parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help="two characters as XML alone, two pictures")
@@ -97,11 +112,12 @@ def main():
     begun_unix_ms = int(time.time() * 1e3)
     try:
         dtype = {"bf16": torch.bfloat16, "f32": torch.float32}[precision]
-        drawer = Drawer(args.checkpoint, args.device, dtype, PROGRAM_BEGUN)
+        drawer = opened(args, dtype)
     except CheckpointError as error:
         sys.exit(f"error: {error}")
     args.size = args.size or (drawer.size_px, drawer.size_px)
     args.steps = args.steps or drawer.steps
+    drawer.guidance = args.guidance or drawer.guidance
     if args.compile:
         drawer.compile(args.compile_mode)
     sampler = Sampler(args.device)
@@ -121,7 +137,7 @@ def main():
             width_px=args.size[0],
             height_px=args.size[1],
             steps=args.steps,
-            solver="euler",
+            solver=drawer.solver,
             guidance_scale=drawer.guidance,
             guidance_until=drawer.until,
             shift=drawer.shift,

@@ -38,7 +38,8 @@ class Account:
             shares = {"equal": 0.0 if bool((difference == 0).all()) else float("inf")}
         else:
             measured = {"max_abs": difference.max(), "rel_l2": difference.norm() / expected.double().norm()}
-            shares = {key: float(measured[key]) / limit for key, limit in self.tolerances[kind].items()}
+            limits = self.tolerances[kind]
+            shares = {key: float(value) / limits[key] for key, value in measured.items() if key in limits}
         worst = max(shares.values())
         # Written so that a NaN fails.
         if not worst <= 1:

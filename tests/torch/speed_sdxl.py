@@ -1,10 +1,10 @@
-"""Times diffusers' U-Net and decoder of Stable Diffusion XL with random weights of the published sizes, and prints one JSON.
+"""Times PyTorch's U-Net and decoder of Stable Diffusion XL with random weights of the published sizes, and prints one JSON.
 
-    python speed_sdxl.py [--eager] [--compile] [--vae] [--channels-last]
+    python speed_sdxl.py [--eager] [--compile] [--refiner] [--vae] [--channels-first]
 
-Measures one evaluation of both halves of guidance at 1024 x 1024 in bf16 and 30 of them in a row, with --vae the decoder
-too; eagerly, with torch.compile (110 s were seen on an H200), or both (eagerly if neither is asked for). Needs diffusers.
-Medians of warm repeats, by CUDA events.
+Measures one evaluation of both halves of guidance at 1024 x 1024 in bf16 and 30 of them in a row, with --refiner one of the refiner,
+with --vae the decoder too; eagerly, with torch.compile, or both (eagerly if neither is asked for). Medians of warm repeats, by CUDA
+events. The networks are those of `sakuga_torch`, which `check_fixtures_sdxl.py` compares with references.
 """
 
 import argparse
@@ -14,44 +14,11 @@ import sys
 import time
 
 import torch
-from sakuga_torch import measures
+from sakuga_torch import checkpoint, measures, sdxl_drawing, unet, vae
 
 WARM_CALLS = 3
 STEPS = 30
-
-UNET = {
-    "sample_size": 128,
-    "in_channels": 4,
-    "out_channels": 4,
-    "block_out_channels": (320, 640, 1280),
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "transformer_layers_per_block": (1, 2, 10),
-    "attention_head_dim": (5, 10, 20),
-    "cross_attention_dim": 2048,
-    "use_linear_projection": True,
-    "addition_embed_type": "text_time",
-    "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}
-VAE = {
-    "in_channels": 3,
-    "out_channels": 3,
-    "latent_channels": 4,
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-    "scaling_factor": 0.13025,
-}
-
-
-def random(kind, config, device, dtype):
-    """A network of these sizes, made on the device: filling it on the host would take longer than the measurement."""
-    with torch.device(device):
-        network = kind(**config)
-    return network.to(dtype).eval().requires_grad_(False)
+VAE = {"latent_channels": 4, "scaling_factor": 0.13025, "shift_factor": 0.0}
 
 
 def milliseconds(call, repeats):
@@ -86,47 +53,48 @@ def measured(network, call, args):
     return result
 
 
-def time_unet(args):
-    from diffusers import UNet2DConditionModel
+def layout(tensors, args):
+    return tensors if args.channels_first else tensors.to(memory_format=torch.channels_last)
 
-    network = random(UNet2DConditionModel, UNET, args.device, args.dtype)
-    if args.channels_last:
-        network = network.to(memory_format=torch.channels_last)
+
+def time_unet(config, args, steps=None):
+    network = layout(unet.random(config, args.device, args.dtype), args)
     edge = args.size // 8
     options = {"device": args.device, "dtype": args.dtype}
-    sample = torch.randn(2, 4, edge, edge, **options)
-    text = torch.randn(2, 77, 2048, **options)
-    sizes = torch.tensor([[args.size, args.size, 0, 0, args.size, args.size]] * 2, **options)
-    added = {"text_embeds": torch.randn(2, 1280, **options), "time_ids": sizes}
+    sample = layout(torch.randn(2, 4, edge, edge, **options), args)
+    text = torch.randn(2, 77, config["cross_attention_dim"], **options)
+    pooled = torch.randn(2, 1280, **options)
+    count = (config["projection_class_embeddings_input_dim"] - 1280) // config["addition_time_embed_dim"]
+    sizes = torch.full((2, count), float(args.size), device=args.device)
     moment = torch.tensor(500.0, device=args.device)
 
     def evaluate():
-        return network(sample, moment, text, added_cond_kwargs=added, return_dict=False)[0]
+        return network(sample, moment, text, pooled, sizes)
 
     result = {"evaluation": measured(network, evaluate, args)}
+    if steps:
 
-    def steps():
-        for _ in range(STEPS):
-            evaluate()
+        def in_a_row():
+            for _ in range(steps):
+                evaluate()
 
-    result[f"{STEPS}_evaluations"] = milliseconds(steps, 3)
+        result[f"{steps}_evaluations"] = milliseconds(in_a_row, 3)
     result["parameters"] = sum(weight.numel() for weight in network.parameters())
     return result
 
 
 def time_vae(args):
-    from diffusers import AutoencoderKL
-
-    network = random(AutoencoderKL, VAE, args.device, args.dtype)
-    if args.channels_last:
-        network = network.to(memory_format=torch.channels_last)
-    latents = torch.randn(1, 4, args.size // 8, args.size // 8, device=args.device, dtype=args.dtype)
-    return measured(network.decoder, lambda: network.decode(latents, return_dict=False)[0], args)
+    with torch.device("meta"):
+        decoder = sdxl_drawing.Decoder(vae.VaeConfig(**VAE))
+    decoder = layout(checkpoint.randomise(decoder, args.device, args.dtype), args)
+    edge = args.size // 8
+    latents = layout(torch.randn(1, 4, edge, edge, device=args.device, dtype=args.dtype), args)
+    return measured(decoder, lambda: decoder(latents), args)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for flag in ("eager", "compile", "vae", "channels-last"):
+    for flag in ("eager", "compile", "refiner", "vae", "channels-first"):
         parser.add_argument(f"--{flag}", action="store_true")
     parser.add_argument("--size", type=int, default=1024, help="pixels")
     parser.add_argument("--repeats", type=int, default=20)
@@ -134,7 +102,9 @@ def main():
     args.eager = args.eager or not args.compile
     args.device, args.dtype = torch.device("cuda"), torch.bfloat16
     with torch.no_grad():
-        report = {"machine": measures.machine(args.device), "unet": time_unet(args)}
+        report = {"machine": measures.machine(args.device), "unet": time_unet(unet.BASE, args, STEPS)}
+        if args.refiner:
+            report["refiner"] = time_unet(unet.REFINER, args)
         if args.vae:
             report["vae_decode"] = time_vae(args)
     json.dump(report, sys.stdout, indent=2)

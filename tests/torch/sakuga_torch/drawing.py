@@ -1,4 +1,4 @@
-"""A checkpoint that draws: from a text to pixels, each part timed."""
+"""A checkpoint that draws: from a text to pixels, each part timed. Here of NewBie; `sdxl_drawing.py` has Stable Diffusion XL."""
 
 import hashlib
 import time
@@ -25,12 +25,82 @@ LATENT_PX = 8
 
 
 class Drawer:
-    """The networks of a checkpoint on one device."""
+    """The networks of a checkpoint on one device. A family has `conditions`, `denoise`, `decode`, `parts` and `compile`."""
+
+    def __init__(self, folder, device, program_begun):
+        self.device, self.program_begun, self.loading = device, program_begun, []
+        self.index = read_json(folder / "model_index.json")
+        self.name = self.index.get("_sakuga_name", folder.resolve().name)
+
+    def load(self, name, folder, read, dtype):
+        """A network, timed."""
+        begun = time.perf_counter()
+        network = read(folder, self.device, dtype)
+        self.finish()
+        size = sum(file.stat().st_size for file in weight_files(folder))
+        taken_ms = (time.perf_counter() - begun) * 1e3
+        self.loading.append(Loading(name, (begun - self.program_begun) * 1e3, taken_ms, size))
+        return network
+
+    def parameters(self):
+        return {name: sum(weight.numel() for weight in part.parameters()) for name, part in self.parts().items()}
+
+    def system_prompt(self, _text):
+        return ""
+
+    def finish(self):
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def time_text(self, text, system_prompt):
+        """Milliseconds of the text encoders."""
+        self.finish()
+        begun = time.perf_counter()
+        self.conditions(text, system_prompt)
+        self.finish()
+        return (time.perf_counter() - begun) * 1e3
+
+    def draw(self, text, seed, size_px, steps, run_begun, sampler):
+        """One picture as a record. The device is waited for at every step, as a service that reports each step does."""
+        self.finish()
+        begun = time.perf_counter()
+        job = Job(begun_ms=(begun - run_begun) * 1e3, seed=seed)
+        sampler.start(begun)
+
+        def now_ms():
+            return (time.perf_counter() - begun) * 1e3
+
+        def stage(name):
+            self.finish()
+            job.stages.append(Stage(name, now_ms()))
+
+        try:
+            stage("text_encode")
+            conditions = self.conditions(text, self.system_prompt(text))
+            stage("denoise")
+            latents = self.denoise(conditions, seed, size_px, steps, job, now_ms)
+            stage("decode")
+            if self.device.type == "cuda":
+                latents = latents.to(memory_format=torch.channels_last)
+            pixels = (vae.to_image(self.decode(latents)) * 255).round().to(torch.uint8)
+            pixels = pixels[0].permute(1, 2, 0).contiguous().cpu()
+            ended = now_ms()
+        finally:
+            job.stats = sampler.stop()
+        text_at, denoise_at, decode_at = (part.at_ms for part in job.stages)
+        job.timings = Timings(denoise_at - text_at, decode_at - denoise_at, ended - decode_at, ended)
+        job.pixels_sha256 = [hashlib.sha256(pixels.numpy().tobytes()).hexdigest()]
+        return job
+
+
+class NewbieDrawer(Drawer):
+    """NewBie: Gemma 3, Jina CLIP, the Next-DiT and FLUX's decoder."""
+
+    solver = "euler"
 
     def __init__(self, folder, device, dtype, program_begun):
-        self.device, self.loading = device, []
-        self.index = index = read_json(folder / "model_index.json")
-        self.name = index.get("_sakuga_name", folder.resolve().name)
+        super().__init__(folder, device, program_begun)
+        index = self.index
         self.size_px = index.get("_sakuga_default_size_px", SIZE_PX)
         self.steps = index.get("_sakuga_default_steps", STEPS)
         self.guidance = index.get("_sakuga_default_guidance_scale", GUIDANCE)
@@ -44,28 +114,17 @@ class Drawer:
         for tokenizer in (self.gemma_tokens, self.jina_tokens):
             tokenizer.no_padding()
             tokenizer.no_truncation()
-
-        def load(name, part, read):
-            begun = time.perf_counter()
-            network = read(folder / part, device, dtype)
-            self.finish()
-            size = sum(file.stat().st_size for file in weight_files(folder / part))
-            taken_ms = (time.perf_counter() - begun) * 1e3
-            self.loading.append(Loading(name, (begun - program_begun) * 1e3, taken_ms, size))
-            return network
-
-        self.tower = gemma3.captioner(load("gemma3", "text_encoder", gemma3.load))
-        self.clip = load("jina_clip", "clip_model", jina_clip.load)
-        self.network = load("next_dit", "transformer", next_dit.load)
-        self.decoder = load("autoencoder_kl", "vae", vae.load)
+        self.tower = gemma3.captioner(self.load("gemma3", folder / "text_encoder", gemma3.load, dtype))
+        self.clip = self.load("jina_clip", folder / "clip_model", jina_clip.load, dtype)
+        self.network = self.load("next_dit", folder / "transformer", next_dit.load, dtype)
+        self.decoder = self.load("autoencoder_kl", folder / "vae", vae.load, dtype)
         if device.type == "cuda":
             # Convolutions on tensor cores want channels last.
             self.decoder.to(memory_format=torch.channels_last)
         self.negative = None
 
-    def parameters(self):
-        parts = {"gemma3": self.tower, "jina_clip": self.clip, "next_dit": self.network, "autoencoder_kl": self.decoder}
-        return {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
+    def parts(self):
+        return {"gemma3": self.tower, "jina_clip": self.clip, "next_dit": self.network, "autoencoder_kl": self.decoder}
 
     def compile(self, mode):
         """Block by block; every shape gets its own kernels."""
@@ -73,10 +132,6 @@ class Drawer:
         torch._dynamo.config.recompile_limit = 64
         for part in (*self.network.blocks, *self.tower.layers, *self.clip.encoder["layers"], self.decoder):
             part.compile(dynamic=False, mode=mode)
-
-    def finish(self):
-        if self.device.type == "cuda":
-            torch.cuda.synchronize()
 
     def system_prompt(self, text):
         default = SYSTEM_PROMPT if text.lstrip().startswith("<") else PLAIN_SYSTEM_PROMPT
@@ -109,47 +164,8 @@ class Drawer:
         both[1, : lengths[1]] = empty[0]
         return both, lengths, torch.cat([pooled, empty_pooled])
 
-    def time_text(self, text, system_prompt):
-        """Milliseconds of the text encoders."""
-        self.finish()
-        begun = time.perf_counter()
-        self.conditions(text, system_prompt)
-        self.finish()
-        return (time.perf_counter() - begun) * 1e3
-
-    def draw(self, text, seed, size_px, steps, run_begun, sampler):
-        """One picture as a record. The device is waited for at every step, as a service that reports each step does."""
-        self.finish()
-        begun = time.perf_counter()
-        job = Job(begun_ms=(begun - run_begun) * 1e3, seed=seed)
-        sampler.start(begun)
-
-        def now_ms():
-            return (time.perf_counter() - begun) * 1e3
-
-        def stage(name):
-            self.finish()
-            job.stages.append(Stage(name, now_ms()))
-
-        try:
-            stage("text_encode")
-            caption, lengths, pooled = self.conditions(text, self.system_prompt(text))
-            stage("denoise")
-            latents = self.denoise(caption, lengths, pooled, seed, size_px, steps, job, now_ms)
-            stage("decode")
-            if self.device.type == "cuda":
-                latents = latents.to(memory_format=torch.channels_last)
-            pixels = (vae.to_image(self.decoder(latents)) * 255).round().to(torch.uint8)
-            pixels = pixels[0].permute(1, 2, 0).contiguous().cpu()
-            ended = now_ms()
-        finally:
-            job.stats = sampler.stop()
-        text_at, denoise_at, decode_at = (part.at_ms for part in job.stages)
-        job.timings = Timings(denoise_at - text_at, decode_at - denoise_at, ended - decode_at, ended)
-        job.pixels_sha256 = [hashlib.sha256(pixels.numpy().tobytes()).hexdigest()]
-        return job
-
-    def denoise(self, caption, lengths, pooled, seed, size_px, steps, job, now_ms):
+    def denoise(self, conditions, seed, size_px, steps, job, now_ms):
+        caption, lengths, pooled = conditions
         width_px, height_px = size_px
         shape = (1, self.network.config.in_channels, height_px // LATENT_PX, width_px // LATENT_PX)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(self.device)
@@ -168,3 +184,6 @@ class Drawer:
             before = after
 
         return flow.euler(velocity, noise, times, see)
+
+    def decode(self, latents):
+        return self.decoder(latents)
