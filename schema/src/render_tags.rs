@@ -11,8 +11,12 @@
 
 use crate::prompt::{Gender, NegativePrompt, Prompt};
 
-/// Names that stand for no known character, and are not tags.
-const PLACEHOLDERS: [&str; 1] = ["original_character"];
+/// A name that stands for no known character, and is not a tag.
+const PLACEHOLDER: &str = "original_character";
+/// Begins and ends the name of a place for a character, such as `$character_1$`, which is not a tag either.
+const PLACE: char = '$';
+/// Beginnings of tags that models of this kind were trained on with their underscores, such as `score_8_up` of Pony Diffusion.
+const KEEPS_UNDERSCORES: [&str; 3] = ["score_", "rating_", "source_"];
 /// Tags of at most this length are emoticons, such as `>_<`, and keep their underscores.
 const EMOTICON_CHARS: usize = 4;
 
@@ -33,7 +37,7 @@ impl Prompt {
             None => tags.add_counts(self.characters.iter().filter_map(|character| character.gender)),
         }
         for character in &self.characters {
-            if !PLACEHOLDERS.contains(&character.n.as_str()) {
+            if is_name(&character.n) {
                 tags.add(&character.n);
             }
         }
@@ -122,9 +126,18 @@ impl Tags {
     }
 }
 
+/// Whether a name is one that a model may know.
+fn is_name(name: &str) -> bool {
+    let name = name.trim();
+    name != PLACEHOLDER && !(name.len() > 1 && name.starts_with(PLACE) && name.ends_with(PLACE))
+}
+
 /// A tag with blanks for underscores and with escaped brackets.
 fn written(tag: &str) -> String {
     let tag = tag.trim();
+    if KEEPS_UNDERSCORES.iter().any(|start| tag.starts_with(start)) {
+        return escaped(tag);
+    }
     let has_letters = tag.chars().filter(|c| c.is_alphanumeric()).count() > 1;
     let is_emoticon = tag.chars().count() <= EMOTICON_CHARS && !has_letters;
     escaped(&if is_emoticon { tag.to_owned() } else { tag.replace('_', " ") })
@@ -168,6 +181,21 @@ mod tests {
             caption: Some("She (Rem) waves.".into()),
         };
         let tags = r"2girls, rem \(re:zero\), blue hair, >_<, red eyes, night sky, masterpiece, She \(Rem\) waves.";
+        assert_eq!(prompt.to_tags(), tags);
+    }
+
+    #[test]
+    fn places_for_characters_are_no_tags_and_scores_keep_their_underscores() {
+        let prompt = Prompt {
+            characters: vec![girl("$character_1$", "blue_hair"), girl("$", "red_eyes")],
+            general_tags: Some(GeneralTags {
+                quality: TagList::parse("score_9, score_8_up, best_quality"),
+                other: TagList::parse("source_anime, rating_safe, scoreboard_view"),
+                ..GeneralTags::default()
+            }),
+            caption: None,
+        };
+        let tags = "2girls, $, blue hair, red eyes, source_anime, rating_safe, scoreboard view, score_9, score_8_up, best quality";
         assert_eq!(prompt.to_tags(), tags);
     }
 
