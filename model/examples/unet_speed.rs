@@ -2,10 +2,11 @@
 //! operations and bytes, residuals of a control network, the switch of an adapter, and whole pictures.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --features cuda --example unet_speed -- FOLDER [SIZE_PX [PICTURES]]
+//! cargo run --release -p sakuga-model --features cuda --example unet_speed -- FOLDER [SIZE_PX [PICTURES [REFINER]]]
 //! ```
 //!
-//! If FOLDER has no checkpoint, one of the published geometry with random weights is written first. Evaluations are timed
+//! If FOLDER has no checkpoint, one of the published geometry with random weights is written first, and so for REFINER, a folder, with
+//! which further pictures are drawn: 30 steps in all, the last ones by the refiner from 0.8 of the training times on. Evaluations are timed
 //! with the device idle before and after; the median of 40 is printed. A picture has 30 steps of DPM++ 2M with Karras'
 //! schedule and guidance 7, from the text to its pixels, on the implementations that the model is opened with.
 
@@ -27,7 +28,7 @@ use sakuga_model::open::ModelFiles;
 use sakuga_model::sampler::noise;
 use sakuga_model_core::{
     AdapterChoice, DeviceChoice, GenerationSpec, Guidance, ModelOptions, NoiseSchedule, OpenModel, OpenOptions,
-    Outcome, Precision, ProfileSpan, Sampling, Solver, Timings, WarmUp, sum_spans,
+    Outcome, Precision, ProfileSpan, Refiner, Sampling, Solver, Timings, WarmUp, sum_spans,
 };
 
 const REPEATS: usize = 40;
@@ -43,6 +44,7 @@ fn main() -> Result<(), Failure> {
     let folder = PathBuf::from(arguments.next().ok_or("name a folder for the checkpoint")?);
     let size_px = arguments.next().map_or(Ok(1024), |text| text.parse())?;
     let pictures = arguments.next().map_or(Ok(8), |text| text.parse())?;
+    let refiner = arguments.next().map(PathBuf::from);
     let geometry = Geometry::published();
     if !folder.join("model_index.json").exists() {
         let clock = Instant::now();
@@ -54,7 +56,13 @@ fn main() -> Result<(), Failure> {
     println!("{}", gpu.versions());
     evaluations(&folder, &device, &gpu, size_px)?;
     control_network(&folder, &geometry, &device, size_px)?;
-    draw(&folder, &gpu, size_px, pictures)
+    draw(&folder, None, &gpu, size_px, pictures)?;
+    let Some(refiner) = refiner else { return Ok(()) };
+    if !refiner.join("model_index.json").exists() {
+        synthetic::write_published_refiner(&refiner, 2)?;
+    }
+    println!("base model and refiner:");
+    draw(&folder, Some(&refiner), &gpu, size_px, pictures)
 }
 
 fn load(folder: &Path, device: &Device) -> Result<Unet, Failure> {
@@ -237,12 +245,13 @@ fn profile(gpu: &Gpu, device: &Device, work: impl Fn(), median_ms: f64) -> Resul
     Ok(())
 }
 
-/// Whole pictures, and the memory that they take.
-fn draw(folder: &Path, gpu: &Gpu, size_px: usize, pictures: usize) -> Result<(), Failure> {
+/// Whole pictures, and the memory that they take; without a refiner, also the switch of adapters.
+fn draw(folder: &Path, refiner: Option<&Path>, gpu: &Gpu, size_px: usize, pictures: usize) -> Result<(), Failure> {
     let options = ModelOptions {
         device: DeviceChoice::Cuda(0),
         precision: Some(Precision::Bf16),
         model: Some(folder.to_owned()),
+        refiner: refiner.map(Path::to_owned),
         warm_up: WarmUp::None,
         ..ModelOptions::default()
     };
@@ -265,6 +274,7 @@ fn draw(folder: &Path, gpu: &Gpu, size_px: usize, pictures: usize) -> Result<(),
         let spec = GenerationSpec {
             negative: NEGATIVE.to_owned(),
             seed: picture as u64,
+            refiner: refiner.map(|_| Refiner::default()),
             ..GenerationSpec::new(PROMPT, edge, edge, sampling)
         };
         let clock = Instant::now();
@@ -284,7 +294,7 @@ fn draw(folder: &Path, gpu: &Gpu, size_px: usize, pictures: usize) -> Result<(),
     if let Some(median) = all.get(all.len() / 2) {
         println!("{size_px} px, {STEPS} steps, guidance 7: median {median:.0} ms a picture");
     }
-    switches(folder, &mut model, edge)
+    if refiner.is_some() { Ok(()) } else { switches(folder, &mut model, edge) }
 }
 
 /// Pictures of one step with adapters of rank 32 in turns: the difference is what a switch takes.

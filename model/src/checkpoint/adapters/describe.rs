@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::content::AdapterContent;
 use super::file::AdapterFile;
-use super::keys::AdaptedPart;
+use super::keys::{AdaptedPart, BUNDLED};
 use super::modules::AdaptableTensors;
 use super::{Selection, layouts};
 use crate::error::LoadError;
@@ -41,7 +41,11 @@ pub fn describe(path: &Path, parts: &[PartTensors<'_>]) -> Result<AdapterDescrip
         sha256: AdapterContent::digest(path)?,
         bytes: content.file().size() as u64,
         base_model: base_model(metadata),
-        trigger_words: trigger_words(metadata),
+        trigger_words: bundled_words(&content)
+            .into_iter()
+            .chain(trigger_words(metadata))
+            .take(TRIGGER_WORDS_MAX)
+            .collect(),
         ..AdapterDescription::default()
     };
     let mut algorithms = Vec::new();
@@ -89,6 +93,12 @@ pub fn describe(path: &Path, parts: &[PartTensors<'_>]) -> Result<AdapterDescrip
         layouts::nearest(keys).clone_into(&mut description.nearest_layout);
     }
     Ok(description)
+}
+
+/// The words of embeddings inside the adapter, each once.
+fn bundled_words(content: &AdapterContent) -> BTreeSet<String> {
+    let keys = content.file().entries().keys().filter_map(|key| key.strip_prefix(BUNDLED)?.rsplit_once('.'));
+    keys.map(|(word, _)| one_line(word)).filter(|word| !word.is_empty()).collect()
 }
 
 /// The first problems, and how many more there are.

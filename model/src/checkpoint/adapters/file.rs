@@ -10,7 +10,7 @@ use safetensors::Dtype;
 use super::Selection;
 use super::content::AdapterContent;
 use super::decompose::{DoraRule, Magnitudes};
-use super::keys::{AdaptedPart, Module, Parts, Role, is_of_text_encoder, split};
+use super::keys::{AdaptedPart, BUNDLED, Module, Parts, Role, is_of_text_encoder, split};
 use super::modules::{AdaptableTensors, Target};
 use super::patch::{Delta, Factor, Patch};
 use super::scale::ScaleRule;
@@ -81,6 +81,8 @@ impl AdapterFile {
                 Some((part, ..)) => {
                     problems.push(format!("key `{key}` changes a {part:?}, which this model does not have"))
                 }
+                // Words that prompts may use; the family reads them.
+                None if selection.has_other_parts && key.starts_with(BUNDLED) => {}
                 // Of all parts, the denoiser's reports it.
                 None if selection.part != AdaptedPart::Denoiser => {}
                 None => problems.push(format!(

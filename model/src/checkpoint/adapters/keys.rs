@@ -153,6 +153,9 @@ pub(super) fn is_of_text_encoder(key: &str) -> bool {
     TEXT_ENCODER_PREFIXES.iter().any(|prefix| bare.starts_with(prefix))
 }
 
+/// Begins the keys of embeddings inside an adapter: `bundle_emb.NAME.clip_l`.
+pub(crate) const BUNDLED: &str = "bundle_emb.";
+
 /// Splits a key into the part of the model, the module and the role.
 pub(super) fn split(key: &str) -> Option<(AdaptedPart, Module, Role)> {
     let (path, role) = match of_processor(key) {

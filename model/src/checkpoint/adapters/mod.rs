@@ -31,6 +31,7 @@ pub(crate) use self::describe::one_line;
 pub use self::describe::{PartTensors, describe};
 use self::file::AdapterFile;
 pub use self::keys::AdaptedPart;
+pub(crate) use self::keys::BUNDLED;
 pub use self::modules::{AdaptableTensors, Alias};
 pub use self::outline::{AdapterOutline, outline};
 use self::patch::Patch;

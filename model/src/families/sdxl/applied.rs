@@ -15,10 +15,13 @@ impl AdaptedNetworks for Networks {
         for (originals, weights) in originals.iter_mut().zip(self.adaptable_weights()) {
             originals.restore(weights);
         }
+        self.forget_words();
         self.weights_changed();
     }
 
     fn change(&mut self, originals: &mut Self::Originals, [denoiser, text]: [Strengths; 2]) -> Result<(), LoadError> {
+        let contents: Vec<_> = denoiser.iter().chain(&text).map(|(content, _)| content.clone()).collect();
+        self.learn_words(&contents)?;
         let tensors = self.adaptable.clone();
         let changes = PARTS.into_iter().zip([denoiser, text.clone(), text]).zip(&tensors.tensors);
         let targets = originals.iter_mut().zip(self.adaptable_weights());

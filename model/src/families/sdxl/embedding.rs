@@ -1,7 +1,8 @@
 //! Textual inversion: vectors that stand for a name in a prompt (Gal et al. 2022, <https://arxiv.org/abs/2208.01618>).
 //!
 //! A file for this family has `clip_l` and `clip_g`, `[vectors, width]` each. One with `emb_params` alone was trained for CLIP-L
-//! only; ComfyUI's rules read it, AUTOMATIC1111's do not offer it.
+//! only; ComfyUI's rules read it, AUTOMATIC1111's do not offer it. An adapter may hold the vectors of its words, as
+//! `bundle_emb.NAME.clip_l` and `bundle_emb.NAME.clip_g`.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
+use crate::checkpoint::adapters::{AdapterContent, BUNDLED};
 use crate::checkpoint::{SafetensorsFile, TensorEntry, decode_f32};
 use crate::error::LoadError;
 
@@ -56,13 +58,58 @@ impl Embeddings {
     /// The file cannot be read, has other tensors, vectors of another width, too many, or none.
     pub fn add(&mut self, name: &str, path: &Path, widths: [usize; 2], device: &Device) -> Result<(), LoadError> {
         let file = SafetensorsFile::open(path)?;
+        self.add_entries(
+            name,
+            &file,
+            path,
+            file.entries().iter().map(|(key, entry)| (key.as_str(), entry)),
+            widths,
+            device,
+        )
+    }
+
+    /// Adds the embeddings that an adapter holds, under their names. Names that are known already keep their vectors, so that the
+    /// first of several adapters decides.
+    ///
+    /// # Errors
+    ///
+    /// As for [`add`](Self::add).
+    pub(crate) fn add_bundled(
+        &mut self,
+        content: &AdapterContent,
+        widths: [usize; 2],
+        device: &Device,
+    ) -> Result<(), LoadError> {
+        let mut words: BTreeMap<&str, Vec<(&str, &TensorEntry)>> = BTreeMap::new();
+        for (key, entry) in content.file().entries() {
+            let Some(bundled) = key.strip_prefix(BUNDLED) else { continue };
+            let (word, part) = bundled.rsplit_once('.').unwrap_or((bundled, ""));
+            words.entry(word).or_default().push((part, entry));
+        }
+        for (word, entries) in words {
+            if !self.has(word) {
+                self.add_entries(word, content.file(), content.path(), entries, widths, device)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_entries<'a>(
+        &mut self,
+        name: &str,
+        file: &SafetensorsFile,
+        path: &Path,
+        entries: impl IntoIterator<Item = (&'a str, &'a TensorEntry)>,
+        widths: [usize; 2],
+        device: &Device,
+    ) -> Result<(), LoadError> {
         let fail = |reason: String| LoadError::Safetensors { path: path.to_owned(), reason };
         if name.trim().is_empty() {
             return Err(fail("an embedding needs a name".to_owned()));
         }
         let mut found: [Option<Tensor<2>>; 2] = [None, None];
-        for (key, entry) in file.entries() {
-            let Some((_, encoder)) = KEYS.iter().find(|(name, _)| name == key) else {
+        for (key, entry) in entries {
+            let Some((_, encoder)) = KEYS.iter().find(|(name, _)| *name == key) else {
                 return Err(fail(format!(
                     "`{key}` is not a tensor of an embedding for this family (clip_l, clip_g, emb_params)"
                 )));
@@ -70,7 +117,7 @@ impl Embeddings {
             let width = widths[*encoder as usize];
             match entry.shape[..] {
                 [count, found_width] if found_width == width && (1..=VECTORS_MAX).contains(&count) => {
-                    found[*encoder as usize] = Some(decode_f32(&file, entry, [count, width], device));
+                    found[*encoder as usize] = Some(decode_f32(file, entry, [count, width], device));
                 }
                 _ => {
                     let shape = &entry.shape;
@@ -151,6 +198,23 @@ mod tests {
         );
         assert_eq!(embeddings.table(Encoder::L).expect("three vectors").dims(), [3, 2]);
         assert_eq!(embeddings.first_in("a style, old", Encoder::L), Some((2, "style", 0..2)));
+        let bundled = [
+            Stored::f32("bundle_emb.my.word.clip_l", &[1, 2], &[4.0; 2]),
+            Stored::f32("bundle_emb.my.word.clip_g", &[1, 3], &[5.0; 3]),
+            Stored::f32("bundle_emb.style.clip_l", &[1, 2], &[6.0; 2]),
+            Stored::f32("lora_unet_x.alpha", &[1], &[1.0]),
+        ];
+        let bundled = AdapterContent::map(&write_file(dir.path(), "lora.safetensors", &bundled)).expect("it is a file");
+        embeddings.add_bundled(&bundled, [2, 3], &device).expect("they fit");
+        assert_eq!(embeddings.vectors("my.word", Encoder::L), Some(3..4));
+        assert_eq!(embeddings.vectors("style", Encoder::L), Some(0..2), "the first one decides");
+        let other = AdapterContent::map(&write_file(
+            dir.path(),
+            "other.safetensors",
+            &[Stored::f32("bundle_emb.new.clip_l", &[1, 768], &[0.0; 768])],
+        ));
+        let error = embeddings.add_bundled(&other.expect("it is a file"), [2, 3], &device).expect_err("another width");
+        assert!(error.to_string().contains("another model"), "{error}");
         let error = embeddings.add("wide", &wide, [2, 3], &device).expect_err("another width").to_string();
         assert!(error.contains("[1, 768]") && error.contains("another model"), "{error}");
     }

@@ -10,7 +10,7 @@ use super::embedding::Embeddings;
 use super::preview;
 use super::source::{Source, SourcePart};
 use super::text::TextEncoders;
-use crate::checkpoint::adapters::{AdaptableTensors, AdaptedPart, LoraSet, Selection};
+use crate::checkpoint::adapters::{AdaptableTensors, AdaptedPart, AdapterContent, LoraSet, Selection};
 use crate::checkpoint::{LoadReport, TensorReader, WeightSource};
 use crate::device::{OpenDevice, dtype};
 use crate::error::LoadError;
@@ -33,6 +33,8 @@ pub struct Networks {
     pub unet: Unet,
     /// Texts to the features that the U-Net reads.
     pub text: TextEncoders,
+    /// The embeddings of the adapters that were merged when the model was loaded.
+    own_embeddings: Embeddings,
     /// Latents to pixels.
     pub vae: AutoencoderKl,
     /// Latents to colours.
@@ -100,12 +102,34 @@ impl Networks {
         if !matches!(options.weights, WeightSource::Headers) {
             device.memory_cleanup();
         }
-        let text = TextEncoders { l: Some(l), g, tokenizers, embeddings: Embeddings::default() };
+        let mut embeddings = Embeddings::default();
+        let widths = [l.config().hidden_size, g.config().hidden_size];
+        for lora in &options.loras {
+            embeddings.add_bundled(&AdapterContent::map(&lora.path)?, widths, device)?;
+        }
+        let own_embeddings = embeddings.clone();
+        let text = TextEncoders { l: Some(l), g, tokenizers, embeddings };
         let place = Place::new(device, *precision);
         let tensors = [unet_tensors, l_tensors, g_tensors];
         let value_bytes = dtype(*precision).size() as u64;
         let adaptable = Arc::new(AdaptableParts { tensors, value_bytes });
-        Ok((Self { unet, text, vae, linear_preview, place, adaptable }, reports))
+        Ok((Self { unet, text, own_embeddings, vae, linear_preview, place, adaptable }, reports))
+    }
+
+    /// Adds the words that adapters of a request hold, until [`forget_words`](Self::forget_words).
+    ///
+    /// # Errors
+    ///
+    /// Vectors of another width, too many, or none.
+    pub(super) fn learn_words(&mut self, adapters: &[Arc<AdapterContent>]) -> Result<(), LoadError> {
+        let widths = [self.text.l.as_ref().map_or(0, |l| l.config().hidden_size), self.text.g.config().hidden_size];
+        let device = self.place.device();
+        adapters.iter().try_for_each(|content| self.text.embeddings.add_bundled(content, widths, device))
+    }
+
+    /// Leaves the words that the model was loaded with.
+    pub(super) fn forget_words(&mut self) {
+        self.text.embeddings.clone_from(&self.own_embeddings);
     }
 
     /// The weights that adapters of requests may change: of the U-Net, CLIP-L and CLIP-G. Call

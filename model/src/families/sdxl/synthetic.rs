@@ -107,15 +107,46 @@ pub fn write_geometry(dir: &Path, geometry: &Geometry, seed: u64) -> Result<(), 
 ///
 /// A file cannot be written.
 pub fn write_refiner(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
-    let refiner = json!({"_class_name": "UNet2DConditionModel", "block_out_channels": [8, 16, 16, 16],
-        "attention_head_dim": [1, 2, 2, 2], "transformer_layers_per_block": 1, "layers_per_block": 2,
-        "cross_attention_dim": 24, "norm_num_groups": 4, "in_channels": 4, "out_channels": 4,
-        "addition_time_embed_dim": 8, "projection_class_embeddings_input_dim": 24 + 5 * 8,
-        "use_linear_projection": true,
+    let sizes =
+        RefinerSizes { channels: [8, 16, 16, 16], heads: [1, 2, 2, 2], depth: 1, norm_groups: 4, size_features: 8 };
+    write_refiner_of(dir, &sizes, &Geometry::tiny().clip_g, seed)
+}
+
+/// Writes the published refiner, 2.3 billion parameters and CLIP-G, for a checkpoint of [`Geometry::published`].
+///
+/// # Errors
+///
+/// A file cannot be written.
+pub fn write_published_refiner(dir: &Path, seed: u64) -> Result<(), SyntheticError> {
+    let (channels, heads) = ([384, 768, 1536, 1536], [6, 12, 24, 24]);
+    let sizes = RefinerSizes { channels, heads, depth: 4, norm_groups: 32, size_features: 256 };
+    write_refiner_of(dir, &sizes, &Geometry::published().clip_g, seed)
+}
+
+/// What the U-Nets of refiners differ in.
+struct RefinerSizes {
+    /// Channels and attention heads of each level.
+    channels: [usize; 4],
+    heads: [usize; 4],
+    /// Transformer layers of a block.
+    depth: usize,
+    norm_groups: usize,
+    /// Features of each number that is read with the pooled text.
+    size_features: usize,
+}
+
+fn write_refiner_of(dir: &Path, sizes: &RefinerSizes, clip_g: &Value, seed: u64) -> Result<(), SyntheticError> {
+    let RefinerSizes { channels, heads, depth, norm_groups, size_features } = sizes;
+    let width = clip_g["hidden_size"].as_u64().unwrap_or_default();
+    let refiner = json!({"_class_name": "UNet2DConditionModel", "block_out_channels": channels,
+        "attention_head_dim": heads, "transformer_layers_per_block": depth, "layers_per_block": 2,
+        "cross_attention_dim": width, "norm_num_groups": norm_groups, "in_channels": 4, "out_channels": 4,
+        "addition_time_embed_dim": size_features,
+        "projection_class_embeddings_input_dim": width + 5 * *size_features as u64, "use_linear_projection": true,
         "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"],
         "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]});
     write_part(dir, "unet", &refiner, seed)?;
-    write_part(dir, "text_encoder_2", &Geometry::tiny().clip_g, seed)?;
+    write_part(dir, "text_encoder_2", clip_g, seed)?;
     write_json(&dir.join("model_index.json"), &json!({"_class_name": "StableDiffusionXLImg2ImgPipeline"}))
 }
 

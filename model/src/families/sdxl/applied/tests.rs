@@ -166,6 +166,34 @@ fn every_tensor_is_changed_as_if_the_adapter_was_merged_at_the_start() {
 }
 
 #[test]
+fn words_inside_an_adapter_are_read_while_it_is_applied() {
+    let fixture = Fixture::new();
+    let module = || patch("lora_unet_mid_block_attentions_0_proj_in", &[16, 16], 1, Form::LowRank);
+    // The prompt of `draw` has this word; the encoders are 16 and 24 wide.
+    let word = |part: &str, width| stored(&format!("bundle_emb.red hat.clip_{part}"), &[2, width], 5, 1.0);
+    let tensors = module().into_iter().chain([word("l", 16), word("g", 24)]).collect::<Vec<_>>();
+    let with = write_file(fixture.folder.path(), "with.safetensors", &tensors);
+    let without = write_file(fixture.folder.path(), "without.safetensors", &module());
+
+    let mut pipeline = fixture.open(Precision::F32, Vec::new());
+    let before = draw(&mut pipeline, &[]);
+    let found = describe(&pipeline, &with);
+    assert_eq!((found.unmatched, found.trigger_words.as_slice()), (0, &["red hat".to_owned()][..]), "{found:?}");
+    let [with_words, without_words] = [&with, &without].map(|path| {
+        let adapter = choice(&pipeline, path, 1.0);
+        draw(&mut pipeline, &[adapter])
+    });
+    assert!(with_words != without_words && with_words != before, "the word has vectors of its own");
+    assert!(draw(&mut pipeline, &[]) == before, "the word is forgotten");
+
+    let mut merged = fixture.open(Precision::F32, vec![LoraChoice { path: with, strength: 1.0 }]);
+    assert!(draw(&mut merged, &[]) == with_words);
+    let adapter = choice(&merged, &without, 1.0);
+    assert!(draw(&mut merged, &[adapter]) != with_words);
+    assert!(draw(&mut merged, &[]) == with_words, "words of merged adapters stay");
+}
+
+#[test]
 fn parts_have_scales_of_their_own() {
     let fixture = Fixture::new();
     let path = fixture.adapter("all.safetensors", &[UNET, CLIP_L, CLIP_G], &[Form::LowRank]);
