@@ -91,11 +91,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="folder of the published layout")
     parser.add_argument("--out", type=Path, required=True, help="the record, a JSON file")
-    parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="with torch.compile: NewBie block by block, Stable Diffusion XL as a whole",
-    )
+    parser.add_argument("--compile", action="store_true", help="with torch.compile, block by block")
     parser.add_argument("--compile-mode", default="default", help="torch.compile's `mode`")
     parser.add_argument("--size", type=size, help="WxH in pixels; the model's without")
     parser.add_argument("--steps", type=int, help="the model's without")

@@ -52,17 +52,42 @@ pub struct Text {
 pub fn texts(salt: &str, default_system_prompt: &str, repeats: u32) -> Vec<Text> {
     let mut texts = Vec::new();
     for repeat in 0..repeats {
-        let word = |place: &str| format!("w{}", &sha256_hex(format!("{salt} {place} {repeat}").as_bytes())[..8]);
-        let system_prompt = match default_system_prompt {
-            "" => String::new(),
-            default => format!("{} {default}", word("system")),
-        };
+        let word = |place: &str| new_word(salt, place, repeat);
+        let system_prompt = new_system_prompt(&word("system"), default_system_prompt);
         let cold = TEXT.replace(FIRST, &word("first"));
         let prefix = cold.replace(LAST, &word("last"));
         let kinds = [(TextKind::Cold, cold), (TextKind::Prefix, prefix.clone()), (TextKind::Cached, prefix)];
         texts.extend(kinds.map(|(kind, prompt)| Text { kind, prompt, system_prompt: Some(system_prompt.clone()) }));
     }
     texts
+}
+
+/// `repeats` texts of a case of which the encoders have read no part, nor of each other: as for [`texts`], and a text without a
+/// free word gets one in front.
+pub fn new_texts(case: &Case, salt: &str, default_system_prompt: &str, repeats: u32) -> Vec<Text> {
+    let text = |repeat: u32| {
+        let word = |place: &str| new_word(salt, &format!("{} {place}", case.name), repeat);
+        let prompt = match case.prompt.contains(FIRST) {
+            true => case.prompt.replace(FIRST, &word("first")),
+            false => format!("{}. {}", word("first"), case.prompt),
+        };
+        Text {
+            kind: TextKind::Cold,
+            prompt,
+            system_prompt: Some(new_system_prompt(&word("system"), default_system_prompt)),
+        }
+    };
+    (0..repeats).map(text).collect()
+}
+
+/// A word that no earlier text has.
+fn new_word(salt: &str, place: &str, repeat: u32) -> String {
+    format!("w{}", &sha256_hex(format!("{salt} {place} {repeat}").as_bytes())[..8])
+}
+
+/// The encoder reads the system prompt first, so a text is new only after a new one. A model without one keeps none.
+fn new_system_prompt(word: &str, default: &str) -> String {
+    if default.is_empty() { String::new() } else { format!("{word} {default}") }
 }
 
 #[cfg(test)]
@@ -97,6 +122,25 @@ mod tests {
         assert_ne!(texts[0].system_prompt, texts[3].system_prompt);
         assert_eq!(texts[0].system_prompt, texts[1].system_prompt);
         assert_ne!(super::texts("other", "", 1)[0].prompt, texts[0].prompt);
+    }
+
+    #[test]
+    fn the_tags_that_other_programs_read_are_those_of_the_prompts() {
+        for (case, tags) in [(CASES[0], include_str!("prompts/one.tags")), (CASES[2], include_str!("prompts/two.tags"))]
+        {
+            let prompt = check(case.prompt, &CheckOptions::default()).prompt.expect("it is valid");
+            assert_eq!(prompt.to_tags(), tags.trim_end(), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn new_texts_of_a_case_share_no_beginning() {
+        for case in CASES {
+            let texts = new_texts(&case, "salt", "You are an assistant.", 2);
+            let shared = texts[0].prompt.bytes().zip(texts[1].prompt.bytes()).take_while(|(a, b)| a == b).count();
+            assert!(shared < 30 && texts[0].system_prompt != texts[1].system_prompt, "{texts:?}");
+            assert!(check(&texts[0].prompt, &CheckOptions::default()).prompt.is_some(), "{}", case.name);
+        }
     }
 
     #[test]

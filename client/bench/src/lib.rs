@@ -14,9 +14,11 @@
 //! | `compare`, `side_by_side` | several runs |
 //! | `planes`, `similarity`, `flip` | how alike two pictures are |
 //! | `levels` | the levels of quality of a model, and their profile |
+//! | `article` | two systems next to the figures of the article that the protocol is from |
 
 #![forbid(unsafe_code)]
 
+pub mod article;
 pub mod case;
 pub mod chart;
 pub mod compare;

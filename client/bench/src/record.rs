@@ -8,6 +8,7 @@ mod job;
 use std::collections::BTreeMap;
 
 use sakuga_proto::text;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -161,15 +162,19 @@ impl Record {
     ///
     /// [`BenchError::NotARecord`], [`BenchError::Version`] or [`BenchError::Value`].
     pub fn parse(json: &[u8]) -> Result<Self, BenchError> {
-        let unlike = |error: serde_json::Error| BenchError::NotARecord(error.to_string());
-        let value: Value = serde_json::from_slice(json).map_err(unlike)?;
-        // The version first, since nothing is known of the fields of another one.
-        if let Some(format) = value["format"].as_str()
-            && format != FORMAT
-        {
-            return Err(BenchError::Version { found: text::one_line(format), known: FORMAT });
+        parse(json, FORMAT)
+    }
+
+    /// Refuses a record of another version within another file.
+    ///
+    /// # Errors
+    ///
+    /// [`BenchError::Version`].
+    pub(crate) fn checked_format(&self) -> Result<(), BenchError> {
+        match self.format == FORMAT {
+            true => Ok(()),
+            false => Err(BenchError::Version { found: self.format.clone(), known: FORMAT }),
         }
-        serde_json::from_value(safe(value)?).map_err(unlike)
     }
 
     /// The record with its texts made safe to print.
@@ -189,15 +194,41 @@ impl Record {
     ///
     /// [`BenchError::Value`] if it cannot be written.
     pub fn to_json(&self) -> Result<Vec<u8>, BenchError> {
-        let mut json = serde_json::to_vec(self).map_err(|error| BenchError::Value(error.to_string()))?;
-        json.push(b'\n');
-        Ok(json)
+        to_line(self)
     }
 
     /// Every measured picture.
     pub fn jobs(&self) -> impl Iterator<Item = &JobRecord> {
         self.cases.iter().flat_map(|case| &case.repeats)
     }
+}
+
+/// Reads a file of this format. Its texts are made safe to print.
+///
+/// # Errors
+///
+/// [`BenchError::NotARecord`], [`BenchError::Version`] or [`BenchError::Value`].
+pub(crate) fn parse<T: DeserializeOwned>(json: &[u8], format: &'static str) -> Result<T, BenchError> {
+    let unlike = |error: serde_json::Error| BenchError::NotARecord(error.to_string());
+    let value: Value = serde_json::from_slice(json).map_err(unlike)?;
+    // The version first, since nothing is known of the fields of another one.
+    if let Some(found) = value["format"].as_str()
+        && found != format
+    {
+        return Err(BenchError::Version { found: text::one_line(found), known: format });
+    }
+    serde_json::from_value(safe(value)?).map_err(unlike)
+}
+
+/// The value as a line of JSON.
+///
+/// # Errors
+///
+/// [`BenchError::Value`] if it cannot be written.
+pub(crate) fn to_line(value: &impl Serialize) -> Result<Vec<u8>, BenchError> {
+    let mut json = serde_json::to_vec(value).map_err(|error| BenchError::Value(error.to_string()))?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 /// The value with its texts made safe to print. Numbers that sums could overflow with are refused.

@@ -63,7 +63,7 @@ impl Recorder {
                 at_ms,
                 guided: step.guidance_active,
             }),
-            Event::GpuStats(stats) => self.job.stats.push(sample(stats, at_ms)),
+            Event::GpuStats(stats) => self.job.stats.push(stats_sample(stats, at_ms)),
             Event::Profile(profile) => self.job.profile.push(profile_of(profile)),
             Event::Completed(completed) => {
                 self.is_completed = true;
@@ -120,7 +120,8 @@ fn timings(timings: wire::Timings) -> Timings {
     }
 }
 
-fn sample(stats: &GpuStats, at_ms: f64) -> StatsSample {
+/// A sample of the device, taken at this time of its record.
+pub fn stats_sample(stats: &GpuStats, at_ms: f64) -> StatsSample {
     let source = match stats.source() {
         StatsSource::Nvml => "nvml",
         StatsSource::Host => "host",

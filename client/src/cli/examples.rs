@@ -49,6 +49,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("assets delete", &["sakuga assets delete 93fb85d4"]),
     ("top", &["sakuga top", "sakuga top --once"]),
     ("bench", &["sakuga bench --out run", "sakuga bench --out run --profile"]),
+    ("bench article", &["sakuga bench article --newbie newbie --sd sdxl --out both"]),
     ("bench report", &["sakuga bench report run/run.json --out report.html"]),
     ("bench compare", &["sakuga bench compare before/run.json after/run.json"]),
     ("bench estimate", &["sakuga bench estimate --learn 20 --jobs 100"]),

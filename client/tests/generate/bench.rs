@@ -294,3 +294,47 @@ async fn a_drawing_has_a_report_of_its_own() {
     sakuga(directory.path(), &["bench", "report", "a.png", "--out", "r.html"]).await.expect(2);
     sakuga(directory.path(), &["bench", "report", "--out", "r.html"]).await.expect(2);
 }
+
+/// The model of [`System`].
+const MODEL: &str = "tiny\u{1b}[2J";
+
+#[tokio::test]
+async fn two_systems_stand_next_to_the_claims_of_the_article() {
+    let directory = tempfile::tempdir().unwrap();
+    let fake = Fake::playing_as(picture(), System).await;
+    let address = fake.address.to_string();
+    let article = ["bench", "article", "--server", &address, "--newbie", MODEL, "--sd", MODEL, "--out", "both"];
+    let run = sakuga(directory.path(), &[&article[..], &["--repeats", "2", "--warmup", "1"]].concat()).await;
+    run.expect(0).says("NewBie, ours").says("SD-Anime, claimed").says("deviation of");
+    let asked: Vec<GenerateRequest> = fake.requests().into_iter().map(|(request, _)| request).collect();
+    let sampling = |request: &GenerateRequest| request.sampling.clone().unwrap_or_default();
+    let sd: Vec<_> = asked.iter().map(sampling).filter(|sampling| sampling.solver() == Solver::Dpm).collect();
+    // Four cases of three pictures and one with a profile.
+    assert_eq!(sd.len(), 13);
+    assert!(sd.iter().all(|sampling| sampling.steps == 30 && sampling.guidance_scale == Some(7.0)), "{sd:?}");
+    assert_eq!(asked.iter().filter(|request| request.profile).count(), 2);
+
+    let page = std::fs::read_to_string(directory.path().join("both/article.html")).unwrap();
+    for part in [
+        "A100 40 GB PCIe",
+        // This server has no service for models.
+        "NewBie: loading was not measured",
+        "3500 million parameters and the article's 7893 million",
+        "not possible: 0.611 of the least",
+        "<td>0.4</td>",
+    ] {
+        assert!(page.contains(part), "{part} is missing in {page}");
+    }
+    assert!(!page.contains("<script") && !page.contains('\u{1b}'));
+    assert!(is_well_formed(&std::fs::read_to_string(directory.path().join("both/charts/pictures.svg")).unwrap()));
+
+    // PyTorch's run joins later, without a server.
+    let torch = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/torch/testdata/run.json");
+    let again = ["bench", "article", "--from", "both/article.json", "--torch", torch, "--out", "again", "--json"];
+    assert_eq!(sakuga(directory.path(), &again).await.expect(0).json()["page"], "again/article.html");
+    let page = std::fs::read_to_string(directory.path().join("again/article.html")).unwrap();
+    let engine = json(Path::new(torch))["system"]["engine"].as_str().unwrap().to_owned();
+    assert!(page.contains(&format!("NewBie, {engine}")), "{page}");
+    assert_eq!(fake.requests().len(), asked.len());
+    sakuga(directory.path(), &["bench", "article", "--from", torch]).await.expect(2).says("sakuga-article/1");
+}

@@ -64,8 +64,11 @@ class SdxlDrawer(Drawer):
         return {"clip_l": self.clip_l, "clip_g": self.clip_g, **self.networks, "autoencoder_kl": self.decoder}
 
     def compile(self, mode):
-        """Whole U-Nets and the decoder."""
-        for part in (*self.networks.values(), self.decoder):
+        """Residual and transformer blocks, and the decoder; every shape gets its own kernels."""
+        # Blocks share their code, so all shapes count against one limit.
+        torch._dynamo.config.recompile_limit = 64
+        blocks = [part for network in self.networks.values() for part in network.modules()]
+        for part in (*(part for part in blocks if isinstance(part, (unet.Block, unet.Resnet))), self.decoder):
             part.compile(dynamic=False, mode=mode)
 
     def conditions(self, text, _system_prompt=""):

@@ -2,8 +2,8 @@
 
 mod canvas;
 mod raster;
-mod rows;
-mod series;
+pub(crate) mod rows;
+pub(crate) mod series;
 mod steps;
 
 pub use canvas::{COLORS, Chart, number};

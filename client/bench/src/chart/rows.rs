@@ -9,8 +9,10 @@ use super::canvas::{Area, INK, Painted, ink, number, placed};
 const ROW_PX: u32 = 30;
 /// Height of the axis and margins.
 const AXIS_PX: u32 = 66;
-/// Width of the names of the rows.
+/// Width of the names of the rows: at least, at most, and of one letter.
 const NAME_PX: u32 = 190;
+const NAME_MAX_PX: u32 = 400;
+const NAME_LETTER_PX: u32 = 7;
 /// Half the height of a bar, where a row has the height 1.
 const HALF: f64 = 0.33;
 
@@ -36,13 +38,16 @@ pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>
     let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
     let dots = rows.iter().flat_map(|row| row.dots.iter().copied());
     let longest = bars.chain(dots).chain(mark).fold(1e-9, f64::max);
+    let letters = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+    let name_px = (u32::try_from(letters).unwrap_or(u32::MAX).saturating_mul(NAME_LETTER_PX).saturating_add(16))
+        .clamp(NAME_PX, NAME_MAX_PX);
     let count = super::super::stats::as_f64(rows.len().max(1));
     let mut chart = ChartBuilder::on(area)
         .margin(12)
         .margin_top(20)
         .margin_right(24)
         .x_label_area_size(40)
-        .y_label_area_size(NAME_PX)
+        .y_label_area_size(name_px)
         // Room for the values after the bars.
         .build_cartesian_2d(0.0..longest * 1.3, 0.0..count)?;
     chart

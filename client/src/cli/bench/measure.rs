@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use sakuga_bench::case::{self, Case};
+use sakuga_bench::article::FormText;
+use sakuga_bench::case::{self, Case, Text};
 use sakuga_bench::protocol::Protocol;
 use sakuga_bench::record::{CaseRecord, ComputePath, FORMAT, JobRecord, LoadingPhase, Record, System, TextSample};
 use sakuga_bench::recorder::Recorder;
-use sakuga_client::proto::generation::v1::PreviewMethod;
+use sakuga_client::proto::generation::v1::{PreviewMethod, Refiner, Sampling};
 use sakuga_client::proto::system::v1::{GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, Model};
 use sakuga_client::proto::time::milliseconds;
 use sakuga_client::{Client, EventKind, GenerationBuilder, cancel_reason};
@@ -39,6 +40,10 @@ pub(crate) struct Plan {
     pub size: Option<Size>,
     /// Steps; `None` for the model's.
     pub steps: Option<u32>,
+    /// Further sampling options of every measured picture; what is absent is the model's.
+    pub sampling: Sampling,
+    /// Whether the model's refiner computes the last steps.
+    pub is_refined: bool,
     /// The model; `None` for the server's default.
     pub model: Option<String>,
     /// Whether one more picture is drawn with a profile.
@@ -73,13 +78,14 @@ pub(crate) async fn measure(client: &Client, plan: &Plan, progress: &Progress) -
     let info = answer(client, client.system().get_server_info(GetServerInfoRequest {})).await?;
     let models = answer(client, client.system().list_models(ListModelsRequest {})).await?.models;
     let model = wanted(&models, plan.model.as_deref())?;
+    let edge_px = text_edge_px(&info);
     let mut run = Run { client, plan, progress, begun: Instant::now(), protocol: None };
     let begun_unix_ms = unix_ms();
     let mut cases = Vec::new();
     for case in &plan.cases {
         cases.push(run.case(case).await?);
     }
-    let texts = run.texts(model, info.limits.as_ref().map_or(SIZE_MULTIPLE, |limits| limits.size_multiple)).await?;
+    let texts = run.texts(model, edge_px).await?;
     let profiled = match plan.cases.last() {
         Some(case) if plan.is_profiled => Some(run.profiled(case).await?),
         _ => None,
@@ -91,13 +97,38 @@ pub(crate) async fn measure(client: &Client, plan: &Plan, progress: &Progress) -
         begun_unix_ms,
         protocol: run.protocol.unwrap_or_default(),
         system: system(&info, model),
-        loading: loading(&info),
+        // The server reports the phases of its default model, which is the first.
+        loading: if models.first() == Some(model) { loading(&info) } else { Vec::new() },
         compute_paths: compute_paths(&info),
         cases,
         texts,
         profiled,
     };
     record.checked().map_err(|error| Failure::new(Exit::Server, error))
+}
+
+/// Times of the text encoders for new texts of every case.
+///
+/// # Errors
+///
+/// Those of [`measure`].
+pub(super) async fn form_texts(client: &Client, plan: &Plan, progress: &Progress) -> Result<Vec<FormText>, Failure> {
+    let info = answer(client, client.system().get_server_info(GetServerInfoRequest {})).await?;
+    let models = answer(client, client.system().list_models(ListModelsRequest {})).await?.models;
+    let model = wanted(&models, plan.model.as_deref())?;
+    let run = Run { client, plan, progress, begun: Instant::now(), protocol: None };
+    run.form_texts(model, text_edge_px(&info)).await
+}
+
+/// Edge of the pictures that texts are drawn in.
+fn text_edge_px(info: &GetServerInfoResponse) -> u32 {
+    let multiple = info.limits.as_ref().map_or(SIZE_MULTIPLE, |limits| limits.size_multiple);
+    multiple.max(1).saturating_mul(TEXT_EDGE_MULTIPLES)
+}
+
+/// A text that no other run has.
+fn salt() -> String {
+    format!("{:?}", SystemTime::now())
 }
 
 struct Run<'a> {
@@ -149,27 +180,45 @@ impl Run<'_> {
         if let Some(size) = self.plan.size {
             request = request.size(size.width_px, size.height_px);
         }
+        let mut whole = request.as_request().clone();
+        whole.sampling = Some(self.plan.sampling.clone());
+        whole.refiner = self.plan.is_refined.then(Refiner::default);
+        request = request.request(whole);
         if let Some(steps) = self.plan.steps {
             request = request.steps(steps);
         }
         request
     }
 
-    /// Times of the text encoders: each text is drawn in the smallest size, in one step.
-    async fn texts(&self, model: &Model, size_multiple: u32) -> Result<Vec<TextSample>, Failure> {
-        let edge_px = size_multiple.max(1).saturating_mul(TEXT_EDGE_MULTIPLES);
-        let salt = format!("{:?}", SystemTime::now());
+    /// Times of the text encoders.
+    async fn texts(&self, model: &Model, edge_px: u32) -> Result<Vec<TextSample>, Failure> {
         let mut samples = Vec::new();
-        for text in case::texts(&salt, &model.default_system_prompt, self.plan.repeats) {
+        for text in case::texts(&salt(), &model.default_system_prompt, self.plan.repeats) {
             self.progress.begin(&format!("text encoders: {}", text.kind.title()));
-            let mut request = self.request(&text.prompt).seed(case::SEED).size(edge_px, edge_px).steps(1);
-            if let Some(system_prompt) = &text.system_prompt {
-                request = request.system_prompt(system_prompt);
-            }
-            let job = self.draw(request).await?.finish();
-            samples.push(TextSample { kind: text.kind, ms: job.timings.text_encode_ms });
+            samples.push(TextSample { kind: text.kind, ms: self.text_ms(&text, edge_px).await? });
         }
         Ok(samples)
+    }
+
+    /// Times of the text encoders for new texts of every case.
+    async fn form_texts(&self, model: &Model, edge_px: u32) -> Result<Vec<FormText>, Failure> {
+        let mut samples = Vec::new();
+        for case in &self.plan.cases {
+            for text in case::new_texts(case, &salt(), &model.default_system_prompt, self.plan.repeats) {
+                self.progress.begin(&format!("text encoders: {}", case.title));
+                samples.push(FormText { case: case.name.to_owned(), ms: self.text_ms(&text, edge_px).await? });
+            }
+        }
+        Ok(samples)
+    }
+
+    /// A text is drawn in the smallest size, in one step.
+    async fn text_ms(&self, text: &Text, edge_px: u32) -> Result<f64, Failure> {
+        let mut request = self.request(&text.prompt).seed(case::SEED).size(edge_px, edge_px).steps(1);
+        if let Some(system_prompt) = text.system_prompt.as_ref().filter(|prompt| !prompt.is_empty()) {
+            request = request.system_prompt(system_prompt);
+        }
+        Ok(self.draw(request).await?.finish().timings.text_encode_ms)
     }
 
     fn request(&self, prompt: &str) -> GenerationBuilder {

@@ -1,7 +1,9 @@
 //! `sakuga bench`: measures a server, compares runs and makes reports. The crate `sakuga-bench` computes and draws.
 
+mod article;
 mod estimate;
 mod files;
+mod loading;
 mod measure;
 mod progress;
 mod quality;
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use sakuga_bench::report::Pictures;
 use sakuga_bench::{BenchError, case, chart, compare, event_file, report, summary};
+use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::text::one_line;
 use serde_json::json;
 
@@ -47,6 +50,7 @@ pub(crate) struct BenchArguments {
 
 #[derive(Debug, Subcommand)]
 enum Other {
+    Article(article::ArticleArguments),
     Compare(CompareArguments),
     Estimate(estimate::EstimateArguments),
     Quality(quality::QualityArguments),
@@ -160,6 +164,7 @@ fn failed(error: BenchError) -> Failure {
 pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     match &arguments.other {
         None => measure(&arguments.run, terminal),
+        Some(Other::Article(arguments)) => article::run(arguments, terminal),
         Some(Other::Compare(arguments)) => compare(arguments, terminal),
         Some(Other::Estimate(arguments)) => estimate::run(arguments, terminal),
         Some(Other::Quality(arguments)) => quality::run(arguments, terminal),
@@ -177,6 +182,8 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
         warmup: arguments.warmup,
         size: arguments.size,
         steps: arguments.steps,
+        sampling: Sampling::default(),
+        is_refined: false,
         model: arguments.model.clone(),
         is_profiled: arguments.profile,
         command: command_line(),
@@ -190,11 +197,7 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
     let record = measured?;
     output::write_file(&places.run, &record.to_json().map_err(failed)?)?;
     let charts = chart::of_run(&record).map_err(failed)?;
-    for chart in &charts {
-        output::create_parent(&places.chart(chart.name, "svg"))?;
-        output::write_file(&places.chart(chart.name, "svg"), chart.file().as_bytes())?;
-        output::write_file(&places.chart(chart.name, "png"), &chart::png(chart).map_err(failed)?)?;
-    }
+    places.write_charts(&charts)?;
     let page = report::write(&record, &charts, &Pictures::default(), &[]).map_err(failed)?;
     output::write_file(&places.report, page.as_bytes())?;
     if arguments.json {
@@ -280,11 +283,22 @@ struct Places {
 
 impl Places {
     fn new(out: &Path) -> Self {
-        Self { run: out.join("run.json"), report: out.join("report.html"), charts: out.join("charts") }
+        Self::named(out, "run.json", "report.html")
     }
 
-    fn chart(&self, name: &str, extension: &str) -> PathBuf {
-        self.charts.join(format!("{name}.{extension}"))
+    fn named(out: &Path, run: &str, report: &str) -> Self {
+        Self { run: out.join(run), report: out.join(report), charts: out.join("charts") }
+    }
+
+    /// Each chart as SVG and as PNG.
+    fn write_charts(&self, charts: &[chart::Chart]) -> Result<(), Failure> {
+        for chart in charts {
+            let path = |extension: &str| self.charts.join(format!("{}.{extension}", chart.name));
+            output::create_parent(&path("svg"))?;
+            output::write_file(&path("svg"), chart.file().as_bytes())?;
+            output::write_file(&path("png"), &chart::png(chart).map_err(failed)?)?;
+        }
+        Ok(())
     }
 }
 
