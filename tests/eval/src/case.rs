@@ -1,7 +1,7 @@
 //! The cases: which scenes are requested.
 
 use clap::ValueEnum;
-use sakuga_figures::attributes::{Attribute, Position};
+use sakuga_figures::attributes::{Attribute, ClothColor, EyeColor, HairColor, Position};
 use sakuga_figures::rng::Rng;
 use sakuga_figures::{Constraints, Figure, HeldOut, Scene, heldout};
 use sakuga_schema::{Gender, Prompt};
@@ -39,12 +39,27 @@ pub enum Case {
     UnseenTwo,
     /// Two characters in a text with tags, names and sentences that no figure shows and training never adds.
     UnknownWords,
+    /// Three crossed characters whose colours of hair, eyes and clothes are neighbours of each other.
+    ThreeNear,
+    /// Three crossed characters, each with a combination that training never draws.
+    ThreeRare,
 }
 
 impl Case {
     /// Every case, in the order of the page.
-    pub const ALL: &'static [Self] =
-        &[Self::One, Self::TwoCrossed, Self::ThreeCrossed, Self::UnseenOne, Self::UnseenTwo, Self::UnknownWords];
+    pub const ALL: &'static [Self] = &[
+        Self::One,
+        Self::TwoCrossed,
+        Self::ThreeCrossed,
+        Self::UnseenOne,
+        Self::UnseenTwo,
+        Self::UnknownWords,
+        Self::ThreeNear,
+        Self::ThreeRare,
+    ];
+
+    /// The cases of the comparison of two systems: crossed characters, and two harder sets.
+    pub const COMPARED: &'static [Self] = &[Self::TwoCrossed, Self::ThreeCrossed, Self::ThreeNear, Self::ThreeRare];
 
     /// The name on the command line and of files.
     #[must_use]
@@ -56,6 +71,8 @@ impl Case {
             Self::UnseenOne => "unseen-one",
             Self::UnseenTwo => "unseen-two",
             Self::UnknownWords => "unknown-words",
+            Self::ThreeNear => "three-near",
+            Self::ThreeRare => "three-rare",
         }
     }
 
@@ -69,6 +86,8 @@ impl Case {
             Self::UnseenOne => "one character, unseen",
             Self::UnseenTwo => "two characters, unseen",
             Self::UnknownWords => "two characters among unknown words",
+            Self::ThreeNear => "three characters, near colours",
+            Self::ThreeRare => "three characters, rare combinations",
         }
     }
 
@@ -78,7 +97,7 @@ impl Case {
         match self {
             Self::One | Self::UnseenOne => 1,
             Self::TwoCrossed | Self::UnseenTwo | Self::UnknownWords => 2,
-            Self::ThreeCrossed => 3,
+            Self::ThreeCrossed | Self::ThreeNear | Self::ThreeRare => 3,
         }
     }
 
@@ -87,7 +106,14 @@ impl Case {
     pub fn scene(self, seed: u64, index: u64) -> Scene {
         let mut rng = Rng::for_stream(self.seed(seed), index);
         match self {
-            Self::One | Self::TwoCrossed | Self::ThreeCrossed => distinct(&mut rng, self.characters(), index),
+            Self::One | Self::TwoCrossed | Self::ThreeCrossed => {
+                let draw = |rng: &mut Rng, _, position| Figure::random(rng, position);
+                distinct(&mut rng, self.characters(), index, draw, HeldOut::Never)
+            }
+            Self::ThreeNear => near(&mut rng, index),
+            Self::ThreeRare => {
+                distinct(&mut rng, self.characters(), index, |rng, _, position| rare(rng, position), HeldOut::Always)
+            }
             Self::UnknownWords => {
                 let constraints = Constraints { figures: Some(self.characters()), held_out: HeldOut::Never };
                 Scene::random(&mut rng, &constraints)
@@ -120,8 +146,62 @@ impl Case {
     }
 }
 
-/// A scene whose figures have all eight attributes, none in common, and none that training never draws together.
-fn distinct(rng: &mut Rng, characters: usize, index: u64) -> Scene {
+/// Three colours of hair, of eyes and of clothes that are neighbours: each is taken for another one first. No pair of hair and eyes
+/// is one that training holds out.
+type Near = ([HairColor; 3], [EyeColor; 3], [ClothColor; 3]);
+const NEAR: [Near; 4] = [
+    (
+        [HairColor::Aqua, HairColor::Blue, HairColor::Purple],
+        [EyeColor::Aqua, EyeColor::Blue, EyeColor::Purple],
+        [ClothColor::Aqua, ClothColor::Blue, ClothColor::Purple],
+    ),
+    (
+        [HairColor::Red, HairColor::Pink, HairColor::Purple],
+        [EyeColor::Red, EyeColor::Pink, EyeColor::Purple],
+        [ClothColor::Red, ClothColor::Pink, ClothColor::Purple],
+    ),
+    (
+        [HairColor::Blonde, HairColor::Orange, HairColor::Red],
+        [EyeColor::Yellow, EyeColor::Orange, EyeColor::Brown],
+        [ClothColor::Yellow, ClothColor::Orange, ClothColor::Red],
+    ),
+    (
+        [HairColor::Aqua, HairColor::Green, HairColor::Blue],
+        [EyeColor::Aqua, EyeColor::Green, EyeColor::Blue],
+        [ClothColor::Aqua, ClothColor::Green, ClothColor::Blue],
+    ),
+];
+
+/// Three crossed characters whose colours are those of one row of [`NEAR`], in a random order for each attribute.
+fn near(rng: &mut Rng, index: u64) -> Scene {
+    let (mut hair, mut eyes, mut clothes) = NEAR[rng.below(NEAR.len())];
+    rng.shuffle(&mut hair);
+    rng.shuffle(&mut eyes);
+    rng.shuffle(&mut clothes);
+    let draw = |rng: &mut Rng, at: usize, position| Figure {
+        hair_color: hair[at],
+        eye_color: eyes[at],
+        cloth_color: clothes[at],
+        ..Figure::random(rng, position)
+    };
+    distinct(rng, 3, index, draw, HeldOut::Never)
+}
+
+/// A character with a combination that training never draws.
+fn rare(rng: &mut Rng, position: Position) -> Figure {
+    let mut scene = Scene::random(rng, &Constraints { figures: Some(1), held_out: HeldOut::Always });
+    Figure { position, ..scene.figures.remove(0) }
+}
+
+/// A scene whose figures have all eight attributes and none in common, each drawn for its place and with or without what training
+/// holds out.
+fn distinct(
+    rng: &mut Rng,
+    characters: usize,
+    index: u64,
+    draw: impl Fn(&mut Rng, usize, Position) -> Figure,
+    held_out: HeldOut,
+) -> Scene {
     let mut scene = Scene::random(rng, &Constraints { figures: Some(characters), held_out: HeldOut::Never });
     let boy = boy(characters, index).then(|| rng.below(characters));
     for at in 0..characters {
@@ -131,7 +211,14 @@ fn distinct(rng: &mut Rng, characters: usize, index: u64) -> Scene {
             Some(boy) if boy == at => Gender::Boy,
             _ => Gender::Girl,
         };
-        scene.figures[at] = suitable(rng, position, gender, &scene.figures[..at]);
+        scene.figures[at] = loop {
+            let figure = draw(rng, at, position);
+            let is_complete = figure.gender == gender && figure.accessory.is_some() && !figure.expression.hides_eyes();
+            let is_wanted = heldout::is_held_out(&figure) == matches!(held_out, HeldOut::Always);
+            if is_complete && is_wanted && scene.figures[..at].iter().all(|other| differs(&figure, other)) {
+                break figure;
+            }
+        };
     }
     scene
 }
@@ -139,16 +226,6 @@ fn distinct(rng: &mut Rng, characters: usize, index: u64) -> Scene {
 /// Gender has two values only. Every other scene has girls alone, so that characters who share it are measured as well.
 fn boy(characters: usize, index: u64) -> bool {
     characters > 1 && index.is_multiple_of(2)
-}
-
-fn suitable(rng: &mut Rng, position: Position, gender: Gender, others: &[Figure]) -> Figure {
-    loop {
-        let figure = Figure::random(rng, position);
-        let is_complete = figure.gender == gender && figure.accessory.is_some() && !figure.expression.hides_eyes();
-        if is_complete && !heldout::is_held_out(&figure) && others.iter().all(|other| differs(&figure, other)) {
-            return figure;
-        }
-    }
 }
 
 /// Whether two figures have no attribute in common; the gender aside.
@@ -185,7 +262,7 @@ mod tests {
 
     #[test]
     fn crossed_characters_have_no_attribute_in_common() {
-        for case in [Case::TwoCrossed, Case::ThreeCrossed] {
+        for &case in Case::COMPARED {
             for scene in scenes(case) {
                 assert_eq!(scene.figures.len(), case.characters());
                 for (at, figure) in scene.figures.iter().enumerate() {
@@ -207,7 +284,7 @@ mod tests {
 
     #[test]
     fn every_other_crossed_scene_has_one_boy() {
-        for case in [Case::TwoCrossed, Case::ThreeCrossed] {
+        for &case in Case::COMPARED {
             for (index, scene) in scenes(case).enumerate() {
                 let boys = scene.figures.iter().filter(|figure| figure.gender == Gender::Boy).count();
                 assert_eq!(boys, usize::from(index % 2 == 0));
@@ -227,11 +304,27 @@ mod tests {
 
     #[test]
     fn only_the_unseen_cases_have_what_training_never_draws() {
-        for case in [Case::One, Case::TwoCrossed, Case::ThreeCrossed, Case::UnknownWords] {
+        for case in [Case::One, Case::TwoCrossed, Case::ThreeCrossed, Case::UnknownWords, Case::ThreeNear] {
             assert!(scenes(case).all(|scene| !scene.is_held_out()));
         }
-        for case in [Case::UnseenOne, Case::UnseenTwo] {
+        for case in [Case::UnseenOne, Case::UnseenTwo, Case::ThreeRare] {
             assert!(scenes(case).all(|scene| scene.figures.iter().all(heldout::is_held_out)));
+        }
+    }
+
+    #[test]
+    fn near_colours_are_of_one_row() {
+        let pairs =
+            NEAR.iter().flat_map(|(hair, eyes, _)| hair.iter().flat_map(|hair| eyes.iter().map(|eyes| (*hair, *eyes))));
+        assert_eq!(
+            pairs.filter(|pair| heldout::EYES.contains(pair)).collect::<Vec<_>>(),
+            [],
+            "no figure could have it"
+        );
+        for scene in scenes(Case::ThreeNear) {
+            let hair: BTreeSet<_> = scene.figures.iter().map(|figure| figure.hair_color.tag()).collect();
+            let rows = NEAR.map(|(row, ..)| row.iter().map(|color| color.tag()).collect::<BTreeSet<_>>());
+            assert!(rows.contains(&hair), "{hair:?}");
         }
     }
 

@@ -84,16 +84,17 @@ mod tests {
 
     #[test]
     fn shuffled_xml_is_the_same_prompt_in_another_order() {
-        let mut moved = 0;
+        let (mut moved, mut all) = (0, 0);
         for (case, scene) in scenes() {
             let (xml, shuffled) = (Form::Xml.text(case, &scene).unwrap(), Form::Shuffled.text(case, &scene).unwrap());
             assert_eq!(Form::Shuffled.text(case, &scene).unwrap(), shuffled);
             moved += usize::from(shuffled != xml);
+            all += 1;
             let checked = check(&shuffled, &CheckOptions::default());
             assert!(checked.is_valid(), "{:?}\n{shuffled}", checked.diagnostics);
             assert_eq!(checked.prompt, Some(case.prompt(&scene)), "{shuffled}");
         }
-        assert!(moved >= 235, "{moved} of 240");
+        assert!(moved * 100 >= all * 97, "{moved} of {all}");
     }
 
     #[test]

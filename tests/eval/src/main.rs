@@ -1,13 +1,15 @@
 //! The command line of the measurement.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use sakuga_client::proto::generation::v1::{Sampling, Solver};
 use sakuga_client::{Client, DEFAULT_ADDRESS};
 use sakuga_eval::case::Case;
+use sakuga_eval::compare::{Comparison, Part};
 use sakuga_eval::error::EvalError;
+use sakuga_eval::form::Form;
 use sakuga_eval::progress::Progress;
 use sakuga_eval::report;
 use sakuga_eval::run::{Plan, run};
@@ -25,6 +27,9 @@ struct Arguments {
 enum Command {
     /// Request pictures from a server and read each with the oracle; those that the folder has are not requested again.
     Run(RunArguments),
+    /// Ask two models, NewBie by XML and by tags and Stable Diffusion XL by tags, for the same scenes until each is right, and
+    /// write the page COMPARED.md. Pictures that the folder has are not requested again.
+    Compare(CompareArguments),
     /// Write the page: RESULTS.md, a contact sheet of each case, and a chart of errors.
     Report {
         /// The folder that `run` has written.
@@ -68,6 +73,68 @@ struct RunArguments {
     model: String,
     #[command(flatten)]
     sampling: SamplingArguments,
+}
+
+#[derive(Args)]
+struct CompareArguments {
+    /// The address of the server with NewBie
+    #[arg(long, value_name = "URL", env = "SAKUGA_SERVER", default_value = DEFAULT_ADDRESS)]
+    server: String,
+    /// The address of the server with Stable Diffusion XL [default: that of --server]
+    #[arg(long, value_name = "URL")]
+    sd_server: Option<String>,
+    /// The model of NewBie's family, as its server lists it
+    #[arg(long, value_name = "MODEL", required_unless_present = "report_only")]
+    newbie: Option<String>,
+    /// The model of Stable Diffusion XL's family
+    #[arg(long, value_name = "MODEL", required_unless_present = "report_only")]
+    sd: Option<String>,
+    /// The folder for the results and the page; created if missing.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Where to write the page [default: --out]
+    #[arg(long, value_name = "DIR")]
+    page: Option<PathBuf>,
+    /// Scenes of each case.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    scenes: u64,
+    /// Pictures of each scene, with different noise: how often it is tried until it is right.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    tries: u32,
+    /// Where scenes and noise start.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The cases, separated by commas [default: two-crossed,three-crossed,three-near,three-rare]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    cases: Vec<Case>,
+    /// Requests that a server has at a time.
+    #[arg(long, value_name = "REQUESTS", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    in_flight: u8,
+    /// Steps of both models [default: those of each]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    steps: Option<u32>,
+    /// Write the page of what the folder has
+    #[arg(long)]
+    report_only: bool,
+}
+
+impl CompareArguments {
+    fn to_plan(&self, forms: &[Form], model: &str) -> Plan {
+        let is_wanted = |case: &Case| self.cases.is_empty() || self.cases.contains(case);
+        let sampling = Sampling { steps: self.steps.unwrap_or_default(), ..Sampling::default() };
+        Plan {
+            cases: Case::COMPARED.iter().copied().filter(is_wanted).collect(),
+            forms: forms.to_vec(),
+            images_per_case: self.scenes * u64::from(self.tries),
+            seed: self.seed,
+            images_per_request: self.tries,
+            in_flight: usize::from(self.in_flight),
+            keep: report::SHEET_COLUMNS,
+            model: model.to_owned(),
+            sampling,
+            sampling_options: self.steps.map(|steps| format!("--steps {steps}")).unwrap_or_default(),
+        }
+    }
 }
 
 /// An absent option takes the server's default.
@@ -138,6 +205,7 @@ impl RunArguments {
         let is_wanted = |case: &Case| self.cases.is_empty() || self.cases.contains(case);
         Plan {
             cases: Case::ALL.iter().copied().filter(is_wanted).collect(),
+            forms: Form::ALL.to_vec(),
             images_per_case: self.images_per_case,
             seed: self.seed,
             images_per_request: self.batch,
@@ -154,6 +222,7 @@ impl RunArguments {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Run(arguments) => measure(&arguments).await,
+        Command::Compare(arguments) => compare(&arguments).await,
         Command::Report { input, out } => Results::read(&input).and_then(|results| {
             report::write(&results, &input, &out)?;
             eprintln!("wrote {}", out.join(report::PAGE).display());
@@ -171,19 +240,43 @@ async fn main() -> ExitCode {
 
 async fn measure(arguments: &RunArguments) -> Result<ExitCode, EvalError> {
     let client = Client::connect(&arguments.server).await?;
-    let plan = arguments.to_plan();
+    let is_whole = measure_plan(&arguments.to_plan(), &arguments.out, &client).await?;
+    Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Whether the whole plan was measured: it may be interrupted.
+async fn measure_plan(plan: &Plan, out: &Path, client: &Client) -> Result<bool, EvalError> {
     tokio::select! {
-        summary = run(&plan, &arguments.out, &client, Progress::new) => {
+        summary = run(plan, out, client, Progress::new) => {
             let summary = summary?;
             eprintln!("measured {} pictures; {} had been measured before", summary.measured, summary.had);
-            Ok(ExitCode::SUCCESS)
+            Ok(true)
         }
         // Dropping the requests cancels their jobs.
         _ = tokio::signal::ctrl_c() => {
             eprintln!("interrupted; the same command continues from here");
-            Ok(ExitCode::FAILURE)
+            Ok(false)
         }
     }
+}
+
+async fn compare(arguments: &CompareArguments) -> Result<ExitCode, EvalError> {
+    let comparison = Comparison::new(&arguments.out);
+    if let (Some(newbie), Some(sd), false) = (&arguments.newbie, &arguments.sd, arguments.report_only) {
+        let sd_server = arguments.sd_server.as_ref().unwrap_or(&arguments.server);
+        let servers = [(Part::Newbie, &arguments.server, newbie), (Part::Sd, sd_server, sd)];
+        for ((part, server, model), forms) in servers.into_iter().zip(Comparison::forms()) {
+            let client = Client::connect(server).await?;
+            let plan = arguments.to_plan(&forms, model);
+            if !measure_plan(&plan, &comparison.folder(part), &client).await? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    let page = arguments.page.as_ref().unwrap_or(&arguments.out);
+    report::write_comparison(&comparison, page)?;
+    eprintln!("wrote {}", page.join(report::COMPARED).display());
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
@@ -194,7 +287,7 @@ mod tests {
     fn parse(line: &str) -> RunArguments {
         match Arguments::try_parse_from(line.split_whitespace()).map(|arguments| arguments.command) {
             Ok(Command::Run(arguments)) => arguments,
-            Ok(Command::Report { .. }) => panic!("not a run: {line}"),
+            Ok(Command::Report { .. } | Command::Compare(_)) => panic!("not a run: {line}"),
             Err(error) => panic!("{error}"),
         }
     }

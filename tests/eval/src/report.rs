@@ -1,6 +1,7 @@
 //! The page: Markdown with tables, a contact sheet of each case, and a chart of errors.
 
 mod chart;
+mod compared;
 mod goals;
 mod page;
 mod sheet;
@@ -12,6 +13,8 @@ use crate::error::EvalError;
 use crate::score::Scores;
 use crate::store::Results;
 
+pub use compared::COMPARED;
+pub use compared::write as write_comparison;
 pub use goals::{Goal, Verdict, goals};
 pub use sheet::{SHEET_BYTES_MAX, SHEET_COLUMNS, Sheet};
 

@@ -26,6 +26,8 @@ use crate::store::{Session, Settings, Store};
 pub struct Plan {
     /// The cases to draw, in this order.
     pub cases: Vec<Case>,
+    /// The forms to draw each in.
+    pub forms: Vec<Form>,
     /// Pictures of each case in each form.
     pub images_per_case: u64,
     /// Where scenes and noise start.
@@ -160,7 +162,7 @@ fn jobs(plan: &Plan, has: impl Fn(&Key) -> bool) -> Vec<Job> {
     for scene in 0..plan.images_per_case.div_ceil(per_request) {
         let images = (plan.images_per_case - scene * per_request).min(per_request) as u32;
         for &case in &plan.cases {
-            for &form in Form::ALL {
+            for &form in &plan.forms {
                 // A drawing has no noise: one drawing of a scene is enough.
                 let images = if form == Form::Drawn { 1 } else { images };
                 let mut job = Job { case, form, scene, images: (0..images).collect() };
@@ -306,6 +308,7 @@ mod tests {
     fn plan(images_per_case: u64, images_per_request: u32) -> Plan {
         Plan {
             cases: vec![Case::One, Case::TwoCrossed],
+            forms: Form::ALL.to_vec(),
             images_per_case,
             seed: 1,
             images_per_request,

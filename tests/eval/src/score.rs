@@ -33,7 +33,7 @@ impl Share {
         (100.0 * low, 100.0 * high)
     }
 
-    fn count(&mut self, is_hit: bool) {
+    pub(crate) fn count(&mut self, is_hit: bool) {
         self.hits += u64::from(is_hit);
         self.trials += 1;
     }

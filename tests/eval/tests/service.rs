@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_eval::case::{Case, EIGHT};
+use sakuga_eval::compare::{Comparison, Part};
 use sakuga_eval::error::EvalError;
 use sakuga_eval::form::Form;
 use sakuga_eval::progress::Progress;
@@ -15,6 +16,7 @@ use sakuga_tests::server::TestServer;
 fn plan(images_per_case: u64) -> Plan {
     Plan {
         cases: vec![Case::One, Case::TwoCrossed],
+        forms: Form::ALL.to_vec(),
         images_per_case,
         seed: 1,
         images_per_request: 2,
@@ -73,6 +75,34 @@ async fn a_run_measures_every_picture_once_and_goes_on_where_it_stopped() {
     let page = std::fs::read_to_string(out.path().join("RESULTS.md")).unwrap();
     assert!(page.contains("**missed**") && page.contains("not measured"), "{page}");
     assert!(page.contains("4 of 4 pictures of shuffled XML are"), "{page}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_systems_are_asked_for_the_same_scenes_and_compared() {
+    let server = TestServer::scripted().await;
+    let folder = tempfile::tempdir().unwrap();
+    let plan = |forms: &[Form]| Plan {
+        cases: vec![Case::TwoCrossed, Case::ThreeNear],
+        forms: forms.to_vec(),
+        keep: 1,
+        ..plan(4)
+    };
+    let comparison = Comparison::new(folder.path());
+    let forms = Comparison::forms();
+    for (part, forms) in [(Part::Newbie, &forms[0]), (Part::Sd, &forms[1])] {
+        let summary = measure(&server, &plan(forms), &comparison.folder(part)).await.unwrap();
+        // Two cases of four pictures in each form that is sent.
+        assert_eq!(summary, Summary { measured: 8 * forms.len() as u64, had: 0 });
+    }
+    let out = tempfile::tempdir().unwrap();
+    sakuga_eval::report::write_comparison(&comparison, out.path()).unwrap();
+    let page = std::fs::read_to_string(out.path().join("COMPARED.md")).unwrap();
+    for system in ["NewBie, XML", "NewBie, tags", "SD-Anime, tags"] {
+        assert!(page.contains(system), "{page}");
+    }
+    // Two scenes of two tries each, none of which a gradient gets right.
+    assert!(page.contains("three characters, near colours") && page.contains("2 of 2"), "{page}");
     server.stop().await;
 }
 

@@ -13,7 +13,7 @@ use crate::score::{Score, Scores, Share};
 use crate::store::{Results, RunInfo, Session};
 
 /// The text of a cell without a value.
-const NOTHING: &str = "–";
+pub(super) const NOTHING: &str = "–";
 
 /// The report as one HTML page.
 pub(super) fn write(results: &Results, scores: &Scores, sheets: &[Sheet]) -> String {
@@ -36,7 +36,7 @@ pub(super) fn write(results: &Results, scores: &Scores, sheets: &[Sheet]) -> Str
 }
 
 /// A Markdown table.
-fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &mut dyn Iterator<Item = &str>| {
         let mut text = String::from("|");
         cells.for_each(|cell| text.push_str(&format!(" {cell} |")));
@@ -49,7 +49,7 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 }
 
 /// Different values, in order of appearance, joined by semicolons.
-fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> String {
+pub(super) fn distinct<'a>(values: impl Iterator<Item = &'a str>) -> String {
     let mut seen: Vec<&str> = Vec::new();
     for value in values.filter(|value| !value.is_empty()) {
         if !seen.contains(&value) {
@@ -102,7 +102,7 @@ fn facts(results: &Results) -> String {
         )
 }
 
-fn plural(count: usize) -> &'static str {
+pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
@@ -217,7 +217,7 @@ fn swap_tables(scores: &Scores) -> String {
     text
 }
 
-fn capitalized(text: &str) -> String {
+pub(super) fn capitalized(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
