@@ -2,13 +2,13 @@
 /// A part of an upload.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadAssetRequest {
-    /// What the message carries.
+    /// The beginning of the upload, or its next bytes: exactly one.
     #[prost(oneof = "upload_asset_request::Part", tags = "1, 2")]
     pub part: ::core::option::Option<upload_asset_request::Part>,
 }
 /// Nested message and enum types in `UploadAssetRequest`.
 pub mod upload_asset_request {
-    /// What the message carries.
+    /// The beginning of the upload, or its next bytes: exactly one.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Part {
         /// Announces the file. The first message, and no other.
@@ -29,7 +29,7 @@ impl ::prost::Name for UploadAssetRequest {
         "/sakuga.asset.v1.UploadAssetRequest".into()
     }
 }
-/// Announces a file.
+/// The file that an upload sends, and where its bytes begin.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadStart {
     /// SHA-256 of the whole file in lower-case hexadecimal. Required.
@@ -52,10 +52,10 @@ impl ::prost::Name for UploadStart {
         "/sakuga.asset.v1.UploadStart".into()
     }
 }
-/// The file is stored.
+/// The file is stored whole and its SHA-256 was verified.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadAssetResponse {
-    /// The asset.
+    /// The stored file with what the server found in it.
     #[prost(message, optional, tag = "1")]
     pub asset: ::core::option::Option<Asset>,
     /// Whether the caller had it before this call.
@@ -92,7 +92,7 @@ impl ::prost::Name for UploadAssetPartRequest {
         "/sakuga.asset.v1.UploadAssetPartRequest".into()
     }
 }
-/// The part is stored.
+/// The part is stored; the asset exists once all parts are there.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct UploadAssetPartResponse {
     /// The asset, once the file is whole. Absent: more parts are missing.
@@ -121,7 +121,7 @@ pub struct Asset {
     /// SHA-256 of the file in lower-case hexadecimal: its name in requests.
     #[prost(string, tag = "1")]
     pub sha256: ::prost::alloc::string::String,
-    /// Bytes.
+    /// Size of the file in bytes.
     #[prost(uint64, tag = "2")]
     pub size: u64,
     /// Its kind, detected from its bytes.
@@ -143,7 +143,7 @@ pub mod asset {
     /// Facts about the contents.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Facts {
-        /// Of a picture.
+        /// Size, orientation and colours, for PNG, JPEG and WebP.
         #[prost(message, tag = "6")]
         Picture(super::PictureFacts),
         /// Of a file of tensors.
@@ -196,7 +196,7 @@ impl ::prost::Name for PictureFacts {
 /// What a file of tensors holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TensorFacts {
-    /// Its tensors.
+    /// Number of tensors in the file.
     #[prost(uint32, tag = "1")]
     pub tensors: u32,
 }
@@ -303,7 +303,7 @@ impl ::prost::Name for ListAssetsResponse {
         "/sakuga.asset.v1.ListAssetsResponse".into()
     }
 }
-/// Deletes an asset.
+/// Names the asset to delete.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteAssetRequest {
     /// Its SHA-256 in lower-case hexadecimal. Required.
@@ -320,7 +320,7 @@ impl ::prost::Name for DeleteAssetRequest {
         "/sakuga.asset.v1.DeleteAssetRequest".into()
     }
 }
-/// The asset is deleted.
+/// The caller no longer has the asset. Its bytes are removed once no owner has it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteAssetResponse {}
 impl ::prost::Name for DeleteAssetResponse {
@@ -333,17 +333,17 @@ impl ::prost::Name for DeleteAssetResponse {
         "/sakuga.asset.v1.DeleteAssetResponse".into()
     }
 }
-/// What an asset is.
+/// File formats of assets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum AssetKind {
     /// Never sent.
     Unspecified = 0,
-    /// A PNG file.
+    /// A picture in PNG.
     Png = 1,
-    /// A JPEG file.
+    /// A picture in JPEG.
     Jpeg = 2,
-    /// A WebP file.
+    /// A picture in WebP.
     Webp = 3,
     /// A file of tensors, such as a LoRA.
     Safetensors = 4,

@@ -38,7 +38,7 @@ impl ::prost::Name for ImageSource {
 /// flow-matching model starts at the time t of that point of the shifted grid, from t x latents + (1 - t) x noise.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct InitImage {
-    /// The image.
+    /// The file of the image. Required.
     #[prost(message, optional, tag = "1")]
     pub image: ::core::option::Option<ImageSource>,
     /// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
@@ -115,16 +115,16 @@ impl ::prost::Name for Mask {
 /// A rectangle of pixels of the picture.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Box {
-    /// Columns left of it.
+    /// Columns of the picture to the left of the rectangle.
     #[prost(uint32, tag = "1")]
     pub left: u32,
-    /// Rows above it.
+    /// Rows of the picture above the rectangle.
     #[prost(uint32, tag = "2")]
     pub top: u32,
-    /// Its width.
+    /// Width of the rectangle in pixels, at least 1.
     #[prost(uint32, tag = "3")]
     pub width: u32,
-    /// Its height.
+    /// Height of the rectangle in pixels, at least 1.
     #[prost(uint32, tag = "4")]
     pub height: u32,
 }
@@ -206,7 +206,7 @@ pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
     #[prost(float, optional, tag = "1")]
     pub factor: ::core::option::Option<f32>,
-    /// How pictures are enlarged.
+    /// The method that enlarges pictures or latents.
     #[prost(enumeration = "Upscaler", tag = "2")]
     pub upscaler: i32,
     /// The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5.
@@ -357,7 +357,7 @@ pub struct GenerateRequest {
     /// a random seed. 0 is a valid seed.
     #[prost(uint64, optional, tag = "13")]
     pub seed: ::core::option::Option<u64>,
-    /// What previews to send.
+    /// Previews of the unfinished pictures. Absent: none are sent.
     #[prost(message, optional, tag = "14")]
     pub preview: ::core::option::Option<PreviewOptions>,
     /// Least time between two `gpu_stats` events, in milliseconds. 0: 500.
@@ -419,7 +419,7 @@ pub mod generate_request {
         /// Text: XML, or any envelope that the grammar reference lists.
         #[prost(string, tag = "2")]
         Xml(::prost::alloc::string::String),
-        /// The typed form.
+        /// The typed prompt, checked by the same rules as the text.
         #[prost(message, tag = "3")]
         Typed(super::super::super::prompt::v1::Prompt),
     }
@@ -429,7 +429,7 @@ pub mod generate_request {
         /// Text: a negative document or plain tags.
         #[prost(string, tag = "5")]
         NegativeText(::prost::alloc::string::String),
-        /// The typed form.
+        /// The typed negative prompt, checked by the same rules as the text.
         #[prost(message, tag = "6")]
         NegativePrompt(super::super::super::prompt::v1::NegativePrompt),
     }
@@ -459,10 +459,10 @@ pub struct Scene {
     /// The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default.
     #[prost(string, tag = "6")]
     pub model: ::prost::alloc::string::String,
-    /// As `GenerateRequest.system_prompt`.
+    /// The system prompt of this pass, with the rules of `GenerateRequest.system_prompt`.
     #[prost(string, optional, tag = "7")]
     pub system_prompt: ::core::option::Option<::prost::alloc::string::String>,
-    /// As `GenerateRequest.negative_system_prompt`.
+    /// The negative system prompt of this pass, with the rules of `GenerateRequest.negative_system_prompt`.
     #[prost(string, optional, tag = "8")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// How the latents are integrated. Absent fields: the defaults of this pass's model.
@@ -507,7 +507,7 @@ pub mod scene {
         /// Text: XML, or any envelope that the grammar reference lists.
         #[prost(string, tag = "1")]
         Xml(::prost::alloc::string::String),
-        /// The typed form.
+        /// The typed prompt, checked by the same rules as the text.
         #[prost(message, tag = "2")]
         Typed(super::super::super::prompt::v1::Prompt),
     }
@@ -517,7 +517,7 @@ pub mod scene {
         /// Text: a negative document or plain tags.
         #[prost(string, tag = "4")]
         NegativeText(::prost::alloc::string::String),
-        /// The typed form.
+        /// The typed negative prompt, checked by the same rules as the text.
         #[prost(message, tag = "5")]
         NegativePrompt(super::super::super::prompt::v1::NegativePrompt),
     }
@@ -566,13 +566,13 @@ pub struct Adapter {
     /// Factor on its effect on the text encoders, -10 to 10; 0 has no effect. Absent: the same as `scale`.
     #[prost(float, optional, tag = "4")]
     pub text_scale: ::core::option::Option<f32>,
-    /// Which adapter. Required.
+    /// The adapter, by name or by content: exactly one. Required.
     #[prost(oneof = "adapter::Source", tags = "1, 2")]
     pub source: ::core::option::Option<adapter::Source>,
 }
 /// Nested message and enum types in `Adapter`.
 pub mod adapter {
-    /// Which adapter. Required.
+    /// The adapter, by name or by content: exactly one. Required.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Source {
         /// Its name, as ListAdapters gives it.
@@ -654,7 +654,7 @@ impl ::prost::Name for Expansion {
 /// without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sampling {
-    /// The solver.
+    /// The method of integration. `sakuga.system.v1.Model.solvers` lists those of each model.
     #[prost(enumeration = "Solver", tag = "1")]
     pub solver: i32,
     /// Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
@@ -790,13 +790,13 @@ impl ::prost::Name for ReuseInSteps {
         "/sakuga.generation.v1.ReuseInSteps".into()
     }
 }
-/// What previews to send.
+/// How previews are made, encoded and spaced. Previews never change the pictures.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PreviewOptions {
     /// How they are made from the predicted picture.
     #[prost(enumeration = "PreviewMethod", tag = "1")]
     pub method: i32,
-    /// How they are encoded.
+    /// The file format of the previews. Unspecified: JPEG.
     #[prost(enumeration = "ImageFormat", tag = "2")]
     pub format: i32,
     /// The longer edge in pixels at the most, 16 to 2048. 0: 512.
@@ -833,7 +833,7 @@ pub enum Quality {
     High = 2,
     /// The same with 30 dB and 1 %.
     Fast = 3,
-    /// The settings of `Sampling.step_cache`.
+    /// The settings of `Sampling.step_cache`, which is required with this level. Their cost in quality was not measured.
     Custom = 4,
 }
 impl Quality {
@@ -862,11 +862,11 @@ impl Quality {
         }
     }
 }
-/// The solvers.
+/// How the latents are integrated from one noise level to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Solver {
-    /// The model's default.
+    /// The model's default, `sakuga.system.v1.Model.default_sampling`.
     Unspecified = 0,
     /// Euler: one evaluation a step.
     Euler = 1,
@@ -960,7 +960,7 @@ impl NoiseSchedule {
 pub enum PreviewMethod {
     /// The same as none.
     Unspecified = 0,
-    /// No previews.
+    /// Previews are neither computed nor sent.
     None = 1,
     /// A linear map from latent channels to RGB: an eighth of the size, at nearly no cost.
     Linear = 2,
@@ -991,17 +991,17 @@ impl PreviewMethod {
         }
     }
 }
-/// How pictures are encoded.
+/// File formats of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ImageFormat {
     /// JPEG for previews, PNG for results.
     Unspecified = 0,
-    /// JPEG, quality 85.
+    /// JPEG at quality 85: lossy, the smallest. For previews.
     Jpeg = 1,
-    /// PNG.
+    /// PNG: lossless. Results have this format, with their metadata.
     Png = 2,
-    /// WebP, lossless.
+    /// WebP in its lossless form. For previews.
     Webp = 3,
 }
 impl ImageFormat {
@@ -1047,10 +1047,10 @@ pub struct GenerateEvent {
     /// When it happened, by the server's clock.
     #[prost(message, optional, tag = "2")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The job.
+    /// `Job.job_id` of the job.
     #[prost(string, tag = "3")]
     pub job_id: ::prost::alloc::string::String,
-    /// What happened.
+    /// Exactly one of these.
     #[prost(
         oneof = "generate_event::Event",
         tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
@@ -1059,22 +1059,22 @@ pub struct GenerateEvent {
 }
 /// Nested message and enum types in `GenerateEvent`.
 pub mod generate_event {
-    /// What happened.
+    /// Exactly one of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
         /// The request is valid and has a job.
         #[prost(message, tag = "4")]
         Accepted(super::Accepted),
-        /// The job waits.
+        /// The job waits for a device, or its place in the queue has changed.
         #[prost(message, tag = "5")]
         Queued(super::Queued),
-        /// The job runs.
+        /// A device has begun to run the job.
         #[prost(message, tag = "6")]
         Started(super::Started),
         /// A part of the pipeline begins.
         #[prost(message, tag = "7")]
         Stage(super::StageBegun),
-        /// A step was computed.
+        /// The denoiser has finished a step.
         #[prost(message, tag = "8")]
         Step(super::Step),
         /// A preview of the unfinished picture.
@@ -1150,7 +1150,7 @@ impl ::prost::Name for Accepted {
         "/sakuga.generation.v1.Accepted".into()
     }
 }
-/// The job waits.
+/// The place of a waiting job in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Queued {
     /// Jobs before this one, the running ones included; 0: a device is free for it.
@@ -1170,7 +1170,7 @@ impl ::prost::Name for Queued {
         "/sakuga.generation.v1.Queued".into()
     }
 }
-/// The job runs.
+/// A device has begun to run the job. The request is complete from here on.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Started {
     /// The request with every default filled in. Sent again, it gives the same pictures on the same device.
@@ -1209,7 +1209,7 @@ pub struct QualityPromise {
     /// Pictures that were compared with their exact ones.
     #[prost(uint32, tag = "2")]
     pub pictures: u32,
-    /// Mean PSNR in decibels.
+    /// Mean peak signal-to-noise ratio against the exact pictures, in decibels.
     #[prost(float, tag = "3")]
     pub psnr_db: f32,
     /// The smallest PSNR of any picture in decibels.
@@ -1244,7 +1244,7 @@ impl ::prost::Name for QualityPromise {
 /// A part of the pipeline begins.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StageBegun {
-    /// The part.
+    /// The part that begins.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
     /// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
@@ -1261,10 +1261,10 @@ impl ::prost::Name for StageBegun {
         "/sakuga.generation.v1.StageBegun".into()
     }
 }
-/// A step was computed.
+/// The state of the latents after a step, and the time it took.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Step {
-    /// From 1 to `total`.
+    /// Number of this step, from 1 to `total`.
     #[prost(uint32, tag = "1")]
     pub index: u32,
     /// Steps of this job that are computed, in all passes.
@@ -1315,19 +1315,19 @@ pub struct Preview {
     /// The step after which it was made.
     #[prost(uint32, tag = "2")]
     pub step: u32,
-    /// How it was made.
+    /// The method, never unspecified. A model without a tiny decoder uses its full one for `PREVIEW_METHOD_DECODER`.
     #[prost(enumeration = "PreviewMethod", tag = "3")]
     pub method: i32,
-    /// How it is encoded.
+    /// The file format of `data`, never unspecified.
     #[prost(enumeration = "ImageFormat", tag = "4")]
     pub format: i32,
-    /// Width in pixels.
+    /// Width of the preview in pixels; the picture is usually larger.
     #[prost(uint32, tag = "5")]
     pub width: u32,
-    /// Height in pixels.
+    /// Height of the preview in pixels.
     #[prost(uint32, tag = "6")]
     pub height: u32,
-    /// The encoded picture.
+    /// The whole file of the preview.
     #[prost(bytes = "bytes", tag = "7")]
     pub data: ::prost::bytes::Bytes,
 }
@@ -1344,7 +1344,7 @@ impl ::prost::Name for Preview {
 /// The device's time in one part of the pipeline, by operation. Sent after the part's last step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
-    /// The part.
+    /// The part that was measured.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
     /// The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
@@ -1388,7 +1388,7 @@ pub struct ProfileSpan {
     /// The operation, such as `attention` or `product qkv`.
     #[prost(string, tag = "3")]
     pub name: ::prost::alloc::string::String,
-    /// How often.
+    /// How many operations the span adds up.
     #[prost(uint32, tag = "4")]
     pub count: u32,
     /// Time on the device, in milliseconds.
@@ -1417,16 +1417,16 @@ pub struct ImageChunk {
     /// Which picture of the batch.
     #[prost(uint32, tag = "1")]
     pub image_index: u32,
-    /// How it is encoded.
+    /// The file format of the picture: PNG for results.
     #[prost(enumeration = "ImageFormat", tag = "2")]
     pub format: i32,
-    /// Bytes before this piece.
+    /// Offset of this piece in the file of the picture.
     #[prost(uint64, tag = "3")]
     pub offset: u64,
     /// Bytes of the whole picture.
     #[prost(uint64, tag = "4")]
     pub total_size: u64,
-    /// The piece.
+    /// The bytes of the file from `offset` on.
     #[prost(bytes = "bytes", tag = "5")]
     pub data: ::prost::bytes::Bytes,
 }
@@ -1446,7 +1446,7 @@ pub struct Completed {
     /// One entry for each picture that was drawn, by ascending `metadata.image_index`.
     #[prost(message, repeated, tag = "1")]
     pub images: ::prost::alloc::vec::Vec<ImageInfo>,
-    /// Where the time went.
+    /// How long each part of the job took.
     #[prost(message, optional, tag = "2")]
     pub timings: ::core::option::Option<Timings>,
 }
@@ -1469,13 +1469,13 @@ pub struct ImageInfo {
     /// SHA-256 of the pixels alone (RGB, 8 bit, row by row), in lower-case hexadecimal.
     #[prost(string, tag = "2")]
     pub pixels_sha256: ::prost::alloc::string::String,
-    /// Width in pixels.
+    /// Width of the picture in pixels.
     #[prost(uint32, tag = "3")]
     pub width: u32,
-    /// Height in pixels.
+    /// Height of the picture in pixels.
     #[prost(uint32, tag = "4")]
     pub height: u32,
-    /// Bytes of the file.
+    /// Size of the PNG file in bytes.
     #[prost(uint64, tag = "5")]
     pub size: u64,
     /// The metadata in the file.
@@ -1499,7 +1499,7 @@ impl ::prost::Name for ImageInfo {
 /// those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EvaluationReuse {
-    /// Evaluations of the picture.
+    /// All evaluations of the denoiser for this picture. A guided one counts once.
     #[prost(uint32, tag = "1")]
     pub evaluations: u32,
     /// Evaluations whose conditional half reused the blocks.
@@ -1648,22 +1648,22 @@ impl ::prost::Name for AppliedAdapter {
         "/sakuga.generation.v1.AppliedAdapter".into()
     }
 }
-/// Where the time went.
+/// How long each part of a job took. With several pictures or passes the times are sums.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timings {
-    /// In the queue.
+    /// From acceptance until a device began to run the job.
     #[prost(message, optional, tag = "1")]
     pub queued: ::core::option::Option<::prost_types::Duration>,
-    /// Text encoders.
+    /// Text encoders, tokenising included.
     #[prost(message, optional, tag = "2")]
     pub text_encode: ::core::option::Option<::prost_types::Duration>,
-    /// All steps.
+    /// All steps of all passes.
     #[prost(message, optional, tag = "3")]
     pub denoise: ::core::option::Option<::prost_types::Duration>,
-    /// Latents to pixels.
+    /// The VAE decoding latents to pixels.
     #[prost(message, optional, tag = "4")]
     pub decode: ::core::option::Option<::prost_types::Duration>,
-    /// Pixels to PNG.
+    /// Compression of the pixels to PNG.
     #[prost(message, optional, tag = "5")]
     pub encode_image: ::core::option::Option<::prost_types::Duration>,
     /// From `accepted` to `completed`.
@@ -1692,7 +1692,7 @@ pub struct Cancelled {
     /// Steps that were completed.
     #[prost(uint32, tag = "1")]
     pub at_step: u32,
-    /// Why.
+    /// What caused the cancellation.
     #[prost(enumeration = "CancelReason", tag = "2")]
     pub reason: i32,
 }
@@ -1718,7 +1718,7 @@ pub enum Stage {
     Denoise = 2,
     /// The VAE turns latents into pixels.
     Decode = 3,
-    /// Pixels become PNG.
+    /// The pixels of each picture are compressed to a PNG file.
     EncodeImage = 4,
     /// The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there.
     LoadModel = 5,
@@ -1766,11 +1766,11 @@ impl Stage {
 pub enum CancelReason {
     /// Never sent.
     Unspecified = 0,
-    /// The stream was dropped.
+    /// The last stream that watched the job ended, and `JobOptions.cancel_on_disconnect` or Generate had asked for this.
     ClientGone = 1,
-    /// CancelJob was called.
+    /// A client called CancelJob.
     Requested = 2,
-    /// The call's deadline passed.
+    /// The deadline of the call, or `JobOptions.timeout`, passed.
     Deadline = 3,
     /// The server is shutting down.
     Shutdown = 4,
@@ -1810,7 +1810,7 @@ pub struct Job {
     /// The caller's name for it, or the one that the server made.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Its state.
+    /// Whether it waits, runs or has ended, and how.
     #[prost(enumeration = "JobState", tag = "3")]
     pub state: i32,
     /// The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address.
@@ -1920,15 +1920,15 @@ impl ::prost::Name for JobOptions {
 pub enum JobState {
     /// Never sent.
     Unspecified = 0,
-    /// It waits.
+    /// It waits for a device.
     Queued = 1,
     /// It runs on a device, or its pictures are being written.
     Running = 2,
-    /// Its pictures are complete.
+    /// It has ended, and `Job.images` lists its pictures.
     Completed = 3,
-    /// It failed.
+    /// It has ended without pictures; `Job.error` says why.
     Failed = 4,
-    /// It was cancelled.
+    /// It has ended without pictures; `Job.cancelled` says why.
     Cancelled = 5,
 }
 impl JobState {
@@ -1968,7 +1968,7 @@ pub enum Priority {
     Unspecified = 0,
     /// A quarter of the share of a normal job.
     Low = 1,
-    /// The default.
+    /// The share of a job that names no priority.
     Normal = 2,
     /// Four times the share of a normal job.
     High = 3,
@@ -2493,10 +2493,10 @@ pub mod generation_service_client {
         }
     }
 }
-/// A request to draw.
+/// What to draw, and under which conditions the job runs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateJobRequest {
-    /// What to draw.
+    /// The prompt and all settings of the pictures. Required.
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<GenerateRequest>,
     /// Its priority and time limits.
@@ -2513,10 +2513,10 @@ impl ::prost::Name for CreateJobRequest {
         "/sakuga.generation.v1.CreateJobRequest".into()
     }
 }
-/// The job.
+/// The job that draws the request.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateJobResponse {
-    /// As it is now.
+    /// The job when the answer was made. It may have started already.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
     /// Whether the job existed before, under the same `request_id`.
@@ -2536,7 +2536,7 @@ impl ::prost::Name for CreateJobResponse {
 /// Which job, and the first event.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchJobRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
     /// The number of the last event that the caller has; the stream continues after it. Absent: from the first event on.
@@ -2559,19 +2559,19 @@ impl ::prost::Name for WatchJobRequest {
 /// One message of the stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchJobResponse {
-    /// What it is.
+    /// Exactly one of these.
     #[prost(oneof = "watch_job_response::Message", tags = "1, 2, 3")]
     pub message: ::core::option::Option<watch_job_response::Message>,
 }
 /// Nested message and enum types in `WatchJobResponse`.
 pub mod watch_job_response {
-    /// What it is.
+    /// Exactly one of these.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
         /// The stream is open. Always the first message, and never a later one.
         #[prost(message, tag = "1")]
         Created(super::WatchCreated),
-        /// An event.
+        /// The next event of the job, in order of its number.
         #[prost(message, tag = "2")]
         Event(super::GenerateEvent),
         /// Nothing happened for a while.
@@ -2589,7 +2589,7 @@ impl ::prost::Name for WatchJobResponse {
         "/sakuga.generation.v1.WatchJobResponse".into()
     }
 }
-/// The stream is open.
+/// The job is found and the stream begins.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchCreated {
     /// The job as it is now.
@@ -2618,7 +2618,7 @@ pub struct WatchProgress {
     /// When it was sent, by the server's clock.
     #[prost(message, optional, tag = "2")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
-    /// The device.
+    /// The newest sample of the server's first device. Absent: there was no sample yet.
     #[prost(message, optional, tag = "3")]
     pub gpu_stats: ::core::option::Option<super::super::system::v1::GpuStats>,
 }
@@ -2632,10 +2632,10 @@ impl ::prost::Name for WatchProgress {
         "/sakuga.generation.v1.WatchProgress".into()
     }
 }
-/// Which job.
+/// Asks for the state of one job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
@@ -2649,10 +2649,10 @@ impl ::prost::Name for GetJobRequest {
         "/sakuga.generation.v1.GetJobRequest".into()
     }
 }
-/// The job.
+/// The state of one job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobResponse {
-    /// As it is now.
+    /// The job when the answer was made.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
@@ -2695,10 +2695,10 @@ pub struct JobFilter {
     /// Those in one of these states.
     #[prost(enumeration = "JobState", repeated, tag = "1")]
     pub states: ::prost::alloc::vec::Vec<i32>,
-    /// Those of this client.
+    /// Those with this `Job.client_id`.
     #[prost(string, tag = "2")]
     pub client_id: ::prost::alloc::string::String,
-    /// Those with this name.
+    /// Those with this `Job.request_id`.
     #[prost(string, tag = "3")]
     pub request_id: ::prost::alloc::string::String,
     /// Those accepted at this time or later.
@@ -2728,7 +2728,7 @@ impl ::prost::Name for JobFilter {
         "/sakuga.generation.v1.JobFilter".into()
     }
 }
-/// A page of jobs.
+/// One page of the jobs that match the filter.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListJobsResponse {
     /// The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
@@ -2752,7 +2752,7 @@ impl ::prost::Name for ListJobsResponse {
 /// Which job, and how its labels change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LabelJobRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
     /// Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
@@ -2772,10 +2772,10 @@ impl ::prost::Name for LabelJobRequest {
         "/sakuga.generation.v1.LabelJobRequest".into()
     }
 }
-/// The job.
+/// The job with its new labels.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LabelJobResponse {
-    /// As it is now.
+    /// The job after the change.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
@@ -2789,10 +2789,10 @@ impl ::prost::Name for LabelJobResponse {
         "/sakuga.generation.v1.LabelJobResponse".into()
     }
 }
-/// Which job.
+/// Asks to cancel one job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelJobRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
@@ -2806,7 +2806,7 @@ impl ::prost::Name for CancelJobRequest {
         "/sakuga.generation.v1.CancelJobRequest".into()
     }
 }
-/// The job.
+/// The job after the call.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobResponse {
     /// As it is now. A waiting job is cancelled; a running job still runs until its next step.
@@ -2826,7 +2826,7 @@ impl ::prost::Name for CancelJobResponse {
 /// Which picture, and which part of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetArtifactRequest {
-    /// The job.
+    /// `Job.job_id` of a completed job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
     /// Which picture of the batch.
@@ -2856,7 +2856,7 @@ impl ::prost::Name for GetArtifactRequest {
 /// A piece of the picture.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetArtifactResponse {
-    /// The piece, in order.
+    /// The next bytes of the picture. Pieces come in the order of their offsets.
     #[prost(message, optional, tag = "1")]
     pub chunk: ::core::option::Option<ImageChunk>,
     /// SHA-256 of the whole file that is sent, in lower-case hexadecimal.
@@ -2873,10 +2873,10 @@ impl ::prost::Name for GetArtifactResponse {
         "/sakuga.generation.v1.GetArtifactResponse".into()
     }
 }
-/// Which job.
+/// Asks to delete one ended job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteJobRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
@@ -2890,7 +2890,7 @@ impl ::prost::Name for DeleteJobRequest {
         "/sakuga.generation.v1.DeleteJobRequest".into()
     }
 }
-/// It is deleted.
+/// The job and its pictures no longer exist.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteJobResponse {}
 impl ::prost::Name for DeleteJobResponse {
@@ -2903,10 +2903,10 @@ impl ::prost::Name for DeleteJobResponse {
         "/sakuga.generation.v1.DeleteJobResponse".into()
     }
 }
-/// Which job.
+/// Asks for what was measured while one job ran.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobTelemetryRequest {
-    /// The job.
+    /// `Job.job_id` of the job. Required.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
@@ -2923,10 +2923,10 @@ impl ::prost::Name for GetJobTelemetryRequest {
 /// Samples and activity from the start of the job until its end, or until now if it still runs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobTelemetryResponse {
-    /// Samples, in order.
+    /// Samples of the device that ran the job, the oldest first.
     #[prost(message, repeated, tag = "1")]
     pub samples: ::prost::alloc::vec::Vec<super::super::system::v1::GpuStats>,
-    /// Activity, in order.
+    /// Activity of the device that ran the job, the oldest first.
     #[prost(message, repeated, tag = "2")]
     pub activity: ::prost::alloc::vec::Vec<super::super::system::v1::Activity>,
     /// Whether only the last part is kept, because the job took very long.

@@ -57,10 +57,10 @@ pub struct Character {
     /// Height, build and age impression.
     #[prost(message, optional, tag = "5")]
     pub body_type: ::core::option::Option<TagList>,
-    /// Face and mood.
+    /// Face and mood: `smile`, `closed_eyes`, `blush`.
     #[prost(message, optional, tag = "6")]
     pub expression: ::core::option::Option<TagList>,
-    /// What the character does.
+    /// What the character does alone: `sitting`, `holding_umbrella`.
     #[prost(message, optional, tag = "7")]
     pub action: ::core::option::Option<TagList>,
     /// What the character does to or with another one.
@@ -101,7 +101,7 @@ pub struct GeneralTags {
     /// Camera: angle, distance, framing.
     #[prost(message, optional, tag = "6")]
     pub perspective: ::core::option::Option<TagList>,
-    /// Mood of the picture.
+    /// Mood of the picture: `peaceful`, `ominous`.
     #[prost(message, optional, tag = "7")]
     pub atmosphere: ::core::option::Option<TagList>,
     /// Light: its source, colour and direction.
@@ -113,7 +113,7 @@ pub struct GeneralTags {
     /// Resolution words: `max_high_resolution`.
     #[prost(message, optional, tag = "10")]
     pub resolution: ::core::option::Option<TagList>,
-    /// Things in the picture.
+    /// Things in the picture that no character wears: `umbrella`, `cherry_blossoms`.
     #[prost(message, optional, tag = "11")]
     pub objects: ::core::option::Option<TagList>,
     /// What has no other place.
@@ -133,13 +133,13 @@ impl ::prost::Name for GeneralTags {
 /// What the picture must not be. The unconditional half of classifier-free guidance reads it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NegativePrompt {
-    /// Unwanted Danbooru tags.
+    /// What the picture must not show, as Danbooru's tags: `lowres`, `bad_hands`.
     #[prost(message, optional, tag = "1")]
     pub danbooru_tags: ::core::option::Option<TagList>,
-    /// Unwanted e621 tags.
+    /// What the picture must not show, as e621's tags.
     #[prost(message, optional, tag = "2")]
     pub e621_tags: ::core::option::Option<TagList>,
-    /// Unwanted resolution words.
+    /// Resolution words to move away from: `low_resolution`.
     #[prost(message, optional, tag = "3")]
     pub resolution: ::core::option::Option<TagList>,
     /// The unwanted in plain sentences. Empty: none.
@@ -199,10 +199,10 @@ pub struct Diagnostic {
     /// Stable kebab-case name of the rule, such as `unknown-element`. The rules are documented in the grammar reference.
     #[prost(string, tag = "1")]
     pub code: ::prost::alloc::string::String,
-    /// How much it matters.
+    /// Whether the prompt is refused because of it.
     #[prost(enumeration = "Severity", tag = "2")]
     pub severity: i32,
-    /// What is wrong.
+    /// What is wrong, as a sentence in English.
     #[prost(string, tag = "3")]
     pub message: ::prost::alloc::string::String,
     /// Byte range of the finding in the sent text: start inclusive.
@@ -269,7 +269,7 @@ pub struct Edit {
     /// End of the range, exclusive.
     #[prost(uint32, tag = "2")]
     pub span_end: u32,
-    /// What stands there afterwards.
+    /// The new text of the range. Empty: the range is removed.
     #[prost(string, tag = "3")]
     pub replacement: ::prost::alloc::string::String,
 }
@@ -320,7 +320,7 @@ impl Severity {
         }
     }
 }
-/// Asks for a check.
+/// A prompt to check. Nothing is drawn.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ValidatePromptRequest {
     /// How strictly `xml` is read.
@@ -341,7 +341,7 @@ pub mod validate_prompt_request {
         /// Text: XML, or any envelope that the grammar reference lists.
         #[prost(string, tag = "1")]
         Xml(::prost::alloc::string::String),
-        /// The typed form.
+        /// The typed prompt, checked by the same rules as the text.
         #[prost(message, tag = "2")]
         Typed(super::Prompt),
     }
@@ -449,10 +449,10 @@ impl ::prost::Name for ParsePromptRequest {
         "/sakuga.prompt.v1.ParsePromptRequest".into()
     }
 }
-/// A text's typed form.
+/// What a text says, as typed prompts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ParsePromptResponse {
-    /// The prompt.
+    /// The prompt, without what was split off.
     #[prost(message, optional, tag = "1")]
     pub prompt: ::core::option::Option<Prompt>,
     /// The system prompt that stood before it, split off. Empty: none.
@@ -481,7 +481,7 @@ impl ::prost::Name for ParsePromptResponse {
 /// Asks for the text forms of a typed prompt.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FormatPromptRequest {
-    /// The prompt.
+    /// The typed prompt to write. Required.
     #[prost(message, optional, tag = "1")]
     pub prompt: ::core::option::Option<Prompt>,
 }
@@ -515,7 +515,7 @@ impl ::prost::Name for FormatPromptResponse {
         "/sakuga.prompt.v1.FormatPromptResponse".into()
     }
 }
-/// Asks for the language.
+/// Asks for the definitions of prompts and of this API; there is no filter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSchemaRequest {}
 impl ::prost::Name for GetSchemaRequest {
@@ -528,7 +528,7 @@ impl ::prost::Name for GetSchemaRequest {
         "/sakuga.prompt.v1.GetSchemaRequest".into()
     }
 }
-/// The language.
+/// The definitions of prompts and of this API, as this server uses them.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSchemaResponse {
     /// schema/prompt.xsd, as the server uses it.

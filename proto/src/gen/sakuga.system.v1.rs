@@ -2,7 +2,7 @@
 /// One sample of a device. A field that the source does not report is absent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GpuStats {
-    /// When it was taken.
+    /// When it was taken, by the server's clock.
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
     /// Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host.
@@ -11,7 +11,7 @@ pub struct GpuStats {
     /// The device's index; 0 for the host.
     #[prost(uint32, tag = "3")]
     pub device_index: u32,
-    /// The device's name.
+    /// Product name of the device, such as `NVIDIA H100 80GB HBM3`; that of the processor for the host.
     #[prost(string, tag = "4")]
     pub name: ::prost::alloc::string::String,
     /// Busy share of the last sample period, in percent.
@@ -20,10 +20,10 @@ pub struct GpuStats {
     /// Busy share of the memory interface, in percent.
     #[prost(float, optional, tag = "6")]
     pub memory_utilization_percent: ::core::option::Option<f32>,
-    /// Bytes in use.
+    /// Device memory that all processes use, in bytes.
     #[prost(uint64, optional, tag = "7")]
     pub memory_used_bytes: ::core::option::Option<u64>,
-    /// Bytes in all.
+    /// Size of the device memory in bytes.
     #[prost(uint64, optional, tag = "8")]
     pub memory_total_bytes: ::core::option::Option<u64>,
     /// Bytes that this server holds.
@@ -35,10 +35,10 @@ pub struct GpuStats {
     /// Clock of the memory, in MHz.
     #[prost(uint32, optional, tag = "11")]
     pub memory_clock_mhz: ::core::option::Option<u32>,
-    /// Power, in watts.
+    /// Power that the device draws, in watts.
     #[prost(float, optional, tag = "12")]
     pub power_watts: ::core::option::Option<f32>,
-    /// Temperature, in degrees Celsius.
+    /// Temperature of the chip, in degrees Celsius.
     #[prost(float, optional, tag = "13")]
     pub temperature_celsius: ::core::option::Option<f32>,
     /// Why the clocks are throttled, such as `sw_power_cap`. Empty: they are not, or the source does not report it.
@@ -73,7 +73,7 @@ impl ::prost::Name for GpuStats {
 pub enum StatsSource {
     /// Never sent.
     Unspecified = 0,
-    /// NVIDIA's management library.
+    /// NVML, NVIDIA's management library.
     Nvml = 1,
     /// The operating system: load and memory of the host, because there is no management library.
     Host = 2,
@@ -104,7 +104,7 @@ impl StatsSource {
 /// of `devices`.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Activity {
-    /// When it was measured.
+    /// When it was measured, by the server's clock.
     #[prost(message, optional, tag = "1")]
     pub time: ::core::option::Option<::prost_types::Timestamp>,
     /// The device's memory by purpose, as the engine manages it. Empty: the engine does not report it.
@@ -113,7 +113,7 @@ pub struct Activity {
     /// The device's memory by process. Empty if the driver does not report it.
     #[prost(message, repeated, tag = "3")]
     pub processes: ::prost::alloc::vec::Vec<ProcessMemory>,
-    /// Jobs that wait.
+    /// Number of jobs that wait for a device.
     #[prost(uint32, tag = "4")]
     pub queued: u32,
     /// The job that runs on the device. Empty: none.
@@ -207,10 +207,10 @@ impl ::prost::Name for MemoryPool {
 /// The device's memory that one process holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProcessMemory {
-    /// The process.
+    /// Process id, as the operating system of the server numbers it.
     #[prost(uint32, tag = "1")]
     pub pid: u32,
-    /// Bytes that it holds.
+    /// Device memory that the process holds, in bytes.
     #[prost(uint64, tag = "2")]
     pub bytes: u64,
     /// Whether it is this server.
@@ -236,7 +236,7 @@ pub struct LoadingPhase {
     /// When it began, from the program's start.
     #[prost(message, optional, tag = "2")]
     pub begin: ::core::option::Option<::prost_types::Duration>,
-    /// How long it took.
+    /// Time from its beginning to its end.
     #[prost(message, optional, tag = "3")]
     pub duration: ::core::option::Option<::prost_types::Duration>,
     /// Bytes that were read. 0: none.
@@ -282,7 +282,7 @@ impl ::prost::Name for ComputePath {
 pub enum DeviceState {
     /// Never sent.
     Unspecified = 0,
-    /// It takes jobs.
+    /// It runs a job or is free for one.
     Serving = 1,
     /// It was taken out of service and finishes its last job.
     Draining = 2,
@@ -337,7 +337,7 @@ impl ::prost::Name for GetServerInfoRequest {
 /// A description of the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetServerInfoResponse {
-    /// Version of the program.
+    /// Version of the server, such as `0.1.0`.
     #[prost(string, tag = "1")]
     pub version: ::prost::alloc::string::String,
     /// The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all.
@@ -349,7 +349,7 @@ pub struct GetServerInfoResponse {
     /// The engine: `burn`, or `scripted` for tests.
     #[prost(string, tag = "4")]
     pub engine: ::prost::alloc::string::String,
-    /// When it was started.
+    /// When the server was started, by its own clock.
     #[prost(message, optional, tag = "5")]
     pub started: ::core::option::Option<::prost_types::Timestamp>,
     /// What a request may ask for.
@@ -382,19 +382,19 @@ impl ::prost::Name for GetServerInfoResponse {
 /// What a request may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
-    /// Bytes of prompt text.
+    /// Most bytes of a prompt or negative prompt.
     #[prost(uint32, tag = "1")]
     pub max_prompt_bytes: u32,
-    /// Pixels of one picture.
+    /// Most pixels of one picture, width times height.
     #[prost(uint64, tag = "2")]
     pub max_pixels: u64,
-    /// Pictures of one request.
+    /// Most pictures of one request.
     #[prost(uint32, tag = "3")]
     pub max_images: u32,
-    /// Steps.
+    /// Most steps of one pass.
     #[prost(uint32, tag = "4")]
     pub max_steps: u32,
-    /// Jobs that may wait.
+    /// Most jobs that wait at the same time; further ones are refused.
     #[prost(uint32, tag = "5")]
     pub max_queued: u32,
     /// Width and height are multiples of this.
@@ -411,7 +411,7 @@ impl ::prost::Name for Limits {
         "/sakuga.system.v1.Limits".into()
     }
 }
-/// Asks for the models.
+/// Asks for all models; there is no filter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListModelsRequest {}
 impl ::prost::Name for ListModelsRequest {
@@ -424,7 +424,7 @@ impl ::prost::Name for ListModelsRequest {
         "/sakuga.system.v1.ListModelsRequest".into()
     }
 }
-/// The models.
+/// The models that requests may name.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListModelsResponse {
     /// The models; the first is the default.
@@ -441,7 +441,7 @@ impl ::prost::Name for ListModelsResponse {
         "/sakuga.system.v1.ListModelsResponse".into()
     }
 }
-/// One model.
+/// What a model is, what it can draw, and which options it takes.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Model {
     /// The name that `GenerateRequest.model` chooses it by.
@@ -600,10 +600,10 @@ impl ::prost::Name for ElementTags {
 /// The size of a training picture.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TrainedSize {
-    /// Pixels in a row.
+    /// Width in pixels.
     #[prost(uint32, tag = "1")]
     pub width: u32,
-    /// Rows.
+    /// Height in pixels.
     #[prost(uint32, tag = "2")]
     pub height: u32,
 }
@@ -655,7 +655,7 @@ pub struct SamplingDefaults {
     /// Bound on the norm of the guided velocity. 0: off.
     #[prost(float, tag = "5")]
     pub guidance_renorm: f32,
-    /// Time shift.
+    /// Shift s of the times, t/(t + s - s t). 1: none.
     #[prost(float, tag = "6")]
     pub shift: f32,
     /// Guidance is active from this t on.
@@ -678,7 +678,7 @@ impl ::prost::Name for SamplingDefaults {
         "/sakuga.system.v1.SamplingDefaults".into()
     }
 }
-/// Asks for samples.
+/// How often to sample, and which devices.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
@@ -698,10 +698,10 @@ impl ::prost::Name for WatchGpuStatsRequest {
         "/sakuga.system.v1.WatchGpuStatsRequest".into()
     }
 }
-/// One sample.
+/// One sample of one device.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchGpuStatsResponse {
-    /// The sample.
+    /// What was measured; `GpuStats.device` says on which device.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<GpuStats>,
 }
@@ -715,7 +715,7 @@ impl ::prost::Name for WatchGpuStatsResponse {
         "/sakuga.system.v1.WatchGpuStatsResponse".into()
     }
 }
-/// Asks for activity.
+/// How often to report what the devices do.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchActivityRequest {
     /// Least time between two messages, in milliseconds, at least 100. 0: 500.
@@ -732,10 +732,10 @@ impl ::prost::Name for WatchActivityRequest {
         "/sakuga.system.v1.WatchActivityRequest".into()
     }
 }
-/// What the server does.
+/// One report of what the devices do.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchActivityResponse {
-    /// As it is now.
+    /// The running jobs and the memory of all devices at this moment.
     #[prost(message, optional, tag = "1")]
     pub activity: ::core::option::Option<Activity>,
 }
@@ -749,7 +749,7 @@ impl ::prost::Name for WatchActivityResponse {
         "/sakuga.system.v1.WatchActivityResponse".into()
     }
 }
-/// Asks for the devices.
+/// Asks for all devices; there is no filter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListDevicesRequest {}
 impl ::prost::Name for ListDevicesRequest {
@@ -762,7 +762,7 @@ impl ::prost::Name for ListDevicesRequest {
         "/sakuga.system.v1.ListDevicesRequest".into()
     }
 }
-/// The devices.
+/// All devices that the server uses.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListDevicesResponse {
     /// In the order of the configuration.
@@ -788,7 +788,7 @@ pub struct Device {
     /// The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`.
     #[prost(string, tag = "2")]
     pub full_name: ::prost::alloc::string::String,
-    /// Whether it takes jobs.
+    /// Whether it takes jobs, and if not, why.
     #[prost(enumeration = "DeviceState", tag = "3")]
     pub state: i32,
     /// Why it is lost. Only with `DEVICE_STATE_LOST`.
@@ -817,10 +817,10 @@ impl ::prost::Name for Device {
         "/sakuga.system.v1.Device".into()
     }
 }
-/// Drains a device.
+/// Names the device to drain.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainDeviceRequest {
-    /// The device's name. Required.
+    /// `Device.name` of the device. Required.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
@@ -834,7 +834,7 @@ impl ::prost::Name for DrainDeviceRequest {
         "/sakuga.system.v1.DrainDeviceRequest".into()
     }
 }
-/// The device is drained.
+/// The device runs no job and gets none.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DrainDeviceResponse {
     /// The device as it is now.
@@ -854,7 +854,7 @@ impl ::prost::Name for DrainDeviceResponse {
 /// Drains a device and frees its memory.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DisableDeviceRequest {
-    /// The device's name. Required.
+    /// `Device.name` of the device. Required.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
@@ -868,7 +868,7 @@ impl ::prost::Name for DisableDeviceRequest {
         "/sakuga.system.v1.DisableDeviceRequest".into()
     }
 }
-/// The device is disabled.
+/// The device runs no job, and no model is in its memory.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DisableDeviceResponse {
     /// The device as it is now.
@@ -885,10 +885,10 @@ impl ::prost::Name for DisableDeviceResponse {
         "/sakuga.system.v1.DisableDeviceResponse".into()
     }
 }
-/// Puts a device into service.
+/// Names the device to put into service.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnableDeviceRequest {
-    /// The device's name. Required.
+    /// `Device.name` of the device. Required.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
 }
@@ -902,7 +902,7 @@ impl ::prost::Name for EnableDeviceRequest {
         "/sakuga.system.v1.EnableDeviceRequest".into()
     }
 }
-/// The device takes jobs.
+/// The device is in service, with its models loaded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct EnableDeviceResponse {
     /// The device as it is now.

@@ -22,17 +22,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What an asset is.
+// File formats of assets.
 type AssetKind int32
 
 const (
 	// Never sent.
 	AssetKind_ASSET_KIND_UNSPECIFIED AssetKind = 0
-	// A PNG file.
+	// A picture in PNG.
 	AssetKind_ASSET_KIND_PNG AssetKind = 1
-	// A JPEG file.
+	// A picture in JPEG.
 	AssetKind_ASSET_KIND_JPEG AssetKind = 2
-	// A WebP file.
+	// A picture in WebP.
 	AssetKind_ASSET_KIND_WEBP AssetKind = 3
 	// A file of tensors, such as a LoRA.
 	AssetKind_ASSET_KIND_SAFETENSORS AssetKind = 4
@@ -147,7 +147,7 @@ func (ColorProfile) EnumDescriptor() ([]byte, []int) {
 // A part of an upload.
 type UploadAssetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What the message carries.
+	// The beginning of the upload, or its next bytes: exactly one.
 	//
 	// Types that are valid to be assigned to Part:
 	//
@@ -231,7 +231,7 @@ func (*UploadAssetRequest_Start) isUploadAssetRequest_Part() {}
 
 func (*UploadAssetRequest_Data) isUploadAssetRequest_Part() {}
 
-// Announces a file.
+// The file that an upload sends, and where its bytes begin.
 type UploadStart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 of the whole file in lower-case hexadecimal. Required.
@@ -295,10 +295,10 @@ func (x *UploadStart) GetOffset() uint64 {
 	return 0
 }
 
-// The file is stored.
+// The file is stored whole and its SHA-256 was verified.
 type UploadAssetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The asset.
+	// The stored file with what the server found in it.
 	Asset *Asset `protobuf:"bytes,1,opt,name=asset,proto3" json:"asset,omitempty"`
 	// Whether the caller had it before this call.
 	Existed       bool `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
@@ -405,7 +405,7 @@ func (x *UploadAssetPartRequest) GetData() []byte {
 	return nil
 }
 
-// The part is stored.
+// The part is stored; the asset exists once all parts are there.
 type UploadAssetPartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The asset, once the file is whole. Absent: more parts are missing.
@@ -474,7 +474,7 @@ type Asset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// SHA-256 of the file in lower-case hexadecimal: its name in requests.
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Bytes.
+	// Size of the file in bytes.
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	// Its kind, detected from its bytes.
 	Kind AssetKind `protobuf:"varint,3,opt,name=kind,proto3,enum=sakuga.asset.v1.AssetKind" json:"kind,omitempty"`
@@ -589,7 +589,7 @@ type isAsset_Facts interface {
 }
 
 type Asset_Picture struct {
-	// Of a picture.
+	// Size, orientation and colours, for PNG, JPEG and WebP.
 	Picture *PictureFacts `protobuf:"bytes,6,opt,name=picture,proto3,oneof"`
 }
 
@@ -696,7 +696,7 @@ func (x *PictureFacts) GetColorProfileDetail() string {
 // What a file of tensors holds.
 type TensorFacts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its tensors.
+	// Number of tensors in the file.
 	Tensors       uint32 `protobuf:"varint,1,opt,name=tensors,proto3" json:"tensors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -996,7 +996,7 @@ func (x *ListAssetsResponse) GetQuotaBytes() uint64 {
 	return 0
 }
 
-// Deletes an asset.
+// Names the asset to delete.
 type DeleteAssetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its SHA-256 in lower-case hexadecimal. Required.
@@ -1042,7 +1042,7 @@ func (x *DeleteAssetRequest) GetSha256() string {
 	return ""
 }
 
-// The asset is deleted.
+// The caller no longer has the asset. Its bytes are removed once no owner has it.
 type DeleteAssetResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields

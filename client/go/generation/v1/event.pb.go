@@ -38,7 +38,7 @@ const (
 	Stage_STAGE_DENOISE Stage = 2
 	// The VAE turns latents into pixels.
 	Stage_STAGE_DECODE Stage = 3
-	// Pixels become PNG.
+	// The pixels of each picture are compressed to a PNG file.
 	Stage_STAGE_ENCODE_IMAGE Stage = 4
 	// The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there.
 	Stage_STAGE_LOAD_MODEL Stage = 5
@@ -106,11 +106,11 @@ type CancelReason int32
 const (
 	// Never sent.
 	CancelReason_CANCEL_REASON_UNSPECIFIED CancelReason = 0
-	// The stream was dropped.
+	// The last stream that watched the job ended, and `JobOptions.cancel_on_disconnect` or Generate had asked for this.
 	CancelReason_CANCEL_REASON_CLIENT_GONE CancelReason = 1
-	// CancelJob was called.
+	// A client called CancelJob.
 	CancelReason_CANCEL_REASON_REQUESTED CancelReason = 2
-	// The call's deadline passed.
+	// The deadline of the call, or `JobOptions.timeout`, passed.
 	CancelReason_CANCEL_REASON_DEADLINE CancelReason = 3
 	// The server is shutting down.
 	CancelReason_CANCEL_REASON_SHUTDOWN CancelReason = 4
@@ -178,9 +178,9 @@ type GenerateEvent struct {
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When it happened, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// The job.
+	// `Job.job_id` of the job.
 	JobId string `protobuf:"bytes,3,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// What happened.
+	// Exactly one of these.
 	//
 	// Types that are valid to be assigned to Event:
 	//
@@ -387,12 +387,12 @@ type GenerateEvent_Accepted struct {
 }
 
 type GenerateEvent_Queued struct {
-	// The job waits.
+	// The job waits for a device, or its place in the queue has changed.
 	Queued *Queued `protobuf:"bytes,5,opt,name=queued,proto3,oneof"`
 }
 
 type GenerateEvent_Started struct {
-	// The job runs.
+	// A device has begun to run the job.
 	Started *Started `protobuf:"bytes,6,opt,name=started,proto3,oneof"`
 }
 
@@ -402,7 +402,7 @@ type GenerateEvent_Stage struct {
 }
 
 type GenerateEvent_Step struct {
-	// A step was computed.
+	// The denoiser has finished a step.
 	Step *Step `protobuf:"bytes,8,opt,name=step,proto3,oneof"`
 }
 
@@ -573,7 +573,7 @@ func (x *Accepted) GetDiagnostics() []*v11.Diagnostic {
 	return nil
 }
 
-// The job waits.
+// The place of a waiting job in the queue.
 type Queued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Jobs before this one, the running ones included; 0: a device is free for it.
@@ -628,7 +628,7 @@ func (x *Queued) GetEta() *durationpb.Duration {
 	return nil
 }
 
-// The job runs.
+// A device has begun to run the job. The request is complete from here on.
 type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request with every default filled in. Sent again, it gives the same pictures on the same device.
@@ -718,7 +718,7 @@ type QualityPromise struct {
 	Conditions string `protobuf:"bytes,1,opt,name=conditions,proto3" json:"conditions,omitempty"`
 	// Pictures that were compared with their exact ones.
 	Pictures uint32 `protobuf:"varint,2,opt,name=pictures,proto3" json:"pictures,omitempty"`
-	// Mean PSNR in decibels.
+	// Mean peak signal-to-noise ratio against the exact pictures, in decibels.
 	PsnrDb float32 `protobuf:"fixed32,3,opt,name=psnr_db,json=psnrDb,proto3" json:"psnr_db,omitempty"`
 	// The smallest PSNR of any picture in decibels.
 	MinPsnrDb float32 `protobuf:"fixed32,4,opt,name=min_psnr_db,json=minPsnrDb,proto3" json:"min_psnr_db,omitempty"`
@@ -832,7 +832,7 @@ func (x *QualityPromise) GetComputedShare() float32 {
 // A part of the pipeline begins.
 type StageBegun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The part.
+	// The part that begins.
 	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
 	// The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number.
 	PassNumber    uint32 `protobuf:"varint,2,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
@@ -884,10 +884,10 @@ func (x *StageBegun) GetPassNumber() uint32 {
 	return 0
 }
 
-// A step was computed.
+// The state of the latents after a step, and the time it took.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From 1 to `total`.
+	// Number of this step, from 1 to `total`.
 	Index uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
 	// Steps of this job that are computed, in all passes.
 	Total uint32 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
@@ -1019,15 +1019,15 @@ type Preview struct {
 	ImageIndex uint32 `protobuf:"varint,1,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
 	// The step after which it was made.
 	Step uint32 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
-	// How it was made.
+	// The method, never unspecified. A model without a tiny decoder uses its full one for `PREVIEW_METHOD_DECODER`.
 	Method PreviewMethod `protobuf:"varint,3,opt,name=method,proto3,enum=sakuga.generation.v1.PreviewMethod" json:"method,omitempty"`
-	// How it is encoded.
+	// The file format of `data`, never unspecified.
 	Format ImageFormat `protobuf:"varint,4,opt,name=format,proto3,enum=sakuga.generation.v1.ImageFormat" json:"format,omitempty"`
-	// Width in pixels.
+	// Width of the preview in pixels; the picture is usually larger.
 	Width uint32 `protobuf:"varint,5,opt,name=width,proto3" json:"width,omitempty"`
-	// Height in pixels.
+	// Height of the preview in pixels.
 	Height uint32 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
-	// The encoded picture.
+	// The whole file of the preview.
 	Data          []byte `protobuf:"bytes,7,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1115,7 +1115,7 @@ func (x *Preview) GetData() []byte {
 // The device's time in one part of the pipeline, by operation. Sent after the part's last step.
 type Profile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The part.
+	// The part that was measured.
 	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
 	// The operations, grouped by network, layer and name, in the order of their first appearance. Empty: this device or
 	// compute path does not measure them.
@@ -1215,7 +1215,7 @@ type ProfileSpan struct {
 	Layer *uint32 `protobuf:"varint,2,opt,name=layer,proto3,oneof" json:"layer,omitempty"`
 	// The operation, such as `attention` or `product qkv`.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	// How often.
+	// How many operations the span adds up.
 	Count uint32 `protobuf:"varint,4,opt,name=count,proto3" json:"count,omitempty"`
 	// Time on the device, in milliseconds.
 	Ms float64 `protobuf:"fixed64,5,opt,name=ms,proto3" json:"ms,omitempty"`
@@ -1311,13 +1311,13 @@ type ImageChunk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which picture of the batch.
 	ImageIndex uint32 `protobuf:"varint,1,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
-	// How it is encoded.
+	// The file format of the picture: PNG for results.
 	Format ImageFormat `protobuf:"varint,2,opt,name=format,proto3,enum=sakuga.generation.v1.ImageFormat" json:"format,omitempty"`
-	// Bytes before this piece.
+	// Offset of this piece in the file of the picture.
 	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Bytes of the whole picture.
 	TotalSize uint64 `protobuf:"varint,4,opt,name=total_size,json=totalSize,proto3" json:"total_size,omitempty"`
-	// The piece.
+	// The bytes of the file from `offset` on.
 	Data          []byte `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1393,7 +1393,7 @@ type Completed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// One entry for each picture that was drawn, by ascending `metadata.image_index`.
 	Images []*ImageInfo `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
-	// Where the time went.
+	// How long each part of the job took.
 	Timings       *Timings `protobuf:"bytes,2,opt,name=timings,proto3" json:"timings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1450,11 +1450,11 @@ type ImageInfo struct {
 	Sha256 string `protobuf:"bytes,1,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	// SHA-256 of the pixels alone (RGB, 8 bit, row by row), in lower-case hexadecimal.
 	PixelsSha256 string `protobuf:"bytes,2,opt,name=pixels_sha256,json=pixelsSha256,proto3" json:"pixels_sha256,omitempty"`
-	// Width in pixels.
+	// Width of the picture in pixels.
 	Width uint32 `protobuf:"varint,3,opt,name=width,proto3" json:"width,omitempty"`
-	// Height in pixels.
+	// Height of the picture in pixels.
 	Height uint32 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
-	// Bytes of the file.
+	// Size of the PNG file in bytes.
 	Size uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
 	// The metadata in the file.
 	Metadata *ImageMetadata `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
@@ -1547,7 +1547,7 @@ func (x *ImageInfo) GetReuse() *EvaluationReuse {
 // those not listed computed all blocks. With solvers of one evaluation a step, evaluations are steps.
 type EvaluationReuse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Evaluations of the picture.
+	// All evaluations of the denoiser for this picture. A guided one counts once.
 	Evaluations uint32 `protobuf:"varint,1,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
 	// Evaluations whose conditional half reused the blocks.
 	Conditional []uint32 `protobuf:"varint,2,rep,packed,name=conditional,proto3" json:"conditional,omitempty"`
@@ -1973,18 +1973,18 @@ func (x *AppliedAdapter) GetTextScale() float32 {
 	return 0
 }
 
-// Where the time went.
+// How long each part of a job took. With several pictures or passes the times are sums.
 type Timings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// In the queue.
+	// From acceptance until a device began to run the job.
 	Queued *durationpb.Duration `protobuf:"bytes,1,opt,name=queued,proto3" json:"queued,omitempty"`
-	// Text encoders.
+	// Text encoders, tokenising included.
 	TextEncode *durationpb.Duration `protobuf:"bytes,2,opt,name=text_encode,json=textEncode,proto3" json:"text_encode,omitempty"`
-	// All steps.
+	// All steps of all passes.
 	Denoise *durationpb.Duration `protobuf:"bytes,3,opt,name=denoise,proto3" json:"denoise,omitempty"`
-	// Latents to pixels.
+	// The VAE decoding latents to pixels.
 	Decode *durationpb.Duration `protobuf:"bytes,4,opt,name=decode,proto3" json:"decode,omitempty"`
-	// Pixels to PNG.
+	// Compression of the pixels to PNG.
 	EncodeImage *durationpb.Duration `protobuf:"bytes,5,opt,name=encode_image,json=encodeImage,proto3" json:"encode_image,omitempty"`
 	// From `accepted` to `completed`.
 	Total *durationpb.Duration `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
@@ -2087,7 +2087,7 @@ type Cancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Steps that were completed.
 	AtStep uint32 `protobuf:"varint,1,opt,name=at_step,json=atStep,proto3" json:"at_step,omitempty"`
-	// Why.
+	// What caused the cancellation.
 	Reason        CancelReason `protobuf:"varint,2,opt,name=reason,proto3,enum=sakuga.generation.v1.CancelReason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -276,7 +276,7 @@ func (*ImageSource_Asset) isImageSource_Source() {}
 // flow-matching model starts at the time t of that point of the shifted grid, from t x latents + (1 - t) x noise.
 type InitImage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The image.
+	// The file of the image. Required.
 	Image *ImageSource `protobuf:"bytes,1,opt,name=image,proto3" json:"image,omitempty"`
 	// The share of the schedule that is computed, 0 to 1, with at least one step. Small values change the image little; at 1,
 	// only pixels that a mask keeps remain. Absent: 0.75.
@@ -482,13 +482,13 @@ func (x *Mask) GetMaskedOnly() *MaskedOnly {
 // A rectangle of pixels of the picture.
 type Box struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Columns left of it.
+	// Columns of the picture to the left of the rectangle.
 	Left uint32 `protobuf:"varint,1,opt,name=left,proto3" json:"left,omitempty"`
-	// Rows above it.
+	// Rows of the picture above the rectangle.
 	Top uint32 `protobuf:"varint,2,opt,name=top,proto3" json:"top,omitempty"`
-	// Its width.
+	// Width of the rectangle in pixels, at least 1.
 	Width uint32 `protobuf:"varint,3,opt,name=width,proto3" json:"width,omitempty"`
-	// Its height.
+	// Height of the rectangle in pixels, at least 1.
 	Height        uint32 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -725,7 +725,7 @@ type SecondPass struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
 	Factor *float32 `protobuf:"fixed32,1,opt,name=factor,proto3,oneof" json:"factor,omitempty"`
-	// How pictures are enlarged.
+	// The method that enlarges pictures or latents.
 	Upscaler Upscaler `protobuf:"varint,2,opt,name=upscaler,proto3,enum=sakuga.generation.v1.Upscaler" json:"upscaler,omitempty"`
 	// The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5.
 	Strength *float32 `protobuf:"fixed32,3,opt,name=strength,proto3,oneof" json:"strength,omitempty"`

@@ -30,15 +30,15 @@ type JobState int32
 const (
 	// Never sent.
 	JobState_JOB_STATE_UNSPECIFIED JobState = 0
-	// It waits.
+	// It waits for a device.
 	JobState_JOB_STATE_QUEUED JobState = 1
 	// It runs on a device, or its pictures are being written.
 	JobState_JOB_STATE_RUNNING JobState = 2
-	// Its pictures are complete.
+	// It has ended, and `Job.images` lists its pictures.
 	JobState_JOB_STATE_COMPLETED JobState = 3
-	// It failed.
+	// It has ended without pictures; `Job.error` says why.
 	JobState_JOB_STATE_FAILED JobState = 4
-	// It was cancelled.
+	// It has ended without pictures; `Job.cancelled` says why.
 	JobState_JOB_STATE_CANCELLED JobState = 5
 )
 
@@ -98,7 +98,7 @@ const (
 	Priority_PRIORITY_UNSPECIFIED Priority = 0
 	// A quarter of the share of a normal job.
 	Priority_PRIORITY_LOW Priority = 1
-	// The default.
+	// The share of a job that names no priority.
 	Priority_PRIORITY_NORMAL Priority = 2
 	// Four times the share of a normal job.
 	Priority_PRIORITY_HIGH Priority = 3
@@ -154,7 +154,7 @@ type Job struct {
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The caller's name for it, or the one that the server made.
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// Its state.
+	// Whether it waits, runs or has ended, and how.
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.generation.v1.JobState" json:"state,omitempty"`
 	// The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address.
 	ClientId string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`

@@ -23,10 +23,10 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// A request to draw.
+// What to draw, and under which conditions the job runs.
 type CreateJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to draw.
+	// The prompt and all settings of the pictures. Required.
 	Request *GenerateRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
 	// Its priority and time limits.
 	Options       *JobOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
@@ -78,10 +78,10 @@ func (x *CreateJobRequest) GetOptions() *JobOptions {
 	return nil
 }
 
-// The job.
+// The job that draws the request.
 type CreateJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now.
+	// The job when the answer was made. It may have started already.
 	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	// Whether the job existed before, under the same `request_id`.
 	Existed       bool `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
@@ -136,7 +136,7 @@ func (x *CreateJobResponse) GetExisted() bool {
 // Which job, and the first event.
 type WatchJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// The number of the last event that the caller has; the stream continues after it. Absent: from the first event on.
 	AfterSequence *uint64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3,oneof" json:"after_sequence,omitempty"`
@@ -200,7 +200,7 @@ func (x *WatchJobRequest) GetProgressIntervalMs() uint32 {
 // One message of the stream.
 type WatchJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it is.
+	// Exactly one of these.
 	//
 	// Types that are valid to be assigned to Message:
 	//
@@ -286,7 +286,7 @@ type WatchJobResponse_Created struct {
 }
 
 type WatchJobResponse_Event struct {
-	// An event.
+	// The next event of the job, in order of its number.
 	Event *GenerateEvent `protobuf:"bytes,2,opt,name=event,proto3,oneof"`
 }
 
@@ -301,7 +301,7 @@ func (*WatchJobResponse_Event) isWatchJobResponse_Message() {}
 
 func (*WatchJobResponse_Progress) isWatchJobResponse_Message() {}
 
-// The stream is open.
+// The job is found and the stream begins.
 type WatchCreated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job as it is now.
@@ -363,7 +363,7 @@ type WatchProgress struct {
 	NextSequence uint64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	// When it was sent, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
-	// The device.
+	// The newest sample of the server's first device. Absent: there was no sample yet.
 	GpuStats      *v1.GpuStats `protobuf:"bytes,3,opt,name=gpu_stats,json=gpuStats,proto3" json:"gpu_stats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -420,10 +420,10 @@ func (x *WatchProgress) GetGpuStats() *v1.GpuStats {
 	return nil
 }
 
-// Which job.
+// Asks for the state of one job.
 type GetJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -466,10 +466,10 @@ func (x *GetJobRequest) GetJobId() string {
 	return ""
 }
 
-// The job.
+// The state of one job.
 type GetJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now.
+	// The job when the answer was made.
 	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -581,9 +581,9 @@ type JobFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Those in one of these states.
 	States []JobState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=sakuga.generation.v1.JobState" json:"states,omitempty"`
-	// Those of this client.
+	// Those with this `Job.client_id`.
 	ClientId string `protobuf:"bytes,2,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
-	// Those with this name.
+	// Those with this `Job.request_id`.
 	RequestId string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Those accepted at this time or later.
 	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
@@ -686,7 +686,7 @@ func (x *JobFilter) GetModel() string {
 	return ""
 }
 
-// A page of jobs.
+// One page of the jobs that match the filter.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The newest first. A call with `text`, `labels` or `model` searches at most 8192 jobs, so a page may have fewer jobs than
@@ -745,7 +745,7 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 // Which job, and how its labels change.
 type LabelJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
 	Add []string `protobuf:"bytes,2,rep,name=add,proto3" json:"add,omitempty"`
@@ -806,10 +806,10 @@ func (x *LabelJobRequest) GetRemove() []string {
 	return nil
 }
 
-// The job.
+// The job with its new labels.
 type LabelJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now.
+	// The job after the change.
 	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -852,10 +852,10 @@ func (x *LabelJobResponse) GetJob() *Job {
 	return nil
 }
 
-// Which job.
+// Asks to cancel one job.
 type CancelJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -898,7 +898,7 @@ func (x *CancelJobRequest) GetJobId() string {
 	return ""
 }
 
-// The job.
+// The job after the call.
 type CancelJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As it is now. A waiting job is cancelled; a running job still runs until its next step.
@@ -947,7 +947,7 @@ func (x *CancelJobResponse) GetJob() *Job {
 // Which picture, and which part of it.
 type GetArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of a completed job. Required.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	// Which picture of the batch.
 	ImageIndex uint32 `protobuf:"varint,2,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
@@ -1030,7 +1030,7 @@ func (x *GetArtifactRequest) GetMaxEdge() uint32 {
 // A piece of the picture.
 type GetArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The piece, in order.
+	// The next bytes of the picture. Pieces come in the order of their offsets.
 	Chunk *ImageChunk `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
 	// SHA-256 of the whole file that is sent, in lower-case hexadecimal.
 	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
@@ -1082,10 +1082,10 @@ func (x *GetArtifactResponse) GetSha256() string {
 	return ""
 }
 
-// Which job.
+// Asks to delete one ended job.
 type DeleteJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1128,7 +1128,7 @@ func (x *DeleteJobRequest) GetJobId() string {
 	return ""
 }
 
-// It is deleted.
+// The job and its pictures no longer exist.
 type DeleteJobResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1165,10 +1165,10 @@ func (*DeleteJobResponse) Descriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{18}
 }
 
-// Which job.
+// Asks for what was measured while one job ran.
 type GetJobTelemetryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The job.
+	// `Job.job_id` of the job. Required.
 	JobId         string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1214,9 +1214,9 @@ func (x *GetJobTelemetryRequest) GetJobId() string {
 // Samples and activity from the start of the job until its end, or until now if it still runs.
 type GetJobTelemetryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Samples, in order.
+	// Samples of the device that ran the job, the oldest first.
 	Samples []*v1.GpuStats `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
-	// Activity, in order.
+	// Activity of the device that ran the job, the oldest first.
 	Activity []*v1.Activity `protobuf:"bytes,2,rep,name=activity,proto3" json:"activity,omitempty"`
 	// Whether only the last part is kept, because the job took very long.
 	IsCut         bool `protobuf:"varint,3,opt,name=is_cut,json=isCut,proto3" json:"is_cut,omitempty"`

@@ -36,7 +36,7 @@ const (
 	Quality_QUALITY_HIGH Quality = 2
 	// The same with 30 dB and 1 %.
 	Quality_QUALITY_FAST Quality = 3
-	// The settings of `Sampling.step_cache`.
+	// The settings of `Sampling.step_cache`, which is required with this level. Their cost in quality was not measured.
 	Quality_QUALITY_CUSTOM Quality = 4
 )
 
@@ -85,11 +85,11 @@ func (Quality) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{0}
 }
 
-// The solvers.
+// How the latents are integrated from one noise level to the next.
 type Solver int32
 
 const (
-	// The model's default.
+	// The model's default, `sakuga.system.v1.Model.default_sampling`.
 	Solver_SOLVER_UNSPECIFIED Solver = 0
 	// Euler: one evaluation a step.
 	Solver_SOLVER_EULER Solver = 1
@@ -223,7 +223,7 @@ type PreviewMethod int32
 const (
 	// The same as none.
 	PreviewMethod_PREVIEW_METHOD_UNSPECIFIED PreviewMethod = 0
-	// No previews.
+	// Previews are neither computed nor sent.
 	PreviewMethod_PREVIEW_METHOD_NONE PreviewMethod = 1
 	// A linear map from latent channels to RGB: an eighth of the size, at nearly no cost.
 	PreviewMethod_PREVIEW_METHOD_LINEAR PreviewMethod = 2
@@ -274,17 +274,17 @@ func (PreviewMethod) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
-// How pictures are encoded.
+// File formats of pictures.
 type ImageFormat int32
 
 const (
 	// JPEG for previews, PNG for results.
 	ImageFormat_IMAGE_FORMAT_UNSPECIFIED ImageFormat = 0
-	// JPEG, quality 85.
+	// JPEG at quality 85: lossy, the smallest. For previews.
 	ImageFormat_IMAGE_FORMAT_JPEG ImageFormat = 1
-	// PNG.
+	// PNG: lossless. Results have this format, with their metadata.
 	ImageFormat_IMAGE_FORMAT_PNG ImageFormat = 2
-	// WebP, lossless.
+	// WebP in its lossless form. For previews.
 	ImageFormat_IMAGE_FORMAT_WEBP ImageFormat = 3
 )
 
@@ -368,7 +368,7 @@ type GenerateRequest struct {
 	// Seed of the noise. The noise of image i depends on the seed and on i only, not on the batch. Absent: the server chooses
 	// a random seed. 0 is a valid seed.
 	Seed *uint64 `protobuf:"varint,13,opt,name=seed,proto3,oneof" json:"seed,omitempty"`
-	// What previews to send.
+	// Previews of the unfinished pictures. Absent: none are sent.
 	Preview *PreviewOptions `protobuf:"bytes,14,opt,name=preview,proto3" json:"preview,omitempty"`
 	// Least time between two `gpu_stats` events, in milliseconds. 0: 500.
 	GpuStatsIntervalMs uint32 `protobuf:"varint,15,opt,name=gpu_stats_interval_ms,json=gpuStatsIntervalMs,proto3" json:"gpu_stats_interval_ms,omitempty"`
@@ -650,7 +650,7 @@ type GenerateRequest_Xml struct {
 }
 
 type GenerateRequest_Typed struct {
-	// The typed form.
+	// The typed prompt, checked by the same rules as the text.
 	Typed *v1.Prompt `protobuf:"bytes,3,opt,name=typed,proto3,oneof"`
 }
 
@@ -668,7 +668,7 @@ type GenerateRequest_NegativeText struct {
 }
 
 type GenerateRequest_NegativePrompt struct {
-	// The typed form.
+	// The typed negative prompt, checked by the same rules as the text.
 	NegativePrompt *v1.NegativePrompt `protobuf:"bytes,6,opt,name=negative_prompt,json=negativePrompt,proto3,oneof"`
 }
 
@@ -703,9 +703,9 @@ type Scene struct {
 	Negative isScene_Negative `protobuf_oneof:"negative"`
 	// The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default.
 	Model string `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
-	// As `GenerateRequest.system_prompt`.
+	// The system prompt of this pass, with the rules of `GenerateRequest.system_prompt`.
 	SystemPrompt *string `protobuf:"bytes,7,opt,name=system_prompt,json=systemPrompt,proto3,oneof" json:"system_prompt,omitempty"`
-	// As `GenerateRequest.negative_system_prompt`.
+	// The negative system prompt of this pass, with the rules of `GenerateRequest.negative_system_prompt`.
 	NegativeSystemPrompt *string `protobuf:"bytes,8,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
 	// How the latents are integrated. Absent fields: the defaults of this pass's model.
 	Sampling *Sampling `protobuf:"bytes,9,opt,name=sampling,proto3" json:"sampling,omitempty"`
@@ -910,7 +910,7 @@ type Scene_Xml struct {
 }
 
 type Scene_Typed struct {
-	// The typed form.
+	// The typed prompt, checked by the same rules as the text.
 	Typed *v1.Prompt `protobuf:"bytes,2,opt,name=typed,proto3,oneof"`
 }
 
@@ -928,7 +928,7 @@ type Scene_NegativeText struct {
 }
 
 type Scene_NegativePrompt struct {
-	// The typed form.
+	// The typed negative prompt, checked by the same rules as the text.
 	NegativePrompt *v1.NegativePrompt `protobuf:"bytes,5,opt,name=negative_prompt,json=negativePrompt,proto3,oneof"`
 }
 
@@ -1005,7 +1005,7 @@ func (x *Protection) GetFeather() uint32 {
 // An adapter of a request.
 type Adapter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which adapter. Required.
+	// The adapter, by name or by content: exactly one. Required.
 	//
 	// Types that are valid to be assigned to Source:
 	//
@@ -1262,7 +1262,7 @@ func (x *Expansion) GetChoices() []string {
 // without defaults of its own uses those of its authors: 28 Euler steps, guidance 5 at every time, no bound, shift 6.
 type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The solver.
+	// The method of integration. `sakuga.system.v1.Model.solvers` lists those of each model.
 	Solver Solver `protobuf:"varint,1,opt,name=solver,proto3,enum=sakuga.generation.v1.Solver" json:"solver,omitempty"`
 	// Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
 	// its intervals use a number that is larger by one.
@@ -1632,12 +1632,12 @@ func (x *ReuseInSteps) GetSteps() []uint32 {
 	return nil
 }
 
-// What previews to send.
+// How previews are made, encoded and spaced. Previews never change the pictures.
 type PreviewOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// How they are made from the predicted picture.
 	Method PreviewMethod `protobuf:"varint,1,opt,name=method,proto3,enum=sakuga.generation.v1.PreviewMethod" json:"method,omitempty"`
-	// How they are encoded.
+	// The file format of the previews. Unspecified: JPEG.
 	Format ImageFormat `protobuf:"varint,2,opt,name=format,proto3,enum=sakuga.generation.v1.ImageFormat" json:"format,omitempty"`
 	// The longer edge in pixels at the most, 16 to 2048. 0: 512.
 	MaxEdge uint32 `protobuf:"varint,3,opt,name=max_edge,json=maxEdge,proto3" json:"max_edge,omitempty"`

@@ -30,13 +30,13 @@ type ModelState int32
 const (
 	// Never sent.
 	ModelState_MODEL_STATE_UNSPECIFIED ModelState = 0
-	// In its files only.
+	// In its files only. The next job of the model loads it.
 	ModelState_MODEL_STATE_UNLOADED ModelState = 1
 	// In host memory, from where they are copied to the device when they are needed.
 	ModelState_MODEL_STATE_ON_HOST ModelState = 2
 	// On their way to the device.
 	ModelState_MODEL_STATE_LOADING ModelState = 3
-	// On the device.
+	// On the device; a job of the model starts at once.
 	ModelState_MODEL_STATE_LOADED ModelState = 4
 	// In its files only, and the last attempt to load them failed. Jobs of the model are refused until LoadModel succeeds.
 	ModelState_MODEL_STATE_FAILED ModelState = 5
@@ -89,7 +89,7 @@ func (ModelState) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Asks for the models.
+// Asks for all models; there is no filter.
 type ListModelsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -126,7 +126,7 @@ func (*ListModelsRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{0}
 }
 
-// The models.
+// All models of the server, and the memory that they share.
 type ListModelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the order of the configuration; the first is the default.
@@ -209,7 +209,7 @@ type ModelStatus struct {
 	LastUsed *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=last_used,json=lastUsed,proto3" json:"last_used,omitempty"`
 	// The family, such as `newbie`: which code runs it.
 	Family string `protobuf:"bytes,8,opt,name=family,proto3" json:"family,omitempty"`
-	// What the model is.
+	// What the model can draw and which options it takes.
 	Information *v1.Model `protobuf:"bytes,9,opt,name=information,proto3" json:"information,omitempty"`
 	// Median time of its latest steps. Absent until a step was measured.
 	StepTime *durationpb.Duration `protobuf:"bytes,10,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
@@ -335,10 +335,10 @@ func (x *ModelStatus) GetDevices() []string {
 	return nil
 }
 
-// Loads a model.
+// Names the model to load.
 type LoadModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model's name. Required.
+	// `ModelStatus.name` of the model. Required.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -427,10 +427,10 @@ func (x *LoadModelResponse) GetModel() *ModelStatus {
 	return nil
 }
 
-// Unloads a model.
+// Names the model to unload.
 type UnloadModelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model's name. Required.
+	// `ModelStatus.name` of the model. Required.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -519,7 +519,7 @@ func (x *UnloadModelResponse) GetModel() *ModelStatus {
 	return nil
 }
 
-// Asks for the adapters.
+// Asks for all adapters; there is no filter.
 type ListAdaptersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -556,10 +556,10 @@ func (*ListAdaptersRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{7}
 }
 
-// The adapters.
+// The contents of the server's folder of adapters.
 type ListAdaptersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// By name.
+	// The files that can be used, in alphabetical order of their names.
 	Adapters []*AdapterStatus `protobuf:"bytes,1,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	// Files that are in the server's folder of adapters and cannot be used.
 	Unusable      []*UnusableAdapter `protobuf:"bytes,2,rep,name=unusable,proto3" json:"unusable,omitempty"`
@@ -611,7 +611,7 @@ func (x *ListAdaptersResponse) GetUnusable() []*UnusableAdapter {
 	return nil
 }
 
-// One adapter.
+// An adapter file: what its metadata and tensors say, and which models it fits.
 type AdapterStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name that `Adapter.name` chooses it by: that of its file without the extension, or of its folder.
@@ -619,7 +619,7 @@ type AdapterStatus struct {
 	// The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
 	// `adapter_config.json`.
 	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Bytes of its weights.
+	// Size of its weights in bytes.
 	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
 	// `LoRA`, `LoHa`, `LoKr` or `DoRA`.
 	Algorithm string `protobuf:"bytes,4,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
@@ -724,7 +724,7 @@ func (x *AdapterStatus) GetFits() []*AdapterFit {
 // Whether an adapter fits a model.
 type AdapterFit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The model.
+	// `ModelStatus.name` of the model.
 	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// Whether a request can use it with this model. If not, `problems` says why.
 	IsUsable bool `protobuf:"varint,2,opt,name=is_usable,json=isUsable,proto3" json:"is_usable,omitempty"`
@@ -835,7 +835,7 @@ type UnusableAdapter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name of the file or folder.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Why not.
+	// Why it cannot be used, as a sentence.
 	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

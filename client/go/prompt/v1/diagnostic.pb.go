@@ -83,9 +83,9 @@ type Diagnostic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Stable kebab-case name of the rule, such as `unknown-element`. The rules are documented in the grammar reference.
 	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
-	// How much it matters.
+	// Whether the prompt is refused because of it.
 	Severity Severity `protobuf:"varint,2,opt,name=severity,proto3,enum=sakuga.prompt.v1.Severity" json:"severity,omitempty"`
-	// What is wrong.
+	// What is wrong, as a sentence in English.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// Byte range of the finding in the sent text: start inclusive.
 	SpanStart uint32 `protobuf:"varint,4,opt,name=span_start,json=spanStart,proto3" json:"span_start,omitempty"`
@@ -276,7 +276,7 @@ type Edit struct {
 	SpanStart uint32 `protobuf:"varint,1,opt,name=span_start,json=spanStart,proto3" json:"span_start,omitempty"`
 	// End of the range, exclusive.
 	SpanEnd uint32 `protobuf:"varint,2,opt,name=span_end,json=spanEnd,proto3" json:"span_end,omitempty"`
-	// What stands there afterwards.
+	// The new text of the range. Empty: the range is removed.
 	Replacement   string `protobuf:"bytes,3,opt,name=replacement,proto3" json:"replacement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -201,9 +201,9 @@ type Character struct {
 	Clothing *TagList `protobuf:"bytes,4,opt,name=clothing,proto3" json:"clothing,omitempty"`
 	// Height, build and age impression.
 	BodyType *TagList `protobuf:"bytes,5,opt,name=body_type,json=bodyType,proto3" json:"body_type,omitempty"`
-	// Face and mood.
+	// Face and mood: `smile`, `closed_eyes`, `blush`.
 	Expression *TagList `protobuf:"bytes,6,opt,name=expression,proto3" json:"expression,omitempty"`
-	// What the character does.
+	// What the character does alone: `sitting`, `holding_umbrella`.
 	Action *TagList `protobuf:"bytes,7,opt,name=action,proto3" json:"action,omitempty"`
 	// What the character does to or with another one.
 	Interaction *TagList `protobuf:"bytes,8,opt,name=interaction,proto3" json:"interaction,omitempty"`
@@ -321,7 +321,7 @@ type GeneralTags struct {
 	Environment *TagList `protobuf:"bytes,5,opt,name=environment,proto3" json:"environment,omitempty"`
 	// Camera: angle, distance, framing.
 	Perspective *TagList `protobuf:"bytes,6,opt,name=perspective,proto3" json:"perspective,omitempty"`
-	// Mood of the picture.
+	// Mood of the picture: `peaceful`, `ominous`.
 	Atmosphere *TagList `protobuf:"bytes,7,opt,name=atmosphere,proto3" json:"atmosphere,omitempty"`
 	// Light: its source, colour and direction.
 	Lighting *TagList `protobuf:"bytes,8,opt,name=lighting,proto3" json:"lighting,omitempty"`
@@ -329,7 +329,7 @@ type GeneralTags struct {
 	Quality *TagList `protobuf:"bytes,9,opt,name=quality,proto3" json:"quality,omitempty"`
 	// Resolution words: `max_high_resolution`.
 	Resolution *TagList `protobuf:"bytes,10,opt,name=resolution,proto3" json:"resolution,omitempty"`
-	// Things in the picture.
+	// Things in the picture that no character wears: `umbrella`, `cherry_blossoms`.
 	Objects *TagList `protobuf:"bytes,11,opt,name=objects,proto3" json:"objects,omitempty"`
 	// What has no other place.
 	Other         *TagList `protobuf:"bytes,12,opt,name=other,proto3" json:"other,omitempty"`
@@ -454,11 +454,11 @@ func (x *GeneralTags) GetOther() *TagList {
 // What the picture must not be. The unconditional half of classifier-free guidance reads it.
 type NegativePrompt struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Unwanted Danbooru tags.
+	// What the picture must not show, as Danbooru's tags: `lowres`, `bad_hands`.
 	DanbooruTags *TagList `protobuf:"bytes,1,opt,name=danbooru_tags,json=danbooruTags,proto3" json:"danbooru_tags,omitempty"`
-	// Unwanted e621 tags.
+	// What the picture must not show, as e621's tags.
 	E621Tags *TagList `protobuf:"bytes,2,opt,name=e621_tags,json=e621Tags,proto3" json:"e621_tags,omitempty"`
-	// Unwanted resolution words.
+	// Resolution words to move away from: `low_resolution`.
 	Resolution *TagList `protobuf:"bytes,3,opt,name=resolution,proto3" json:"resolution,omitempty"`
 	// The unwanted in plain sentences. Empty: none.
 	Caption       string `protobuf:"bytes,4,opt,name=caption,proto3" json:"caption,omitempty"`

@@ -74,7 +74,7 @@ func (Strictness) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_prompt_v1_prompt_service_proto_rawDescGZIP(), []int{0}
 }
 
-// Asks for a check.
+// A prompt to check. Nothing is drawn.
 type ValidatePromptRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The prompt: exactly one of its two forms.
@@ -171,7 +171,7 @@ type ValidatePromptRequest_Xml struct {
 }
 
 type ValidatePromptRequest_Typed struct {
-	// The typed form.
+	// The typed prompt, checked by the same rules as the text.
 	Typed *Prompt `protobuf:"bytes,2,opt,name=typed,proto3,oneof"`
 }
 
@@ -443,10 +443,10 @@ func (x *ParsePromptRequest) GetStrictness() Strictness {
 	return Strictness_STRICTNESS_UNSPECIFIED
 }
 
-// A text's typed form.
+// What a text says, as typed prompts.
 type ParsePromptResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The prompt.
+	// The prompt, without what was split off.
 	Prompt *Prompt `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
 	// The system prompt that stood before it, split off. Empty: none.
 	SystemPrompt string `protobuf:"bytes,2,opt,name=system_prompt,json=systemPrompt,proto3" json:"system_prompt,omitempty"`
@@ -528,7 +528,7 @@ func (x *ParsePromptResponse) GetNegativeSystemPrompt() string {
 // Asks for the text forms of a typed prompt.
 type FormatPromptRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The prompt.
+	// The typed prompt to write. Required.
 	Prompt        *Prompt `protobuf:"bytes,1,opt,name=prompt,proto3" json:"prompt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -626,7 +626,7 @@ func (x *FormatPromptResponse) GetModelText() string {
 	return ""
 }
 
-// Asks for the language.
+// Asks for the definitions of prompts and of this API; there is no filter.
 type GetSchemaRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -663,7 +663,7 @@ func (*GetSchemaRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_prompt_v1_prompt_service_proto_rawDescGZIP(), []int{7}
 }
 
-// The language.
+// The definitions of prompts and of this API, as this server uses them.
 type GetSchemaResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// schema/prompt.xsd, as the server uses it.

@@ -29,7 +29,7 @@ type DeviceState int32
 const (
 	// Never sent.
 	DeviceState_DEVICE_STATE_UNSPECIFIED DeviceState = 0
-	// It takes jobs.
+	// It runs a job or is free for one.
 	DeviceState_DEVICE_STATE_SERVING DeviceState = 1
 	// It was taken out of service and finishes its last job.
 	DeviceState_DEVICE_STATE_DRAINING DeviceState = 2
@@ -92,13 +92,13 @@ func (DeviceState) EnumDescriptor() ([]byte, []int) {
 // of `devices`.
 type Activity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it was measured.
+	// When it was measured, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// The device's memory by purpose, as the engine manages it. Empty: the engine does not report it.
 	Pools []*MemoryPool `protobuf:"bytes,2,rep,name=pools,proto3" json:"pools,omitempty"`
 	// The device's memory by process. Empty if the driver does not report it.
 	Processes []*ProcessMemory `protobuf:"bytes,3,rep,name=processes,proto3" json:"processes,omitempty"`
-	// Jobs that wait.
+	// Number of jobs that wait for a device.
 	Queued uint32 `protobuf:"varint,4,opt,name=queued,proto3" json:"queued,omitempty"`
 	// The job that runs on the device. Empty: none.
 	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
@@ -384,9 +384,9 @@ func (x *MemoryPool) GetHeldBytes() uint64 {
 // The device's memory that one process holds.
 type ProcessMemory struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The process.
+	// Process id, as the operating system of the server numbers it.
 	Pid uint32 `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
-	// Bytes that it holds.
+	// Device memory that the process holds, in bytes.
 	Bytes uint64 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Whether it is this server.
 	IsServer      bool `protobuf:"varint,3,opt,name=is_server,json=isServer,proto3" json:"is_server,omitempty"`
@@ -452,7 +452,7 @@ type LoadingPhase struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// When it began, from the program's start.
 	Begin *durationpb.Duration `protobuf:"bytes,2,opt,name=begin,proto3" json:"begin,omitempty"`
-	// How long it took.
+	// Time from its beginning to its end.
 	Duration *durationpb.Duration `protobuf:"bytes,3,opt,name=duration,proto3" json:"duration,omitempty"`
 	// Bytes that were read. 0: none.
 	Bytes         uint64 `protobuf:"varint,4,opt,name=bytes,proto3" json:"bytes,omitempty"`

@@ -28,7 +28,7 @@ type StatsSource int32
 const (
 	// Never sent.
 	StatsSource_STATS_SOURCE_UNSPECIFIED StatsSource = 0
-	// NVIDIA's management library.
+	// NVML, NVIDIA's management library.
 	StatsSource_STATS_SOURCE_NVML StatsSource = 1
 	// The operating system: load and memory of the host, because there is no management library.
 	StatsSource_STATS_SOURCE_HOST StatsSource = 2
@@ -78,21 +78,21 @@ func (StatsSource) EnumDescriptor() ([]byte, []int) {
 // One sample of a device. A field that the source does not report is absent.
 type GpuStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it was taken.
+	// When it was taken, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// Where it comes from. With `STATS_SOURCE_HOST`, the values are those of the host.
 	Source StatsSource `protobuf:"varint,2,opt,name=source,proto3,enum=sakuga.system.v1.StatsSource" json:"source,omitempty"`
 	// The device's index; 0 for the host.
 	DeviceIndex uint32 `protobuf:"varint,3,opt,name=device_index,json=deviceIndex,proto3" json:"device_index,omitempty"`
-	// The device's name.
+	// Product name of the device, such as `NVIDIA H100 80GB HBM3`; that of the processor for the host.
 	Name string `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
 	// Busy share of the last sample period, in percent.
 	UtilizationPercent *float32 `protobuf:"fixed32,5,opt,name=utilization_percent,json=utilizationPercent,proto3,oneof" json:"utilization_percent,omitempty"`
 	// Busy share of the memory interface, in percent.
 	MemoryUtilizationPercent *float32 `protobuf:"fixed32,6,opt,name=memory_utilization_percent,json=memoryUtilizationPercent,proto3,oneof" json:"memory_utilization_percent,omitempty"`
-	// Bytes in use.
+	// Device memory that all processes use, in bytes.
 	MemoryUsedBytes *uint64 `protobuf:"varint,7,opt,name=memory_used_bytes,json=memoryUsedBytes,proto3,oneof" json:"memory_used_bytes,omitempty"`
-	// Bytes in all.
+	// Size of the device memory in bytes.
 	MemoryTotalBytes *uint64 `protobuf:"varint,8,opt,name=memory_total_bytes,json=memoryTotalBytes,proto3,oneof" json:"memory_total_bytes,omitempty"`
 	// Bytes that this server holds.
 	ProcessMemoryBytes *uint64 `protobuf:"varint,9,opt,name=process_memory_bytes,json=processMemoryBytes,proto3,oneof" json:"process_memory_bytes,omitempty"`
@@ -100,9 +100,9 @@ type GpuStats struct {
 	SmClockMhz *uint32 `protobuf:"varint,10,opt,name=sm_clock_mhz,json=smClockMhz,proto3,oneof" json:"sm_clock_mhz,omitempty"`
 	// Clock of the memory, in MHz.
 	MemoryClockMhz *uint32 `protobuf:"varint,11,opt,name=memory_clock_mhz,json=memoryClockMhz,proto3,oneof" json:"memory_clock_mhz,omitempty"`
-	// Power, in watts.
+	// Power that the device draws, in watts.
 	PowerWatts *float32 `protobuf:"fixed32,12,opt,name=power_watts,json=powerWatts,proto3,oneof" json:"power_watts,omitempty"`
-	// Temperature, in degrees Celsius.
+	// Temperature of the chip, in degrees Celsius.
 	TemperatureCelsius *float32 `protobuf:"fixed32,13,opt,name=temperature_celsius,json=temperatureCelsius,proto3,oneof" json:"temperature_celsius,omitempty"`
 	// Why the clocks are throttled, such as `sw_power_cap`. Empty: they are not, or the source does not report it.
 	ThrottleReasons []string `protobuf:"bytes,14,rep,name=throttle_reasons,json=throttleReasons,proto3" json:"throttle_reasons,omitempty"`

@@ -116,7 +116,7 @@ func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
 // A description of the server.
 type GetServerInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Version of the program.
+	// Version of the server, such as `0.1.0`.
 	Version string `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
 	// The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all.
 	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
@@ -124,7 +124,7 @@ type GetServerInfoResponse struct {
 	Precision string `protobuf:"bytes,3,opt,name=precision,proto3" json:"precision,omitempty"`
 	// The engine: `burn`, or `scripted` for tests.
 	Engine string `protobuf:"bytes,4,opt,name=engine,proto3" json:"engine,omitempty"`
-	// When it was started.
+	// When the server was started, by its own clock.
 	Started *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started,proto3" json:"started,omitempty"`
 	// What a request may ask for.
 	Limits *Limits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
@@ -244,15 +244,15 @@ func (x *GetServerInfoResponse) GetComputePaths() []*ComputePath {
 // What a request may ask for.
 type Limits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Bytes of prompt text.
+	// Most bytes of a prompt or negative prompt.
 	MaxPromptBytes uint32 `protobuf:"varint,1,opt,name=max_prompt_bytes,json=maxPromptBytes,proto3" json:"max_prompt_bytes,omitempty"`
-	// Pixels of one picture.
+	// Most pixels of one picture, width times height.
 	MaxPixels uint64 `protobuf:"varint,2,opt,name=max_pixels,json=maxPixels,proto3" json:"max_pixels,omitempty"`
-	// Pictures of one request.
+	// Most pictures of one request.
 	MaxImages uint32 `protobuf:"varint,3,opt,name=max_images,json=maxImages,proto3" json:"max_images,omitempty"`
-	// Steps.
+	// Most steps of one pass.
 	MaxSteps uint32 `protobuf:"varint,4,opt,name=max_steps,json=maxSteps,proto3" json:"max_steps,omitempty"`
-	// Jobs that may wait.
+	// Most jobs that wait at the same time; further ones are refused.
 	MaxQueued uint32 `protobuf:"varint,5,opt,name=max_queued,json=maxQueued,proto3" json:"max_queued,omitempty"`
 	// Width and height are multiples of this.
 	SizeMultiple  uint32 `protobuf:"varint,6,opt,name=size_multiple,json=sizeMultiple,proto3" json:"size_multiple,omitempty"`
@@ -332,7 +332,7 @@ func (x *Limits) GetSizeMultiple() uint32 {
 	return 0
 }
 
-// Asks for the models.
+// Asks for all models; there is no filter.
 type ListModelsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -369,7 +369,7 @@ func (*ListModelsRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{3}
 }
 
-// The models.
+// The models that requests may name.
 type ListModelsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The models; the first is the default.
@@ -415,7 +415,7 @@ func (x *ListModelsResponse) GetModels() []*Model {
 	return nil
 }
 
-// One model.
+// What a model is, what it can draw, and which options it takes.
 type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The name that `GenerateRequest.model` chooses it by.
@@ -858,9 +858,9 @@ func (x *ElementTags) GetTags() []string {
 // The size of a training picture.
 type TrainedSize struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Pixels in a row.
+	// Width in pixels.
 	Width uint32 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
-	// Rows.
+	// Height in pixels.
 	Height        uint32 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -978,7 +978,7 @@ type SamplingDefaults struct {
 	GuidanceUntil float32 `protobuf:"fixed32,4,opt,name=guidance_until,json=guidanceUntil,proto3" json:"guidance_until,omitempty"`
 	// Bound on the norm of the guided velocity. 0: off.
 	GuidanceRenorm float32 `protobuf:"fixed32,5,opt,name=guidance_renorm,json=guidanceRenorm,proto3" json:"guidance_renorm,omitempty"`
-	// Time shift.
+	// Shift s of the times, t/(t + s - s t). 1: none.
 	Shift float32 `protobuf:"fixed32,6,opt,name=shift,proto3" json:"shift,omitempty"`
 	// Guidance is active from this t on.
 	GuidanceFrom float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3" json:"guidance_from,omitempty"`
@@ -1083,7 +1083,7 @@ func (x *SamplingDefaults) GetGuidanceRescale() float32 {
 	return 0
 }
 
-// Asks for samples.
+// How often to sample, and which devices.
 type WatchGpuStatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Least time between two samples, in milliseconds, at least 100. 0: 500.
@@ -1138,10 +1138,10 @@ func (x *WatchGpuStatsRequest) GetAllDevices() bool {
 	return false
 }
 
-// One sample.
+// One sample of one device.
 type WatchGpuStatsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The sample.
+	// What was measured; `GpuStats.device` says on which device.
 	Stats         *GpuStats `protobuf:"bytes,1,opt,name=stats,proto3" json:"stats,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1184,7 +1184,7 @@ func (x *WatchGpuStatsResponse) GetStats() *GpuStats {
 	return nil
 }
 
-// Asks for activity.
+// How often to report what the devices do.
 type WatchActivityRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Least time between two messages, in milliseconds, at least 100. 0: 500.
@@ -1230,10 +1230,10 @@ func (x *WatchActivityRequest) GetIntervalMs() uint32 {
 	return 0
 }
 
-// What the server does.
+// One report of what the devices do.
 type WatchActivityResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As it is now.
+	// The running jobs and the memory of all devices at this moment.
 	Activity      *Activity `protobuf:"bytes,1,opt,name=activity,proto3" json:"activity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1276,7 +1276,7 @@ func (x *WatchActivityResponse) GetActivity() *Activity {
 	return nil
 }
 
-// Asks for the devices.
+// Asks for all devices; there is no filter.
 type ListDevicesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1313,7 +1313,7 @@ func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{16}
 }
 
-// The devices.
+// All devices that the server uses.
 type ListDevicesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// In the order of the configuration.
@@ -1366,7 +1366,7 @@ type Device struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`.
 	FullName string `protobuf:"bytes,2,opt,name=full_name,json=fullName,proto3" json:"full_name,omitempty"`
-	// Whether it takes jobs.
+	// Whether it takes jobs, and if not, why.
 	State DeviceState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.system.v1.DeviceState" json:"state,omitempty"`
 	// Why it is lost. Only with `DEVICE_STATE_LOST`.
 	Failure string `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
@@ -1468,10 +1468,10 @@ func (x *Device) GetLosses() uint64 {
 	return 0
 }
 
-// Drains a device.
+// Names the device to drain.
 type DrainDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The device's name. Required.
+	// `Device.name` of the device. Required.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1514,7 +1514,7 @@ func (x *DrainDeviceRequest) GetName() string {
 	return ""
 }
 
-// The device is drained.
+// The device runs no job and gets none.
 type DrainDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device as it is now.
@@ -1563,7 +1563,7 @@ func (x *DrainDeviceResponse) GetDevice() *Device {
 // Drains a device and frees its memory.
 type DisableDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The device's name. Required.
+	// `Device.name` of the device. Required.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1606,7 +1606,7 @@ func (x *DisableDeviceRequest) GetName() string {
 	return ""
 }
 
-// The device is disabled.
+// The device runs no job, and no model is in its memory.
 type DisableDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device as it is now.
@@ -1652,10 +1652,10 @@ func (x *DisableDeviceResponse) GetDevice() *Device {
 	return nil
 }
 
-// Puts a device into service.
+// Names the device to put into service.
 type EnableDeviceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The device's name. Required.
+	// `Device.name` of the device. Required.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1698,7 +1698,7 @@ func (x *EnableDeviceRequest) GetName() string {
 	return ""
 }
 
-// The device takes jobs.
+// The device is in service, with its models loaded.
 type EnableDeviceResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The device as it is now.

@@ -29,25 +29,25 @@ class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.V
     ASSET_KIND_UNSPECIFIED: _AssetKind.ValueType  # 0
     """Never sent."""
     ASSET_KIND_PNG: _AssetKind.ValueType  # 1
-    """A PNG file."""
+    """A picture in PNG."""
     ASSET_KIND_JPEG: _AssetKind.ValueType  # 2
-    """A JPEG file."""
+    """A picture in JPEG."""
     ASSET_KIND_WEBP: _AssetKind.ValueType  # 3
-    """A WebP file."""
+    """A picture in WebP."""
     ASSET_KIND_SAFETENSORS: _AssetKind.ValueType  # 4
     """A file of tensors, such as a LoRA."""
 
 class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper):
-    """What an asset is."""
+    """File formats of assets."""
 
 ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
 """Never sent."""
 ASSET_KIND_PNG: AssetKind.ValueType  # 1
-"""A PNG file."""
+"""A picture in PNG."""
 ASSET_KIND_JPEG: AssetKind.ValueType  # 2
-"""A JPEG file."""
+"""A picture in JPEG."""
 ASSET_KIND_WEBP: AssetKind.ValueType  # 3
-"""A WebP file."""
+"""A picture in WebP."""
 ASSET_KIND_SAFETENSORS: AssetKind.ValueType  # 4
 """A file of tensors, such as a LoRA."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
@@ -116,7 +116,7 @@ Global___UploadAssetRequest: _TypeAlias = UploadAssetRequest  # noqa: Y015
 
 @_typing.final
 class UploadStart(_message.Message):
-    """Announces a file."""
+    """The file that an upload sends, and where its bytes begin."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -146,7 +146,7 @@ Global___UploadStart: _TypeAlias = UploadStart  # noqa: Y015
 
 @_typing.final
 class UploadAssetResponse(_message.Message):
-    """The file is stored."""
+    """The file is stored whole and its SHA-256 was verified."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -156,7 +156,7 @@ class UploadAssetResponse(_message.Message):
     """Whether the caller had it before this call."""
     @_builtins.property
     def asset(self) -> Global___Asset:
-        """The asset."""
+        """The stored file with what the server found in it."""
 
     def __init__(
         self,
@@ -202,7 +202,7 @@ Global___UploadAssetPartRequest: _TypeAlias = UploadAssetPartRequest  # noqa: Y0
 
 @_typing.final
 class UploadAssetPartResponse(_message.Message):
-    """The part is stored."""
+    """The part is stored; the asset exists once all parts are there."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -248,7 +248,7 @@ class Asset(_message.Message):
     sha256: _builtins.str
     """SHA-256 of the file in lower-case hexadecimal: its name in requests."""
     size: _builtins.int
-    """Bytes."""
+    """Size of the file in bytes."""
     kind: Global___AssetKind.ValueType
     """Its kind, detected from its bytes."""
     @_builtins.property
@@ -263,7 +263,7 @@ class Asset(_message.Message):
 
     @_builtins.property
     def picture(self) -> Global___PictureFacts:
-        """Of a picture."""
+        """Size, orientation and colours, for PNG, JPEG and WebP."""
 
     @_builtins.property
     def tensors(self) -> Global___TensorFacts:
@@ -340,7 +340,7 @@ class TensorFacts(_message.Message):
 
     TENSORS_FIELD_NUMBER: _builtins.int
     tensors: _builtins.int
-    """Its tensors."""
+    """Number of tensors in the file."""
     def __init__(
         self,
         *,
@@ -482,7 +482,7 @@ Global___ListAssetsResponse: _TypeAlias = ListAssetsResponse  # noqa: Y015
 
 @_typing.final
 class DeleteAssetRequest(_message.Message):
-    """Deletes an asset."""
+    """Names the asset to delete."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -504,7 +504,7 @@ Global___DeleteAssetRequest: _TypeAlias = DeleteAssetRequest  # noqa: Y015
 
 @_typing.final
 class DeleteAssetResponse(_message.Message):
-    """The asset is deleted."""
+    """The caller no longer has the asset. Its bytes are removed once no owner has it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

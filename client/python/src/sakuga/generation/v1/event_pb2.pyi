@@ -40,7 +40,7 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_DECODE: _Stage.ValueType  # 3
     """The VAE turns latents into pixels."""
     STAGE_ENCODE_IMAGE: _Stage.ValueType  # 4
-    """Pixels become PNG."""
+    """The pixels of each picture are compressed to a PNG file."""
     STAGE_LOAD_MODEL: _Stage.ValueType  # 5
     """The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there."""
     STAGE_VAE_ENCODE: _Stage.ValueType  # 6
@@ -62,7 +62,7 @@ STAGE_DENOISE: Stage.ValueType  # 2
 STAGE_DECODE: Stage.ValueType  # 3
 """The VAE turns latents into pixels."""
 STAGE_ENCODE_IMAGE: Stage.ValueType  # 4
-"""Pixels become PNG."""
+"""The pixels of each picture are compressed to a PNG file."""
 STAGE_LOAD_MODEL: Stage.ValueType  # 5
 """The weights of a model are loaded to the device. Before the other stages of its passes, and only if they were not there."""
 STAGE_VAE_ENCODE: Stage.ValueType  # 6
@@ -82,11 +82,11 @@ class _CancelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelRe
     CANCEL_REASON_UNSPECIFIED: _CancelReason.ValueType  # 0
     """Never sent."""
     CANCEL_REASON_CLIENT_GONE: _CancelReason.ValueType  # 1
-    """The stream was dropped."""
+    """The last stream that watched the job ended, and `JobOptions.cancel_on_disconnect` or Generate had asked for this."""
     CANCEL_REASON_REQUESTED: _CancelReason.ValueType  # 2
-    """CancelJob was called."""
+    """A client called CancelJob."""
     CANCEL_REASON_DEADLINE: _CancelReason.ValueType  # 3
-    """The call's deadline passed."""
+    """The deadline of the call, or `JobOptions.timeout`, passed."""
     CANCEL_REASON_SHUTDOWN: _CancelReason.ValueType  # 4
     """The server is shutting down."""
 
@@ -96,11 +96,11 @@ class CancelReason(_CancelReason, metaclass=_CancelReasonEnumTypeWrapper):
 CANCEL_REASON_UNSPECIFIED: CancelReason.ValueType  # 0
 """Never sent."""
 CANCEL_REASON_CLIENT_GONE: CancelReason.ValueType  # 1
-"""The stream was dropped."""
+"""The last stream that watched the job ended, and `JobOptions.cancel_on_disconnect` or Generate had asked for this."""
 CANCEL_REASON_REQUESTED: CancelReason.ValueType  # 2
-"""CancelJob was called."""
+"""A client called CancelJob."""
 CANCEL_REASON_DEADLINE: CancelReason.ValueType  # 3
-"""The call's deadline passed."""
+"""The deadline of the call, or `JobOptions.timeout`, passed."""
 CANCEL_REASON_SHUTDOWN: CancelReason.ValueType  # 4
 """The server is shutting down."""
 Global___CancelReason: _TypeAlias = CancelReason  # noqa: Y015
@@ -142,7 +142,7 @@ class GenerateEvent(_message.Message):
     stored, so slow and late readers miss some. After `requeued` there is always a gap.
     """
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it happened, by the server's clock."""
@@ -153,11 +153,11 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def queued(self) -> Global___Queued:
-        """The job waits."""
+        """The job waits for a device, or its place in the queue has changed."""
 
     @_builtins.property
     def started(self) -> Global___Started:
-        """The job runs."""
+        """A device has begun to run the job."""
 
     @_builtins.property
     def stage(self) -> Global___StageBegun:
@@ -165,7 +165,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def step(self) -> Global___Step:
-        """A step was computed."""
+        """The denoiser has finished a step."""
 
     @_builtins.property
     def preview(self) -> Global___Preview:
@@ -281,7 +281,7 @@ Global___Accepted: _TypeAlias = Accepted  # noqa: Y015
 
 @_typing.final
 class Queued(_message.Message):
-    """The job waits."""
+    """The place of a waiting job in the queue."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -309,7 +309,7 @@ Global___Queued: _TypeAlias = Queued  # noqa: Y015
 
 @_typing.final
 class Started(_message.Message):
-    """The job runs."""
+    """A device has begun to run the job. The request is complete from here on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -373,7 +373,7 @@ class QualityPromise(_message.Message):
     pictures: _builtins.int
     """Pictures that were compared with their exact ones."""
     psnr_db: _builtins.float
-    """Mean PSNR in decibels."""
+    """Mean peak signal-to-noise ratio against the exact pictures, in decibels."""
     min_psnr_db: _builtins.float
     """The smallest PSNR of any picture in decibels."""
     ms_ssim: _builtins.float
@@ -423,7 +423,7 @@ class StageBegun(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     PASS_NUMBER_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
-    """The part."""
+    """The part that begins."""
     pass_number: _builtins.int
     """The pass that it belongs to: 1, or 2 if the request has a second one. The pass of a scene has the next number."""
     def __init__(
@@ -442,7 +442,7 @@ Global___StageBegun: _TypeAlias = StageBegun  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
-    """A step was computed."""
+    """The state of the latents after a step, and the time it took."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -457,7 +457,7 @@ class Step(_message.Message):
     PASS_NUMBER_FIELD_NUMBER: _builtins.int
     REUSED_SHARE_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """From 1 to `total`."""
+    """Number of this step, from 1 to `total`."""
     total: _builtins.int
     """Steps of this job that are computed, in all passes."""
     t: _builtins.float
@@ -520,15 +520,15 @@ class Preview(_message.Message):
     step: _builtins.int
     """The step after which it was made."""
     method: _request_pb2.PreviewMethod.ValueType
-    """How it was made."""
+    """The method, never unspecified. A model without a tiny decoder uses its full one for `PREVIEW_METHOD_DECODER`."""
     format: _request_pb2.ImageFormat.ValueType
-    """How it is encoded."""
+    """The file format of `data`, never unspecified."""
     width: _builtins.int
-    """Width in pixels."""
+    """Width of the preview in pixels; the picture is usually larger."""
     height: _builtins.int
-    """Height in pixels."""
+    """Height of the preview in pixels."""
     data: _builtins.bytes
-    """The encoded picture."""
+    """The whole file of the preview."""
     def __init__(
         self,
         *,
@@ -561,7 +561,7 @@ class Profile(_message.Message):
     PEAK_FLOPS_PER_SECOND_FIELD_NUMBER: _builtins.int
     PEAK_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
-    """The part."""
+    """The part that was measured."""
     device_ms: _builtins.float
     """The device's time in all spans, in milliseconds."""
     wall_ms: _builtins.float
@@ -625,7 +625,7 @@ class ProfileSpan(_message.Message):
     name: _builtins.str
     """The operation, such as `attention` or `product qkv`."""
     count: _builtins.int
-    """How often."""
+    """How many operations the span adds up."""
     ms: _builtins.float
     """Time on the device, in milliseconds."""
     flops: _builtins.float
@@ -667,13 +667,13 @@ class ImageChunk(_message.Message):
     image_index: _builtins.int
     """Which picture of the batch."""
     format: _request_pb2.ImageFormat.ValueType
-    """How it is encoded."""
+    """The file format of the picture: PNG for results."""
     offset: _builtins.int
-    """Bytes before this piece."""
+    """Offset of this piece in the file of the picture."""
     total_size: _builtins.int
     """Bytes of the whole picture."""
     data: _builtins.bytes
-    """The piece."""
+    """The bytes of the file from `offset` on."""
     def __init__(
         self,
         *,
@@ -705,7 +705,7 @@ class Completed(_message.Message):
 
     @_builtins.property
     def timings(self) -> Global___Timings:
-        """Where the time went."""
+        """How long each part of the job took."""
 
     def __init__(
         self,
@@ -739,11 +739,11 @@ class ImageInfo(_message.Message):
     pixels_sha256: _builtins.str
     """SHA-256 of the pixels alone (RGB, 8 bit, row by row), in lower-case hexadecimal."""
     width: _builtins.int
-    """Width in pixels."""
+    """Width of the picture in pixels."""
     height: _builtins.int
-    """Height in pixels."""
+    """Height of the picture in pixels."""
     size: _builtins.int
-    """Bytes of the file."""
+    """Size of the PNG file in bytes."""
     @_builtins.property
     def metadata(self) -> Global___ImageMetadata:
         """The metadata in the file."""
@@ -783,7 +783,7 @@ class EvaluationReuse(_message.Message):
     CONDITIONAL_FIELD_NUMBER: _builtins.int
     UNCONDITIONAL_FIELD_NUMBER: _builtins.int
     evaluations: _builtins.int
-    """Evaluations of the picture."""
+    """All evaluations of the denoiser for this picture. A guided one counts once."""
     @_builtins.property
     def conditional(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Evaluations whose conditional half reused the blocks."""
@@ -993,7 +993,7 @@ Global___AppliedAdapter: _TypeAlias = AppliedAdapter  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):
-    """Where the time went."""
+    """How long each part of a job took. With several pictures or passes the times are sums."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1007,23 +1007,23 @@ class Timings(_message.Message):
     VAE_ENCODE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queued(self) -> _duration_pb2.Duration:
-        """In the queue."""
+        """From acceptance until a device began to run the job."""
 
     @_builtins.property
     def text_encode(self) -> _duration_pb2.Duration:
-        """Text encoders."""
+        """Text encoders, tokenising included."""
 
     @_builtins.property
     def denoise(self) -> _duration_pb2.Duration:
-        """All steps."""
+        """All steps of all passes."""
 
     @_builtins.property
     def decode(self) -> _duration_pb2.Duration:
-        """Latents to pixels."""
+        """The VAE decoding latents to pixels."""
 
     @_builtins.property
     def encode_image(self) -> _duration_pb2.Duration:
-        """Pixels to PNG."""
+        """Compression of the pixels to PNG."""
 
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
@@ -1068,7 +1068,7 @@ class Cancelled(_message.Message):
     at_step: _builtins.int
     """Steps that were completed."""
     reason: Global___CancelReason.ValueType
-    """Why."""
+    """What caused the cancellation."""
     def __init__(
         self,
         *,

@@ -145,7 +145,7 @@ class InitImage(_message.Message):
     """How the image is resized to the size of the picture. Required if the sizes differ and there is no `canvas`."""
     @_builtins.property
     def image(self) -> Global___ImageSource:
-        """The image."""
+        """The file of the image. Required."""
 
     @_builtins.property
     def canvas(self) -> Global___Canvas:
@@ -260,13 +260,13 @@ class Box(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     left: _builtins.int
-    """Columns left of it."""
+    """Columns of the picture to the left of the rectangle."""
     top: _builtins.int
-    """Rows above it."""
+    """Rows of the picture above the rectangle."""
     width: _builtins.int
-    """Its width."""
+    """Width of the rectangle in pixels, at least 1."""
     height: _builtins.int
-    """Its height."""
+    """Height of the rectangle in pixels, at least 1."""
     def __init__(
         self,
         *,
@@ -403,7 +403,7 @@ class SecondPass(_message.Message):
     factor: _builtins.float
     """The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5."""
     upscaler: Global___Upscaler.ValueType
-    """How pictures are enlarged."""
+    """The method that enlarges pictures or latents."""
     strength: _builtins.float
     """The share of its schedule that is computed, 0 to 1, with at least one step. Absent: 0.5."""
     steps: _builtins.int

@@ -33,15 +33,15 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Never sent."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
-    """It waits."""
+    """It waits for a device."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """It runs on a device, or its pictures are being written."""
     JOB_STATE_COMPLETED: _JobState.ValueType  # 3
-    """Its pictures are complete."""
+    """It has ended, and `Job.images` lists its pictures."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
-    """It failed."""
+    """It has ended without pictures; `Job.error` says why."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
-    """It was cancelled."""
+    """It has ended without pictures; `Job.cancelled` says why."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """The state of a job."""
@@ -49,15 +49,15 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Never sent."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
-"""It waits."""
+"""It waits for a device."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """It runs on a device, or its pictures are being written."""
 JOB_STATE_COMPLETED: JobState.ValueType  # 3
-"""Its pictures are complete."""
+"""It has ended, and `Job.images` lists its pictures."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
-"""It failed."""
+"""It has ended without pictures; `Job.error` says why."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
-"""It was cancelled."""
+"""It has ended without pictures; `Job.cancelled` says why."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _Priority:
@@ -71,7 +71,7 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_LOW: _Priority.ValueType  # 1
     """A quarter of the share of a normal job."""
     PRIORITY_NORMAL: _Priority.ValueType  # 2
-    """The default."""
+    """The share of a job that names no priority."""
     PRIORITY_HIGH: _Priority.ValueType  # 3
     """Four times the share of a normal job."""
 
@@ -85,7 +85,7 @@ PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_LOW: Priority.ValueType  # 1
 """A quarter of the share of a normal job."""
 PRIORITY_NORMAL: Priority.ValueType  # 2
-"""The default."""
+"""The share of a job that names no priority."""
 PRIORITY_HIGH: Priority.ValueType  # 3
 """Four times the share of a normal job."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
@@ -125,7 +125,7 @@ class Job(_message.Message):
     request_id: _builtins.str
     """The caller's name for it, or the one that the server made."""
     state: Global___JobState.ValueType
-    """Its state."""
+    """Whether it waits, runs or has ended, and how."""
     client_id: _builtins.str
     """The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address."""
     attempt: _builtins.int

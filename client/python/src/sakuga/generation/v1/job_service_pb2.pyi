@@ -26,7 +26,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class CreateJobRequest(_message.Message):
-    """A request to draw."""
+    """What to draw, and under which conditions the job runs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -34,7 +34,7 @@ class CreateJobRequest(_message.Message):
     OPTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
-        """What to draw."""
+        """The prompt and all settings of the pictures. Required."""
 
     @_builtins.property
     def options(self) -> _job_pb2.JobOptions:
@@ -56,7 +56,7 @@ Global___CreateJobRequest: _TypeAlias = CreateJobRequest  # noqa: Y015
 
 @_typing.final
 class CreateJobResponse(_message.Message):
-    """The job."""
+    """The job that draws the request."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -66,7 +66,7 @@ class CreateJobResponse(_message.Message):
     """Whether the job existed before, under the same `request_id`."""
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """As it is now."""
+        """The job when the answer was made. It may have started already."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class WatchJobRequest(_message.Message):
     AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     PROGRESS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     after_sequence: _builtins.int
     """The number of the last event that the caller has; the stream continues after it. Absent: from the first event on."""
     progress_interval_ms: _builtins.int
@@ -129,7 +129,7 @@ class WatchJobResponse(_message.Message):
 
     @_builtins.property
     def event(self) -> _event_pb2.GenerateEvent:
-        """An event."""
+        """The next event of the job, in order of its number."""
 
     @_builtins.property
     def progress(self) -> Global___WatchProgress:
@@ -154,7 +154,7 @@ Global___WatchJobResponse: _TypeAlias = WatchJobResponse  # noqa: Y015
 
 @_typing.final
 class WatchCreated(_message.Message):
-    """The stream is open."""
+    """The job is found and the stream begins."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -197,7 +197,7 @@ class WatchProgress(_message.Message):
 
     @_builtins.property
     def gpu_stats(self) -> _gpu_stats_pb2.GpuStats:
-        """The device."""
+        """The newest sample of the server's first device. Absent: there was no sample yet."""
 
     def __init__(
         self,
@@ -216,13 +216,13 @@ Global___WatchProgress: _TypeAlias = WatchProgress  # noqa: Y015
 
 @_typing.final
 class GetJobRequest(_message.Message):
-    """Which job."""
+    """Asks for the state of one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     def __init__(
         self,
         *,
@@ -238,14 +238,14 @@ Global___GetJobRequest: _TypeAlias = GetJobRequest  # noqa: Y015
 
 @_typing.final
 class GetJobResponse(_message.Message):
-    """The job."""
+    """The state of one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """As it is now."""
+        """The job when the answer was made."""
 
     def __init__(
         self,
@@ -307,9 +307,9 @@ class JobFilter(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
-    """Those of this client."""
+    """Those with this `Job.client_id`."""
     request_id: _builtins.str
-    """Those with this name."""
+    """Those with this `Job.request_id`."""
     text: _builtins.str
     """Words, separated by spaces or `_`. Each must occur in the prompt or the model's name of the request or its scene, in the
     `request_id` or in a label, also as a part of a word and regardless of case. At most 256 bytes.
@@ -354,7 +354,7 @@ Global___JobFilter: _TypeAlias = JobFilter  # noqa: Y015
 
 @_typing.final
 class ListJobsResponse(_message.Message):
-    """A page of jobs."""
+    """One page of the jobs that match the filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -392,7 +392,7 @@ class LabelJobRequest(_message.Message):
     ADD_FIELD_NUMBER: _builtins.int
     REMOVE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     @_builtins.property
     def add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends."""
@@ -418,14 +418,14 @@ Global___LabelJobRequest: _TypeAlias = LabelJobRequest  # noqa: Y015
 
 @_typing.final
 class LabelJobResponse(_message.Message):
-    """The job."""
+    """The job with its new labels."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """As it is now."""
+        """The job after the change."""
 
     def __init__(
         self,
@@ -442,13 +442,13 @@ Global___LabelJobResponse: _TypeAlias = LabelJobResponse  # noqa: Y015
 
 @_typing.final
 class CancelJobRequest(_message.Message):
-    """Which job."""
+    """Asks to cancel one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     def __init__(
         self,
         *,
@@ -464,7 +464,7 @@ Global___CancelJobRequest: _TypeAlias = CancelJobRequest  # noqa: Y015
 
 @_typing.final
 class CancelJobResponse(_message.Message):
-    """The job."""
+    """The job after the call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -498,7 +498,7 @@ class GetArtifactRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     MAX_EDGE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of a completed job. Required."""
     image_index: _builtins.int
     """Which picture of the batch."""
     offset: _builtins.int
@@ -538,7 +538,7 @@ class GetArtifactResponse(_message.Message):
     """SHA-256 of the whole file that is sent, in lower-case hexadecimal."""
     @_builtins.property
     def chunk(self) -> _event_pb2.ImageChunk:
-        """The piece, in order."""
+        """The next bytes of the picture. Pieces come in the order of their offsets."""
 
     def __init__(
         self,
@@ -556,13 +556,13 @@ Global___GetArtifactResponse: _TypeAlias = GetArtifactResponse  # noqa: Y015
 
 @_typing.final
 class DeleteJobRequest(_message.Message):
-    """Which job."""
+    """Asks to delete one ended job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     def __init__(
         self,
         *,
@@ -578,7 +578,7 @@ Global___DeleteJobRequest: _TypeAlias = DeleteJobRequest  # noqa: Y015
 
 @_typing.final
 class DeleteJobResponse(_message.Message):
-    """It is deleted."""
+    """The job and its pictures no longer exist."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -595,13 +595,13 @@ Global___DeleteJobResponse: _TypeAlias = DeleteJobResponse  # noqa: Y015
 
 @_typing.final
 class GetJobTelemetryRequest(_message.Message):
-    """Which job."""
+    """Asks for what was measured while one job ran."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     JOB_ID_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """The job."""
+    """`Job.job_id` of the job. Required."""
     def __init__(
         self,
         *,
@@ -628,11 +628,11 @@ class GetJobTelemetryResponse(_message.Message):
     """Whether only the last part is kept, because the job took very long."""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[_gpu_stats_pb2.GpuStats]:
-        """Samples, in order."""
+        """Samples of the device that ran the job, the oldest first."""
 
     @_builtins.property
     def activity(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.Activity]:
-        """Activity, in order."""
+        """Activity of the device that ran the job, the oldest first."""
 
     def __init__(
         self,

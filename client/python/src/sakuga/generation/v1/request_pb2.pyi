@@ -40,7 +40,7 @@ class _QualityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Quality.Value
     QUALITY_FAST: _Quality.ValueType  # 3
     """The same with 30 dB and 1 %."""
     QUALITY_CUSTOM: _Quality.ValueType  # 4
-    """The settings of `Sampling.step_cache`."""
+    """The settings of `Sampling.step_cache`, which is required with this level. Their cost in quality was not measured."""
 
 class Quality(_Quality, metaclass=_QualityEnumTypeWrapper):
     """How much pictures may differ from exact ones to save time. Models of a family without a step cache support the exact level only."""
@@ -57,7 +57,7 @@ promise nothing, and a warning says so.
 QUALITY_FAST: Quality.ValueType  # 3
 """The same with 30 dB and 1 %."""
 QUALITY_CUSTOM: Quality.ValueType  # 4
-"""The settings of `Sampling.step_cache`."""
+"""The settings of `Sampling.step_cache`, which is required with this level. Their cost in quality was not measured."""
 Global___Quality: _TypeAlias = Quality  # noqa: Y015
 
 class _Solver:
@@ -67,7 +67,7 @@ class _Solver:
 class _SolverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Solver.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     SOLVER_UNSPECIFIED: _Solver.ValueType  # 0
-    """The model's default."""
+    """The model's default, `sakuga.system.v1.Model.default_sampling`."""
     SOLVER_EULER: _Solver.ValueType  # 1
     """Euler: one evaluation a step."""
     SOLVER_MIDPOINT: _Solver.ValueType  # 2
@@ -86,10 +86,10 @@ class _SolverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Solver.ValueTy
     """UniPC, order 2: one evaluation a step."""
 
 class Solver(_Solver, metaclass=_SolverEnumTypeWrapper):
-    """The solvers."""
+    """How the latents are integrated from one noise level to the next."""
 
 SOLVER_UNSPECIFIED: Solver.ValueType  # 0
-"""The model's default."""
+"""The model's default, `sakuga.system.v1.Model.default_sampling`."""
 SOLVER_EULER: Solver.ValueType  # 1
 """Euler: one evaluation a step."""
 SOLVER_MIDPOINT: Solver.ValueType  # 2
@@ -149,7 +149,7 @@ class _PreviewMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Preview
     PREVIEW_METHOD_UNSPECIFIED: _PreviewMethod.ValueType  # 0
     """The same as none."""
     PREVIEW_METHOD_NONE: _PreviewMethod.ValueType  # 1
-    """No previews."""
+    """Previews are neither computed nor sent."""
     PREVIEW_METHOD_LINEAR: _PreviewMethod.ValueType  # 2
     """A linear map from latent channels to RGB: an eighth of the size, at nearly no cost."""
     PREVIEW_METHOD_DECODER: _PreviewMethod.ValueType  # 3
@@ -161,7 +161,7 @@ class PreviewMethod(_PreviewMethod, metaclass=_PreviewMethodEnumTypeWrapper):
 PREVIEW_METHOD_UNSPECIFIED: PreviewMethod.ValueType  # 0
 """The same as none."""
 PREVIEW_METHOD_NONE: PreviewMethod.ValueType  # 1
-"""No previews."""
+"""Previews are neither computed nor sent."""
 PREVIEW_METHOD_LINEAR: PreviewMethod.ValueType  # 2
 """A linear map from latent channels to RGB: an eighth of the size, at nearly no cost."""
 PREVIEW_METHOD_DECODER: PreviewMethod.ValueType  # 3
@@ -177,23 +177,23 @@ class _ImageFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImageForm
     IMAGE_FORMAT_UNSPECIFIED: _ImageFormat.ValueType  # 0
     """JPEG for previews, PNG for results."""
     IMAGE_FORMAT_JPEG: _ImageFormat.ValueType  # 1
-    """JPEG, quality 85."""
+    """JPEG at quality 85: lossy, the smallest. For previews."""
     IMAGE_FORMAT_PNG: _ImageFormat.ValueType  # 2
-    """PNG."""
+    """PNG: lossless. Results have this format, with their metadata."""
     IMAGE_FORMAT_WEBP: _ImageFormat.ValueType  # 3
-    """WebP, lossless."""
+    """WebP in its lossless form. For previews."""
 
 class ImageFormat(_ImageFormat, metaclass=_ImageFormatEnumTypeWrapper):
-    """How pictures are encoded."""
+    """File formats of pictures."""
 
 IMAGE_FORMAT_UNSPECIFIED: ImageFormat.ValueType  # 0
 """JPEG for previews, PNG for results."""
 IMAGE_FORMAT_JPEG: ImageFormat.ValueType  # 1
-"""JPEG, quality 85."""
+"""JPEG at quality 85: lossy, the smallest. For previews."""
 IMAGE_FORMAT_PNG: ImageFormat.ValueType  # 2
-"""PNG."""
+"""PNG: lossless. Results have this format, with their metadata."""
 IMAGE_FORMAT_WEBP: ImageFormat.ValueType  # 3
-"""WebP, lossless."""
+"""WebP in its lossless form. For previews."""
 Global___ImageFormat: _TypeAlias = ImageFormat  # noqa: Y015
 
 @_typing.final
@@ -264,11 +264,11 @@ class GenerateRequest(_message.Message):
     """
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
-        """The typed form."""
+        """The typed prompt, checked by the same rules as the text."""
 
     @_builtins.property
     def negative_prompt(self) -> _prompt_pb2.NegativePrompt:
-        """The typed form."""
+        """The typed negative prompt, checked by the same rules as the text."""
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:
@@ -276,7 +276,7 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def preview(self) -> Global___PreviewOptions:
-        """What previews to send."""
+        """Previews of the unfinished pictures. Absent: none are sent."""
 
     @_builtins.property
     def init(self) -> _image_input_pb2.InitImage:
@@ -420,9 +420,9 @@ class Scene(_message.Message):
     model: _builtins.str
     """The model, as ListModels names it; it must be able to encode images (`Model.encodes_images`). Empty: the server's default."""
     system_prompt: _builtins.str
-    """As `GenerateRequest.system_prompt`."""
+    """The system prompt of this pass, with the rules of `GenerateRequest.system_prompt`."""
     negative_system_prompt: _builtins.str
-    """As `GenerateRequest.negative_system_prompt`."""
+    """The negative system prompt of this pass, with the rules of `GenerateRequest.negative_system_prompt`."""
     strength: _builtins.float
     """The share of the schedule that is computed, as `InitImage.strength`. Absent: 0.4."""
     width: _builtins.int
@@ -435,11 +435,11 @@ class Scene(_message.Message):
     """Seed of the noise of this pass. Absent: one more than the seed of the request."""
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
-        """The typed form."""
+        """The typed prompt, checked by the same rules as the text."""
 
     @_builtins.property
     def negative_prompt(self) -> _prompt_pb2.NegativePrompt:
-        """The typed form."""
+        """The typed negative prompt, checked by the same rules as the text."""
 
     @_builtins.property
     def sampling(self) -> Global___Sampling:
@@ -701,7 +701,7 @@ class Sampling(_message.Message):
     QUALITY_FIELD_NUMBER: _builtins.int
     STEP_CACHE_FIELD_NUMBER: _builtins.int
     solver: Global___Solver.ValueType
-    """The solver."""
+    """The method of integration. `sakuga.system.v1.Model.solvers` lists those of each model."""
     steps: _builtins.int
     """Intervals from noise to picture, 1 to 200. 0: the model's default. Programs that count the points of the grid instead of
     its intervals use a number that is larger by one.
@@ -893,7 +893,7 @@ Global___ReuseInSteps: _TypeAlias = ReuseInSteps  # noqa: Y015
 
 @_typing.final
 class PreviewOptions(_message.Message):
-    """What previews to send."""
+    """How previews are made, encoded and spaced. Previews never change the pictures."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -905,7 +905,7 @@ class PreviewOptions(_message.Message):
     method: Global___PreviewMethod.ValueType
     """How they are made from the predicted picture."""
     format: Global___ImageFormat.ValueType
-    """How they are encoded."""
+    """The file format of the previews. Unspecified: JPEG."""
     max_edge: _builtins.int
     """The longer edge in pixels at the most, 16 to 2048. 0: 512."""
     every_steps: _builtins.int

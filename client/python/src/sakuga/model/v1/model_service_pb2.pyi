@@ -31,13 +31,13 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
     """Never sent."""
     MODEL_STATE_UNLOADED: _ModelState.ValueType  # 1
-    """In its files only."""
+    """In its files only. The next job of the model loads it."""
     MODEL_STATE_ON_HOST: _ModelState.ValueType  # 2
     """In host memory, from where they are copied to the device when they are needed."""
     MODEL_STATE_LOADING: _ModelState.ValueType  # 3
     """On their way to the device."""
     MODEL_STATE_LOADED: _ModelState.ValueType  # 4
-    """On the device."""
+    """On the device; a job of the model starts at once."""
     MODEL_STATE_FAILED: _ModelState.ValueType  # 5
     """In its files only, and the last attempt to load them failed. Jobs of the model are refused until LoadModel succeeds."""
 
@@ -47,20 +47,20 @@ class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
 MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
 """Never sent."""
 MODEL_STATE_UNLOADED: ModelState.ValueType  # 1
-"""In its files only."""
+"""In its files only. The next job of the model loads it."""
 MODEL_STATE_ON_HOST: ModelState.ValueType  # 2
 """In host memory, from where they are copied to the device when they are needed."""
 MODEL_STATE_LOADING: ModelState.ValueType  # 3
 """On their way to the device."""
 MODEL_STATE_LOADED: ModelState.ValueType  # 4
-"""On the device."""
+"""On the device; a job of the model starts at once."""
 MODEL_STATE_FAILED: ModelState.ValueType  # 5
 """In its files only, and the last attempt to load them failed. Jobs of the model are refused until LoadModel succeeds."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """Asks for the models."""
+    """Asks for all models; there is no filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -77,7 +77,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """The models."""
+    """All models of the server, and the memory that they share."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -149,7 +149,7 @@ class ModelStatus(_message.Message):
 
     @_builtins.property
     def information(self) -> _system_service_pb2.Model:
-        """What the model is."""
+        """What the model can draw and which options it takes."""
 
     @_builtins.property
     def step_time(self) -> _duration_pb2.Duration:
@@ -185,13 +185,13 @@ Global___ModelStatus: _TypeAlias = ModelStatus  # noqa: Y015
 
 @_typing.final
 class LoadModelRequest(_message.Message):
-    """Loads a model."""
+    """Names the model to load."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The model's name. Required."""
+    """`ModelStatus.name` of the model. Required."""
     def __init__(
         self,
         *,
@@ -231,13 +231,13 @@ Global___LoadModelResponse: _TypeAlias = LoadModelResponse  # noqa: Y015
 
 @_typing.final
 class UnloadModelRequest(_message.Message):
-    """Unloads a model."""
+    """Names the model to unload."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The model's name. Required."""
+    """`ModelStatus.name` of the model. Required."""
     def __init__(
         self,
         *,
@@ -277,7 +277,7 @@ Global___UnloadModelResponse: _TypeAlias = UnloadModelResponse  # noqa: Y015
 
 @_typing.final
 class ListAdaptersRequest(_message.Message):
-    """Asks for the adapters."""
+    """Asks for all adapters; there is no filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -294,7 +294,7 @@ Global___ListAdaptersRequest: _TypeAlias = ListAdaptersRequest  # noqa: Y015
 
 @_typing.final
 class ListAdaptersResponse(_message.Message):
-    """The adapters."""
+    """The contents of the server's folder of adapters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -302,7 +302,7 @@ class ListAdaptersResponse(_message.Message):
     UNUSABLE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdapterStatus]:
-        """By name."""
+        """The files that can be used, in alphabetical order of their names."""
 
     @_builtins.property
     def unusable(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnusableAdapter]:
@@ -324,7 +324,7 @@ Global___ListAdaptersResponse: _TypeAlias = ListAdaptersResponse  # noqa: Y015
 
 @_typing.final
 class AdapterStatus(_message.Message):
-    """One adapter."""
+    """An adapter file: what its metadata and tensors say, and which models it fits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -343,7 +343,7 @@ class AdapterStatus(_message.Message):
     `adapter_config.json`.
     """
     size: _builtins.int
-    """Bytes of its weights."""
+    """Size of its weights in bytes."""
     algorithm: _builtins.str
     """`LoRA`, `LoHa`, `LoKr` or `DoRA`."""
     rank: _builtins.int
@@ -393,7 +393,7 @@ class AdapterFit(_message.Message):
     TEXT_PROBLEMS_FIELD_NUMBER: _builtins.int
     NEAREST_LAYOUT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The model."""
+    """`ModelStatus.name` of the model."""
     is_usable: _builtins.bool
     """Whether a request can use it with this model. If not, `problems` says why."""
     modules: _builtins.int
@@ -443,7 +443,7 @@ class UnusableAdapter(_message.Message):
     name: _builtins.str
     """The name of the file or folder."""
     reason: _builtins.str
-    """Why not."""
+    """Why it cannot be used, as a sentence."""
     def __init__(
         self,
         *,

@@ -67,9 +67,9 @@ class Diagnostic(_message.Message):
     code: _builtins.str
     """Stable kebab-case name of the rule, such as `unknown-element`. The rules are documented in the grammar reference."""
     severity: Global___Severity.ValueType
-    """How much it matters."""
+    """Whether the prompt is refused because of it."""
     message: _builtins.str
-    """What is wrong."""
+    """What is wrong, as a sentence in English."""
     span_start: _builtins.int
     """Byte range of the finding in the sent text: start inclusive."""
     span_end: _builtins.int
@@ -153,7 +153,7 @@ class Edit(_message.Message):
     span_end: _builtins.int
     """End of the range, exclusive."""
     replacement: _builtins.str
-    """What stands there afterwards."""
+    """The new text of the range. Empty: the range is removed."""
     def __init__(
         self,
         *,

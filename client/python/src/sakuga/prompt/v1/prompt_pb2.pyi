@@ -143,11 +143,11 @@ class Character(_message.Message):
 
     @_builtins.property
     def expression(self) -> Global___TagList:
-        """Face and mood."""
+        """Face and mood: `smile`, `closed_eyes`, `blush`."""
 
     @_builtins.property
     def action(self) -> Global___TagList:
-        """What the character does."""
+        """What the character does alone: `sitting`, `holding_umbrella`."""
 
     @_builtins.property
     def interaction(self) -> Global___TagList:
@@ -222,7 +222,7 @@ class GeneralTags(_message.Message):
 
     @_builtins.property
     def atmosphere(self) -> Global___TagList:
-        """Mood of the picture."""
+        """Mood of the picture: `peaceful`, `ominous`."""
 
     @_builtins.property
     def lighting(self) -> Global___TagList:
@@ -238,7 +238,7 @@ class GeneralTags(_message.Message):
 
     @_builtins.property
     def objects(self) -> Global___TagList:
-        """Things in the picture."""
+        """Things in the picture that no character wears: `umbrella`, `cherry_blossoms`."""
 
     @_builtins.property
     def other(self) -> Global___TagList:
@@ -282,15 +282,15 @@ class NegativePrompt(_message.Message):
     """The unwanted in plain sentences. Empty: none."""
     @_builtins.property
     def danbooru_tags(self) -> Global___TagList:
-        """Unwanted Danbooru tags."""
+        """What the picture must not show, as Danbooru's tags: `lowres`, `bad_hands`."""
 
     @_builtins.property
     def e621_tags(self) -> Global___TagList:
-        """Unwanted e621 tags."""
+        """What the picture must not show, as e621's tags."""
 
     @_builtins.property
     def resolution(self) -> Global___TagList:
-        """Unwanted resolution words."""
+        """Resolution words to move away from: `low_resolution`."""
 
     def __init__(
         self,

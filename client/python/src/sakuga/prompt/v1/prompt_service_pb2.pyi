@@ -47,7 +47,7 @@ Global___Strictness: _TypeAlias = Strictness  # noqa: Y015
 
 @_typing.final
 class ValidatePromptRequest(_message.Message):
-    """Asks for a check."""
+    """A prompt to check. Nothing is drawn."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -63,7 +63,7 @@ class ValidatePromptRequest(_message.Message):
     """The model whose tokenizers count, as ListModels names it. Empty: the server's default."""
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
-        """The typed form."""
+        """The typed prompt, checked by the same rules as the text."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ Global___ParsePromptRequest: _TypeAlias = ParsePromptRequest  # noqa: Y015
 
 @_typing.final
 class ParsePromptResponse(_message.Message):
-    """A text's typed form."""
+    """What a text says, as typed prompts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -228,7 +228,7 @@ class ParsePromptResponse(_message.Message):
     """The system prompt that stood before the negative prompt, split off. Empty: none."""
     @_builtins.property
     def prompt(self) -> _prompt_pb2.Prompt:
-        """The prompt."""
+        """The prompt, without what was split off."""
 
     @_builtins.property
     def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
@@ -264,7 +264,7 @@ class FormatPromptRequest(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def prompt(self) -> _prompt_pb2.Prompt:
-        """The prompt."""
+        """The typed prompt to write. Required."""
 
     def __init__(
         self,
@@ -307,7 +307,7 @@ Global___FormatPromptResponse: _TypeAlias = FormatPromptResponse  # noqa: Y015
 
 @_typing.final
 class GetSchemaRequest(_message.Message):
-    """Asks for the language."""
+    """Asks for the definitions of prompts and of this API; there is no filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -324,7 +324,7 @@ Global___GetSchemaRequest: _TypeAlias = GetSchemaRequest  # noqa: Y015
 
 @_typing.final
 class GetSchemaResponse(_message.Message):
-    """The language."""
+    """The definitions of prompts and of this API, as this server uses them."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

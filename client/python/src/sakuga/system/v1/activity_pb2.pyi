@@ -30,7 +30,7 @@ class _DeviceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeviceSta
     DEVICE_STATE_UNSPECIFIED: _DeviceState.ValueType  # 0
     """Never sent."""
     DEVICE_STATE_SERVING: _DeviceState.ValueType  # 1
-    """It takes jobs."""
+    """It runs a job or is free for one."""
     DEVICE_STATE_DRAINING: _DeviceState.ValueType  # 2
     """It was taken out of service and finishes its last job."""
     DEVICE_STATE_DRAINED: _DeviceState.ValueType  # 3
@@ -46,7 +46,7 @@ class DeviceState(_DeviceState, metaclass=_DeviceStateEnumTypeWrapper):
 DEVICE_STATE_UNSPECIFIED: DeviceState.ValueType  # 0
 """Never sent."""
 DEVICE_STATE_SERVING: DeviceState.ValueType  # 1
-"""It takes jobs."""
+"""It runs a job or is free for one."""
 DEVICE_STATE_DRAINING: DeviceState.ValueType  # 2
 """It was taken out of service and finishes its last job."""
 DEVICE_STATE_DRAINED: DeviceState.ValueType  # 3
@@ -75,7 +75,7 @@ class Activity(_message.Message):
     STEPS_FIELD_NUMBER: _builtins.int
     DEVICES_FIELD_NUMBER: _builtins.int
     queued: _builtins.int
-    """Jobs that wait."""
+    """Number of jobs that wait for a device."""
     job_id: _builtins.str
     """The job that runs on the device. Empty: none."""
     stage: _builtins.str
@@ -88,7 +88,7 @@ class Activity(_message.Message):
     """Number of all its steps."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was measured."""
+        """When it was measured, by the server's clock."""
 
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPool]:
@@ -217,9 +217,9 @@ class ProcessMemory(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     IS_SERVER_FIELD_NUMBER: _builtins.int
     pid: _builtins.int
-    """The process."""
+    """Process id, as the operating system of the server numbers it."""
     bytes: _builtins.int
-    """Bytes that it holds."""
+    """Device memory that the process holds, in bytes."""
     is_server: _builtins.bool
     """Whether it is this server."""
     def __init__(
@@ -257,7 +257,7 @@ class LoadingPhase(_message.Message):
 
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
-        """How long it took."""
+        """Time from its beginning to its end."""
 
     def __init__(
         self,

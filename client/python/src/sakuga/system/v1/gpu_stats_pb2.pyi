@@ -29,7 +29,7 @@ class _StatsSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StatsSour
     STATS_SOURCE_UNSPECIFIED: _StatsSource.ValueType  # 0
     """Never sent."""
     STATS_SOURCE_NVML: _StatsSource.ValueType  # 1
-    """NVIDIA's management library."""
+    """NVML, NVIDIA's management library."""
     STATS_SOURCE_HOST: _StatsSource.ValueType  # 2
     """The operating system: load and memory of the host, because there is no management library."""
 
@@ -39,7 +39,7 @@ class StatsSource(_StatsSource, metaclass=_StatsSourceEnumTypeWrapper):
 STATS_SOURCE_UNSPECIFIED: StatsSource.ValueType  # 0
 """Never sent."""
 STATS_SOURCE_NVML: StatsSource.ValueType  # 1
-"""NVIDIA's management library."""
+"""NVML, NVIDIA's management library."""
 STATS_SOURCE_HOST: StatsSource.ValueType  # 2
 """The operating system: load and memory of the host, because there is no management library."""
 Global___StatsSource: _TypeAlias = StatsSource  # noqa: Y015
@@ -73,15 +73,15 @@ class GpuStats(_message.Message):
     device_index: _builtins.int
     """The device's index; 0 for the host."""
     name: _builtins.str
-    """The device's name."""
+    """Product name of the device, such as `NVIDIA H100 80GB HBM3`; that of the processor for the host."""
     utilization_percent: _builtins.float
     """Busy share of the last sample period, in percent."""
     memory_utilization_percent: _builtins.float
     """Busy share of the memory interface, in percent."""
     memory_used_bytes: _builtins.int
-    """Bytes in use."""
+    """Device memory that all processes use, in bytes."""
     memory_total_bytes: _builtins.int
-    """Bytes in all."""
+    """Size of the device memory in bytes."""
     process_memory_bytes: _builtins.int
     """Bytes that this server holds."""
     sm_clock_mhz: _builtins.int
@@ -89,9 +89,9 @@ class GpuStats(_message.Message):
     memory_clock_mhz: _builtins.int
     """Clock of the memory, in MHz."""
     power_watts: _builtins.float
-    """Power, in watts."""
+    """Power that the device draws, in watts."""
     temperature_celsius: _builtins.float
-    """Temperature, in degrees Celsius."""
+    """Temperature of the chip, in degrees Celsius."""
     energy_joules: _builtins.float
     """Energy since the driver was loaded, in joules."""
     pcie_receive_bytes_per_second: _builtins.int
@@ -102,7 +102,7 @@ class GpuStats(_message.Message):
     """The server's name of the device, such as `cuda:0`. Empty: the server does not use it, or is too old to say."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was taken."""
+        """When it was taken, by the server's clock."""
 
     @_builtins.property
     def throttle_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

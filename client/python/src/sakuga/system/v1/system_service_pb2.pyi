@@ -81,7 +81,7 @@ class GetServerInfoResponse(_message.Message):
     LOADING_FIELD_NUMBER: _builtins.int
     COMPUTE_PATHS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
-    """Version of the program."""
+    """Version of the server, such as `0.1.0`."""
     device: _builtins.str
     """The first device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`; ListDevices has all."""
     precision: _builtins.str
@@ -92,7 +92,7 @@ class GetServerInfoResponse(_message.Message):
     """Jobs that wait or run."""
     @_builtins.property
     def started(self) -> _timestamp_pb2.Timestamp:
-        """When it was started."""
+        """When the server was started, by its own clock."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -147,15 +147,15 @@ class Limits(_message.Message):
     MAX_QUEUED_FIELD_NUMBER: _builtins.int
     SIZE_MULTIPLE_FIELD_NUMBER: _builtins.int
     max_prompt_bytes: _builtins.int
-    """Bytes of prompt text."""
+    """Most bytes of a prompt or negative prompt."""
     max_pixels: _builtins.int
-    """Pixels of one picture."""
+    """Most pixels of one picture, width times height."""
     max_images: _builtins.int
-    """Pictures of one request."""
+    """Most pictures of one request."""
     max_steps: _builtins.int
-    """Steps."""
+    """Most steps of one pass."""
     max_queued: _builtins.int
-    """Jobs that may wait."""
+    """Most jobs that wait at the same time; further ones are refused."""
     size_multiple: _builtins.int
     """Width and height are multiples of this."""
     def __init__(
@@ -178,7 +178,7 @@ Global___Limits: _TypeAlias = Limits  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """Asks for the models."""
+    """Asks for all models; there is no filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,7 +195,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ListModelsResponse(_message.Message):
-    """The models."""
+    """The models that requests may name."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -219,7 +219,7 @@ Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """One model."""
+    """What a model is, what it can draw, and which options it takes."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,9 +476,9 @@ class TrainedSize(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     width: _builtins.int
-    """Pixels in a row."""
+    """Width in pixels."""
     height: _builtins.int
-    """Rows."""
+    """Height in pixels."""
     def __init__(
         self,
         *,
@@ -545,7 +545,7 @@ class SamplingDefaults(_message.Message):
     guidance_renorm: _builtins.float
     """Bound on the norm of the guided velocity. 0: off."""
     shift: _builtins.float
-    """Time shift."""
+    """Shift s of the times, t/(t + s - s t). 1: none."""
     guidance_from: _builtins.float
     """Guidance is active from this t on."""
     schedule: _builtins.str
@@ -575,7 +575,7 @@ Global___SamplingDefaults: _TypeAlias = SamplingDefaults  # noqa: Y015
 
 @_typing.final
 class WatchGpuStatsRequest(_message.Message):
-    """Asks for samples."""
+    """How often to sample, and which devices."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -601,14 +601,14 @@ Global___WatchGpuStatsRequest: _TypeAlias = WatchGpuStatsRequest  # noqa: Y015
 
 @_typing.final
 class WatchGpuStatsResponse(_message.Message):
-    """One sample."""
+    """One sample of one device."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     STATS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stats(self) -> _gpu_stats_pb2.GpuStats:
-        """The sample."""
+        """What was measured; `GpuStats.device` says on which device."""
 
     def __init__(
         self,
@@ -625,7 +625,7 @@ Global___WatchGpuStatsResponse: _TypeAlias = WatchGpuStatsResponse  # noqa: Y015
 
 @_typing.final
 class WatchActivityRequest(_message.Message):
-    """Asks for activity."""
+    """How often to report what the devices do."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -647,14 +647,14 @@ Global___WatchActivityRequest: _TypeAlias = WatchActivityRequest  # noqa: Y015
 
 @_typing.final
 class WatchActivityResponse(_message.Message):
-    """What the server does."""
+    """One report of what the devices do."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ACTIVITY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def activity(self) -> _activity_pb2.Activity:
-        """As it is now."""
+        """The running jobs and the memory of all devices at this moment."""
 
     def __init__(
         self,
@@ -671,7 +671,7 @@ Global___WatchActivityResponse: _TypeAlias = WatchActivityResponse  # noqa: Y015
 
 @_typing.final
 class ListDevicesRequest(_message.Message):
-    """Asks for the devices."""
+    """Asks for all devices; there is no filter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -688,7 +688,7 @@ Global___ListDevicesRequest: _TypeAlias = ListDevicesRequest  # noqa: Y015
 
 @_typing.final
 class ListDevicesResponse(_message.Message):
-    """The devices."""
+    """All devices that the server uses."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -729,7 +729,7 @@ class Device(_message.Message):
     full_name: _builtins.str
     """The name with the product name, such as `cuda:0 NVIDIA H100 80GB HBM3`."""
     state: _activity_pb2.DeviceState.ValueType
-    """Whether it takes jobs."""
+    """Whether it takes jobs, and if not, why."""
     failure: _builtins.str
     """Why it is lost. Only with `DEVICE_STATE_LOST`."""
     job_id: _builtins.str
@@ -764,13 +764,13 @@ Global___Device: _TypeAlias = Device  # noqa: Y015
 
 @_typing.final
 class DrainDeviceRequest(_message.Message):
-    """Drains a device."""
+    """Names the device to drain."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The device's name. Required."""
+    """`Device.name` of the device. Required."""
     def __init__(
         self,
         *,
@@ -786,7 +786,7 @@ Global___DrainDeviceRequest: _TypeAlias = DrainDeviceRequest  # noqa: Y015
 
 @_typing.final
 class DrainDeviceResponse(_message.Message):
-    """The device is drained."""
+    """The device runs no job and gets none."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -816,7 +816,7 @@ class DisableDeviceRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The device's name. Required."""
+    """`Device.name` of the device. Required."""
     def __init__(
         self,
         *,
@@ -832,7 +832,7 @@ Global___DisableDeviceRequest: _TypeAlias = DisableDeviceRequest  # noqa: Y015
 
 @_typing.final
 class DisableDeviceResponse(_message.Message):
-    """The device is disabled."""
+    """The device runs no job, and no model is in its memory."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -856,13 +856,13 @@ Global___DisableDeviceResponse: _TypeAlias = DisableDeviceResponse  # noqa: Y015
 
 @_typing.final
 class EnableDeviceRequest(_message.Message):
-    """Puts a device into service."""
+    """Names the device to put into service."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The device's name. Required."""
+    """`Device.name` of the device. Required."""
     def __init__(
         self,
         *,
@@ -878,7 +878,7 @@ Global___EnableDeviceRequest: _TypeAlias = EnableDeviceRequest  # noqa: Y015
 
 @_typing.final
 class EnableDeviceResponse(_message.Message):
-    """The device takes jobs."""
+    """The device is in service, with its models loaded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

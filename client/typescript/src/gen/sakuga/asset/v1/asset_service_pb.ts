@@ -21,7 +21,7 @@ export const file_sakuga_asset_v1_asset_service: GenFile = /*@__PURE__*/
  */
 export type UploadAssetRequest = Message<"sakuga.asset.v1.UploadAssetRequest"> & {
   /**
-   * What the message carries.
+   * The beginning of the upload, or its next bytes: exactly one.
    *
    * @generated from oneof sakuga.asset.v1.UploadAssetRequest.part
    */
@@ -52,7 +52,7 @@ export const UploadAssetRequestSchema: GenMessage<UploadAssetRequest> = /*@__PUR
   messageDesc(file_sakuga_asset_v1_asset_service, 0);
 
 /**
- * Announces a file.
+ * The file that an upload sends, and where its bytes begin.
  *
  * @generated from message sakuga.asset.v1.UploadStart
  */
@@ -87,13 +87,13 @@ export const UploadStartSchema: GenMessage<UploadStart> = /*@__PURE__*/
   messageDesc(file_sakuga_asset_v1_asset_service, 1);
 
 /**
- * The file is stored.
+ * The file is stored whole and its SHA-256 was verified.
  *
  * @generated from message sakuga.asset.v1.UploadAssetResponse
  */
 export type UploadAssetResponse = Message<"sakuga.asset.v1.UploadAssetResponse"> & {
   /**
-   * The asset.
+   * The stored file with what the server found in it.
    *
    * @generated from field: sakuga.asset.v1.Asset asset = 1;
    */
@@ -143,7 +143,7 @@ export const UploadAssetPartRequestSchema: GenMessage<UploadAssetPartRequest> = 
   messageDesc(file_sakuga_asset_v1_asset_service, 3);
 
 /**
- * The part is stored.
+ * The part is stored; the asset exists once all parts are there.
  *
  * @generated from message sakuga.asset.v1.UploadAssetPartResponse
  */
@@ -191,7 +191,7 @@ export type Asset = Message<"sakuga.asset.v1.Asset"> & {
   sha256: string;
 
   /**
-   * Bytes.
+   * Size of the file in bytes.
    *
    * @generated from field: uint64 size = 2;
    */
@@ -226,7 +226,7 @@ export type Asset = Message<"sakuga.asset.v1.Asset"> & {
    */
   facts: {
     /**
-     * Of a picture.
+     * Size, orientation and colours, for PNG, JPEG and WebP.
      *
      * @generated from field: sakuga.asset.v1.PictureFacts picture = 6;
      */
@@ -313,7 +313,7 @@ export const PictureFactsSchema: GenMessage<PictureFacts> = /*@__PURE__*/
  */
 export type TensorFacts = Message<"sakuga.asset.v1.TensorFacts"> & {
   /**
-   * Its tensors.
+   * Number of tensors in the file.
    *
    * @generated from field: uint32 tensors = 1;
    */
@@ -469,7 +469,7 @@ export const ListAssetsResponseSchema: GenMessage<ListAssetsResponse> = /*@__PUR
   messageDesc(file_sakuga_asset_v1_asset_service, 11);
 
 /**
- * Deletes an asset.
+ * Names the asset to delete.
  *
  * @generated from message sakuga.asset.v1.DeleteAssetRequest
  */
@@ -490,7 +490,7 @@ export const DeleteAssetRequestSchema: GenMessage<DeleteAssetRequest> = /*@__PUR
   messageDesc(file_sakuga_asset_v1_asset_service, 12);
 
 /**
- * The asset is deleted.
+ * The caller no longer has the asset. Its bytes are removed once no owner has it.
  *
  * @generated from message sakuga.asset.v1.DeleteAssetResponse
  */
@@ -505,7 +505,7 @@ export const DeleteAssetResponseSchema: GenMessage<DeleteAssetResponse> = /*@__P
   messageDesc(file_sakuga_asset_v1_asset_service, 13);
 
 /**
- * What an asset is.
+ * File formats of assets.
  *
  * @generated from enum sakuga.asset.v1.AssetKind
  */
@@ -518,21 +518,21 @@ export enum AssetKind {
   UNSPECIFIED = 0,
 
   /**
-   * A PNG file.
+   * A picture in PNG.
    *
    * @generated from enum value: ASSET_KIND_PNG = 1;
    */
   PNG = 1,
 
   /**
-   * A JPEG file.
+   * A picture in JPEG.
    *
    * @generated from enum value: ASSET_KIND_JPEG = 2;
    */
   JPEG = 2,
 
   /**
-   * A WebP file.
+   * A picture in WebP.
    *
    * @generated from enum value: ASSET_KIND_WEBP = 3;
    */

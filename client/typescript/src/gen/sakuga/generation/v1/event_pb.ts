@@ -53,14 +53,14 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The job.
+   * `Job.job_id` of the job.
    *
    * @generated from field: string job_id = 3;
    */
   jobId: string;
 
   /**
-   * What happened.
+   * Exactly one of these.
    *
    * @generated from oneof sakuga.generation.v1.GenerateEvent.event
    */
@@ -74,7 +74,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "accepted";
   } | {
     /**
-     * The job waits.
+     * The job waits for a device, or its place in the queue has changed.
      *
      * @generated from field: sakuga.generation.v1.Queued queued = 5;
      */
@@ -82,7 +82,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "queued";
   } | {
     /**
-     * The job runs.
+     * A device has begun to run the job.
      *
      * @generated from field: sakuga.generation.v1.Started started = 6;
      */
@@ -98,7 +98,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "stage";
   } | {
     /**
-     * A step was computed.
+     * The denoiser has finished a step.
      *
      * @generated from field: sakuga.generation.v1.Step step = 8;
      */
@@ -228,7 +228,7 @@ export const AcceptedSchema: GenMessage<Accepted> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 2);
 
 /**
- * The job waits.
+ * The place of a waiting job in the queue.
  *
  * @generated from message sakuga.generation.v1.Queued
  */
@@ -256,7 +256,7 @@ export const QueuedSchema: GenMessage<Queued> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 3);
 
 /**
- * The job runs.
+ * A device has begun to run the job. The request is complete from here on.
  *
  * @generated from message sakuga.generation.v1.Started
  */
@@ -326,7 +326,7 @@ export type QualityPromise = Message<"sakuga.generation.v1.QualityPromise"> & {
   pictures: number;
 
   /**
-   * Mean PSNR in decibels.
+   * Mean peak signal-to-noise ratio against the exact pictures, in decibels.
    *
    * @generated from field: float psnr_db = 3;
    */
@@ -389,7 +389,7 @@ export const QualityPromiseSchema: GenMessage<QualityPromise> = /*@__PURE__*/
  */
 export type StageBegun = Message<"sakuga.generation.v1.StageBegun"> & {
   /**
-   * The part.
+   * The part that begins.
    *
    * @generated from field: sakuga.generation.v1.Stage stage = 1;
    */
@@ -411,13 +411,13 @@ export const StageBegunSchema: GenMessage<StageBegun> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 6);
 
 /**
- * A step was computed.
+ * The state of the latents after a step, and the time it took.
  *
  * @generated from message sakuga.generation.v1.Step
  */
 export type Step = Message<"sakuga.generation.v1.Step"> & {
   /**
-   * From 1 to `total`.
+   * Number of this step, from 1 to `total`.
    *
    * @generated from field: uint32 index = 1;
    */
@@ -516,35 +516,35 @@ export type Preview = Message<"sakuga.generation.v1.Preview"> & {
   step: number;
 
   /**
-   * How it was made.
+   * The method, never unspecified. A model without a tiny decoder uses its full one for `PREVIEW_METHOD_DECODER`.
    *
    * @generated from field: sakuga.generation.v1.PreviewMethod method = 3;
    */
   method: PreviewMethod;
 
   /**
-   * How it is encoded.
+   * The file format of `data`, never unspecified.
    *
    * @generated from field: sakuga.generation.v1.ImageFormat format = 4;
    */
   format: ImageFormat;
 
   /**
-   * Width in pixels.
+   * Width of the preview in pixels; the picture is usually larger.
    *
    * @generated from field: uint32 width = 5;
    */
   width: number;
 
   /**
-   * Height in pixels.
+   * Height of the preview in pixels.
    *
    * @generated from field: uint32 height = 6;
    */
   height: number;
 
   /**
-   * The encoded picture.
+   * The whole file of the preview.
    *
    * @generated from field: bytes data = 7;
    */
@@ -565,7 +565,7 @@ export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
  */
 export type Profile = Message<"sakuga.generation.v1.Profile"> & {
   /**
-   * The part.
+   * The part that was measured.
    *
    * @generated from field: sakuga.generation.v1.Stage stage = 1;
    */
@@ -645,7 +645,7 @@ export type ProfileSpan = Message<"sakuga.generation.v1.ProfileSpan"> & {
   name: string;
 
   /**
-   * How often.
+   * How many operations the span adds up.
    *
    * @generated from field: uint32 count = 4;
    */
@@ -694,14 +694,14 @@ export type ImageChunk = Message<"sakuga.generation.v1.ImageChunk"> & {
   imageIndex: number;
 
   /**
-   * How it is encoded.
+   * The file format of the picture: PNG for results.
    *
    * @generated from field: sakuga.generation.v1.ImageFormat format = 2;
    */
   format: ImageFormat;
 
   /**
-   * Bytes before this piece.
+   * Offset of this piece in the file of the picture.
    *
    * @generated from field: uint64 offset = 3;
    */
@@ -715,7 +715,7 @@ export type ImageChunk = Message<"sakuga.generation.v1.ImageChunk"> & {
   totalSize: bigint;
 
   /**
-   * The piece.
+   * The bytes of the file from `offset` on.
    *
    * @generated from field: bytes data = 5;
    */
@@ -743,7 +743,7 @@ export type Completed = Message<"sakuga.generation.v1.Completed"> & {
   images: ImageInfo[];
 
   /**
-   * Where the time went.
+   * How long each part of the job took.
    *
    * @generated from field: sakuga.generation.v1.Timings timings = 2;
    */
@@ -778,21 +778,21 @@ export type ImageInfo = Message<"sakuga.generation.v1.ImageInfo"> & {
   pixelsSha256: string;
 
   /**
-   * Width in pixels.
+   * Width of the picture in pixels.
    *
    * @generated from field: uint32 width = 3;
    */
   width: number;
 
   /**
-   * Height in pixels.
+   * Height of the picture in pixels.
    *
    * @generated from field: uint32 height = 4;
    */
   height: number;
 
   /**
-   * Bytes of the file.
+   * Size of the PNG file in bytes.
    *
    * @generated from field: uint64 size = 5;
    */
@@ -828,7 +828,7 @@ export const ImageInfoSchema: GenMessage<ImageInfo> = /*@__PURE__*/
  */
 export type EvaluationReuse = Message<"sakuga.generation.v1.EvaluationReuse"> & {
   /**
-   * Evaluations of the picture.
+   * All evaluations of the denoiser for this picture. A guided one counts once.
    *
    * @generated from field: uint32 evaluations = 1;
    */
@@ -1082,41 +1082,41 @@ export const AppliedAdapterSchema: GenMessage<AppliedAdapter> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 18);
 
 /**
- * Where the time went.
+ * How long each part of a job took. With several pictures or passes the times are sums.
  *
  * @generated from message sakuga.generation.v1.Timings
  */
 export type Timings = Message<"sakuga.generation.v1.Timings"> & {
   /**
-   * In the queue.
+   * From acceptance until a device began to run the job.
    *
    * @generated from field: google.protobuf.Duration queued = 1;
    */
   queued?: Duration | undefined;
 
   /**
-   * Text encoders.
+   * Text encoders, tokenising included.
    *
    * @generated from field: google.protobuf.Duration text_encode = 2;
    */
   textEncode?: Duration | undefined;
 
   /**
-   * All steps.
+   * All steps of all passes.
    *
    * @generated from field: google.protobuf.Duration denoise = 3;
    */
   denoise?: Duration | undefined;
 
   /**
-   * Latents to pixels.
+   * The VAE decoding latents to pixels.
    *
    * @generated from field: google.protobuf.Duration decode = 4;
    */
   decode?: Duration | undefined;
 
   /**
-   * Pixels to PNG.
+   * Compression of the pixels to PNG.
    *
    * @generated from field: google.protobuf.Duration encode_image = 5;
    */
@@ -1165,7 +1165,7 @@ export type Cancelled = Message<"sakuga.generation.v1.Cancelled"> & {
   atStep: number;
 
   /**
-   * Why.
+   * What caused the cancellation.
    *
    * @generated from field: sakuga.generation.v1.CancelReason reason = 2;
    */
@@ -1214,7 +1214,7 @@ export enum Stage {
   DECODE = 3,
 
   /**
-   * Pixels become PNG.
+   * The pixels of each picture are compressed to a PNG file.
    *
    * @generated from enum value: STAGE_ENCODE_IMAGE = 4;
    */
@@ -1263,21 +1263,21 @@ export enum CancelReason {
   UNSPECIFIED = 0,
 
   /**
-   * The stream was dropped.
+   * The last stream that watched the job ended, and `JobOptions.cancel_on_disconnect` or Generate had asked for this.
    *
    * @generated from enum value: CANCEL_REASON_CLIENT_GONE = 1;
    */
   CLIENT_GONE = 1,
 
   /**
-   * CancelJob was called.
+   * A client called CancelJob.
    *
    * @generated from enum value: CANCEL_REASON_REQUESTED = 2;
    */
   REQUESTED = 2,
 
   /**
-   * The call's deadline passed.
+   * The deadline of the call, or `JobOptions.timeout`, passed.
    *
    * @generated from enum value: CANCEL_REASON_DEADLINE = 3;
    */

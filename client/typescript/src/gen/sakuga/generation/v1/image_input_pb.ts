@@ -62,7 +62,7 @@ export const ImageSourceSchema: GenMessage<ImageSource> = /*@__PURE__*/
  */
 export type InitImage = Message<"sakuga.generation.v1.InitImage"> & {
   /**
-   * The image.
+   * The file of the image. Required.
    *
    * @generated from field: sakuga.generation.v1.ImageSource image = 1;
    */
@@ -179,28 +179,28 @@ export const MaskSchema: GenMessage<Mask> = /*@__PURE__*/
  */
 export type Box = Message<"sakuga.generation.v1.Box"> & {
   /**
-   * Columns left of it.
+   * Columns of the picture to the left of the rectangle.
    *
    * @generated from field: uint32 left = 1;
    */
   left: number;
 
   /**
-   * Rows above it.
+   * Rows of the picture above the rectangle.
    *
    * @generated from field: uint32 top = 2;
    */
   top: number;
 
   /**
-   * Its width.
+   * Width of the rectangle in pixels, at least 1.
    *
    * @generated from field: uint32 width = 3;
    */
   width: number;
 
   /**
-   * Its height.
+   * Height of the rectangle in pixels, at least 1.
    *
    * @generated from field: uint32 height = 4;
    */
@@ -330,7 +330,7 @@ export type SecondPass = Message<"sakuga.generation.v1.SecondPass"> & {
   factor?: number | undefined;
 
   /**
-   * How pictures are enlarged.
+   * The method that enlarges pictures or latents.
    *
    * @generated from field: sakuga.generation.v1.Upscaler upscaler = 2;
    */

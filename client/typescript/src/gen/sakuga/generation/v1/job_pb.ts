@@ -41,7 +41,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   requestId: string;
 
   /**
-   * Its state.
+   * Whether it waits, runs or has ended, and how.
    *
    * @generated from field: sakuga.generation.v1.JobState state = 3;
    */
@@ -259,7 +259,7 @@ export enum JobState {
   UNSPECIFIED = 0,
 
   /**
-   * It waits.
+   * It waits for a device.
    *
    * @generated from enum value: JOB_STATE_QUEUED = 1;
    */
@@ -273,21 +273,21 @@ export enum JobState {
   RUNNING = 2,
 
   /**
-   * Its pictures are complete.
+   * It has ended, and `Job.images` lists its pictures.
    *
    * @generated from enum value: JOB_STATE_COMPLETED = 3;
    */
   COMPLETED = 3,
 
   /**
-   * It failed.
+   * It has ended without pictures; `Job.error` says why.
    *
    * @generated from enum value: JOB_STATE_FAILED = 4;
    */
   FAILED = 4,
 
   /**
-   * It was cancelled.
+   * It has ended without pictures; `Job.cancelled` says why.
    *
    * @generated from enum value: JOB_STATE_CANCELLED = 5;
    */
@@ -322,7 +322,7 @@ export enum Priority {
   LOW = 1,
 
   /**
-   * The default.
+   * The share of a job that names no priority.
    *
    * @generated from enum value: PRIORITY_NORMAL = 2;
    */

@@ -25,13 +25,13 @@ export const file_sakuga_generation_v1_job_service: GenFile = /*@__PURE__*/
   fileDesc("CiZzYWt1Z2EvZ2VuZXJhdGlvbi92MS9qb2Jfc2VydmljZS5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEifQoQQ3JlYXRlSm9iUmVxdWVzdBI2CgdyZXF1ZXN0GAEgASgLMiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EjEKB29wdGlvbnMYAiABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JPcHRpb25zIkwKEUNyZWF0ZUpvYlJlc3BvbnNlEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIm8KD1dhdGNoSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSGwoOYWZ0ZXJfc2VxdWVuY2UYAiABKARIAIgBARIcChRwcm9ncmVzc19pbnRlcnZhbF9tcxgDIAEoDUIRCg9fYWZ0ZXJfc2VxdWVuY2UiwwEKEFdhdGNoSm9iUmVzcG9uc2USNQoHY3JlYXRlZBgBIAEoCzIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLldhdGNoQ3JlYXRlZEgAEjQKBWV2ZW50GAIgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVFdmVudEgAEjcKCHByb2dyZXNzGAMgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hQcm9ncmVzc0gAQgkKB21lc3NhZ2UiTgoMV2F0Y2hDcmVhdGVkEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIWCg5zdGFydF9zZXF1ZW5jZRgCIAEoBCJ/Cg1XYXRjaFByb2dyZXNzEhUKDW5leHRfc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ3B1X3N0YXRzGAMgASgLMhouc2FrdWdhLnN5c3RlbS52MS5HcHVTdGF0cyIfCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSI4Cg5HZXRKb2JSZXNwb25zZRImCgNqb2IYASABKAsyGS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2IiaQoPTGlzdEpvYnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYkZpbHRlchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSL1AQoJSm9iRmlsdGVyEi4KBnN0YXRlcxgBIAMoDjIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYlN0YXRlEhEKCWNsaWVudF9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEjAKDGNyZWF0ZWRfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRleHQYBiABKAkSDgoGbGFiZWxzGAcgAygJEg0KBW1vZGVsGAggASgJIlQKEExpc3RKb2JzUmVzcG9uc2USJwoEam9icxgBIAMoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPgoPTGFiZWxKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRILCgNhZGQYAiADKAkSDgoGcmVtb3ZlGAMgAygJIjoKEExhYmVsSm9iUmVzcG9uc2USJgoDam9iGAEgASgLMhkuc2FrdWdhLmdlbmVyYXRpb24udjEuSm9iIiIKEENhbmNlbEpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIjsKEUNhbmNlbEpvYlJlc3BvbnNlEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYiJqChJHZXRBcnRpZmFjdFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhMKC2ltYWdlX2luZGV4GAIgASgNEg4KBm9mZnNldBgDIAEoBBINCgVsaW1pdBgEIAEoBBIQCghtYXhfZWRnZRgFIAEoDSJWChNHZXRBcnRpZmFjdFJlc3BvbnNlEi8KBWNodW5rGAEgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VDaHVuaxIOCgZzaGEyNTYYAiABKAkiIgoQRGVsZXRlSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UiKAoWR2V0Sm9iVGVsZW1ldHJ5UmVxdWVzdBIOCgZqb2JfaWQYASABKAkihAEKF0dldEpvYlRlbGVtZXRyeVJlc3BvbnNlEisKB3NhbXBsZXMYASADKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzEiwKCGFjdGl2aXR5GAIgAygLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eRIOCgZpc19jdXQYAyABKAgy5AYKCkpvYlNlcnZpY2USXAoJQ3JlYXRlSm9iEiYuc2FrdWdhLmdlbmVyYXRpb24udjEuQ3JlYXRlSm9iUmVxdWVzdBonLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElsKCFdhdGNoSm9iEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hKb2JSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hKb2JSZXNwb25zZTABElMKBkdldEpvYhIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEpvYlJlcXVlc3QaJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRKb2JSZXNwb25zZRJZCghMaXN0Sm9icxIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkxpc3RKb2JzUmVxdWVzdBomLnNha3VnYS5nZW5lcmF0aW9uLnYxLkxpc3RKb2JzUmVzcG9uc2USWQoITGFiZWxKb2ISJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5MYWJlbEpvYlJlcXVlc3QaJi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5MYWJlbEpvYlJlc3BvbnNlElwKCUNhbmNlbEpvYhImLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbEpvYlJlcXVlc3QaJy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxKb2JSZXNwb25zZRJkCgtHZXRBcnRpZmFjdBIoLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEFydGlmYWN0UmVxdWVzdBopLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEFydGlmYWN0UmVzcG9uc2UwARJuCg9HZXRKb2JUZWxlbWV0cnkSLC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRKb2JUZWxlbWV0cnlSZXF1ZXN0Gi0uc2FrdWdhLmdlbmVyYXRpb24udjEuR2V0Sm9iVGVsZW1ldHJ5UmVzcG9uc2USXAoJRGVsZXRlSm9iEiYuc2FrdWdhLmdlbmVyYXRpb24udjEuRGVsZXRlSm9iUmVxdWVzdBonLnNha3VnYS5nZW5lcmF0aW9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlQqoBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCD0pvYlNlcnZpY2VQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sakuga_generation_v1_event, file_sakuga_generation_v1_job, file_sakuga_generation_v1_request, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
- * A request to draw.
+ * What to draw, and under which conditions the job runs.
  *
  * @generated from message sakuga.generation.v1.CreateJobRequest
  */
 export type CreateJobRequest = Message<"sakuga.generation.v1.CreateJobRequest"> & {
   /**
-   * What to draw.
+   * The prompt and all settings of the pictures. Required.
    *
    * @generated from field: sakuga.generation.v1.GenerateRequest request = 1;
    */
@@ -53,13 +53,13 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 0);
 
 /**
- * The job.
+ * The job that draws the request.
  *
  * @generated from message sakuga.generation.v1.CreateJobResponse
  */
 export type CreateJobResponse = Message<"sakuga.generation.v1.CreateJobResponse"> & {
   /**
-   * As it is now.
+   * The job when the answer was made. It may have started already.
    *
    * @generated from field: sakuga.generation.v1.Job job = 1;
    */
@@ -87,7 +87,7 @@ export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE_
  */
 export type WatchJobRequest = Message<"sakuga.generation.v1.WatchJobRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -122,7 +122,7 @@ export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
  */
 export type WatchJobResponse = Message<"sakuga.generation.v1.WatchJobResponse"> & {
   /**
-   * What it is.
+   * Exactly one of these.
    *
    * @generated from oneof sakuga.generation.v1.WatchJobResponse.message
    */
@@ -136,7 +136,7 @@ export type WatchJobResponse = Message<"sakuga.generation.v1.WatchJobResponse"> 
     case: "created";
   } | {
     /**
-     * An event.
+     * The next event of the job, in order of its number.
      *
      * @generated from field: sakuga.generation.v1.GenerateEvent event = 2;
      */
@@ -161,7 +161,7 @@ export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 3);
 
 /**
- * The stream is open.
+ * The job is found and the stream begins.
  *
  * @generated from message sakuga.generation.v1.WatchCreated
  */
@@ -209,7 +209,7 @@ export type WatchProgress = Message<"sakuga.generation.v1.WatchProgress"> & {
   time?: Timestamp | undefined;
 
   /**
-   * The device.
+   * The newest sample of the server's first device. Absent: there was no sample yet.
    *
    * @generated from field: sakuga.system.v1.GpuStats gpu_stats = 3;
    */
@@ -224,13 +224,13 @@ export const WatchProgressSchema: GenMessage<WatchProgress> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job_service, 5);
 
 /**
- * Which job.
+ * Asks for the state of one job.
  *
  * @generated from message sakuga.generation.v1.GetJobRequest
  */
 export type GetJobRequest = Message<"sakuga.generation.v1.GetJobRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -245,13 +245,13 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job_service, 6);
 
 /**
- * The job.
+ * The state of one job.
  *
  * @generated from message sakuga.generation.v1.GetJobResponse
  */
 export type GetJobResponse = Message<"sakuga.generation.v1.GetJobResponse"> & {
   /**
-   * As it is now.
+   * The job when the answer was made.
    *
    * @generated from field: sakuga.generation.v1.Job job = 1;
    */
@@ -314,14 +314,14 @@ export type JobFilter = Message<"sakuga.generation.v1.JobFilter"> & {
   states: JobState[];
 
   /**
-   * Those of this client.
+   * Those with this `Job.client_id`.
    *
    * @generated from field: string client_id = 2;
    */
   clientId: string;
 
   /**
-   * Those with this name.
+   * Those with this `Job.request_id`.
    *
    * @generated from field: string request_id = 3;
    */
@@ -372,7 +372,7 @@ export const JobFilterSchema: GenMessage<JobFilter> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job_service, 9);
 
 /**
- * A page of jobs.
+ * One page of the jobs that match the filter.
  *
  * @generated from message sakuga.generation.v1.ListJobsResponse
  */
@@ -407,7 +407,7 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
  */
 export type LabelJobRequest = Message<"sakuga.generation.v1.LabelJobRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -436,13 +436,13 @@ export const LabelJobRequestSchema: GenMessage<LabelJobRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job_service, 11);
 
 /**
- * The job.
+ * The job with its new labels.
  *
  * @generated from message sakuga.generation.v1.LabelJobResponse
  */
 export type LabelJobResponse = Message<"sakuga.generation.v1.LabelJobResponse"> & {
   /**
-   * As it is now.
+   * The job after the change.
    *
    * @generated from field: sakuga.generation.v1.Job job = 1;
    */
@@ -457,13 +457,13 @@ export const LabelJobResponseSchema: GenMessage<LabelJobResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 12);
 
 /**
- * Which job.
+ * Asks to cancel one job.
  *
  * @generated from message sakuga.generation.v1.CancelJobRequest
  */
 export type CancelJobRequest = Message<"sakuga.generation.v1.CancelJobRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -478,7 +478,7 @@ export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 13);
 
 /**
- * The job.
+ * The job after the call.
  *
  * @generated from message sakuga.generation.v1.CancelJobResponse
  */
@@ -505,7 +505,7 @@ export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE_
  */
 export type GetArtifactRequest = Message<"sakuga.generation.v1.GetArtifactRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of a completed job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -555,7 +555,7 @@ export const GetArtifactRequestSchema: GenMessage<GetArtifactRequest> = /*@__PUR
  */
 export type GetArtifactResponse = Message<"sakuga.generation.v1.GetArtifactResponse"> & {
   /**
-   * The piece, in order.
+   * The next bytes of the picture. Pieces come in the order of their offsets.
    *
    * @generated from field: sakuga.generation.v1.ImageChunk chunk = 1;
    */
@@ -577,13 +577,13 @@ export const GetArtifactResponseSchema: GenMessage<GetArtifactResponse> = /*@__P
   messageDesc(file_sakuga_generation_v1_job_service, 16);
 
 /**
- * Which job.
+ * Asks to delete one ended job.
  *
  * @generated from message sakuga.generation.v1.DeleteJobRequest
  */
 export type DeleteJobRequest = Message<"sakuga.generation.v1.DeleteJobRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -598,7 +598,7 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 17);
 
 /**
- * It is deleted.
+ * The job and its pictures no longer exist.
  *
  * @generated from message sakuga.generation.v1.DeleteJobResponse
  */
@@ -613,13 +613,13 @@ export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE_
   messageDesc(file_sakuga_generation_v1_job_service, 18);
 
 /**
- * Which job.
+ * Asks for what was measured while one job ran.
  *
  * @generated from message sakuga.generation.v1.GetJobTelemetryRequest
  */
 export type GetJobTelemetryRequest = Message<"sakuga.generation.v1.GetJobTelemetryRequest"> & {
   /**
-   * The job.
+   * `Job.job_id` of the job. Required.
    *
    * @generated from field: string job_id = 1;
    */
@@ -640,14 +640,14 @@ export const GetJobTelemetryRequestSchema: GenMessage<GetJobTelemetryRequest> = 
  */
 export type GetJobTelemetryResponse = Message<"sakuga.generation.v1.GetJobTelemetryResponse"> & {
   /**
-   * Samples, in order.
+   * Samples of the device that ran the job, the oldest first.
    *
    * @generated from field: repeated sakuga.system.v1.GpuStats samples = 1;
    */
   samples: GpuStats[];
 
   /**
-   * Activity, in order.
+   * Activity of the device that ran the job, the oldest first.
    *
    * @generated from field: repeated sakuga.system.v1.Activity activity = 2;
    */

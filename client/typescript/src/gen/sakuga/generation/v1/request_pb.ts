@@ -46,7 +46,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
     case: "xml";
   } | {
     /**
-     * The typed form.
+     * The typed prompt, checked by the same rules as the text.
      *
      * @generated from field: sakuga.prompt.v1.Prompt typed = 3;
      */
@@ -76,7 +76,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
     case: "negativeText";
   } | {
     /**
-     * The typed form.
+     * The typed negative prompt, checked by the same rules as the text.
      *
      * @generated from field: sakuga.prompt.v1.NegativePrompt negative_prompt = 6;
      */
@@ -136,7 +136,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   seed?: bigint | undefined;
 
   /**
-   * What previews to send.
+   * Previews of the unfinished pictures. Absent: none are sent.
    *
    * @generated from field: sakuga.generation.v1.PreviewOptions preview = 14;
    */
@@ -269,7 +269,7 @@ export type Scene = Message<"sakuga.generation.v1.Scene"> & {
     case: "xml";
   } | {
     /**
-     * The typed form.
+     * The typed prompt, checked by the same rules as the text.
      *
      * @generated from field: sakuga.prompt.v1.Prompt typed = 2;
      */
@@ -299,7 +299,7 @@ export type Scene = Message<"sakuga.generation.v1.Scene"> & {
     case: "negativeText";
   } | {
     /**
-     * The typed form.
+     * The typed negative prompt, checked by the same rules as the text.
      *
      * @generated from field: sakuga.prompt.v1.NegativePrompt negative_prompt = 5;
      */
@@ -315,14 +315,14 @@ export type Scene = Message<"sakuga.generation.v1.Scene"> & {
   model: string;
 
   /**
-   * As `GenerateRequest.system_prompt`.
+   * The system prompt of this pass, with the rules of `GenerateRequest.system_prompt`.
    *
    * @generated from field: optional string system_prompt = 7;
    */
   systemPrompt?: string | undefined;
 
   /**
-   * As `GenerateRequest.negative_system_prompt`.
+   * The negative system prompt of this pass, with the rules of `GenerateRequest.negative_system_prompt`.
    *
    * @generated from field: optional string negative_system_prompt = 8;
    */
@@ -443,7 +443,7 @@ export const ProtectionSchema: GenMessage<Protection> = /*@__PURE__*/
  */
 export type Adapter = Message<"sakuga.generation.v1.Adapter"> & {
   /**
-   * Which adapter. Required.
+   * The adapter, by name or by content: exactly one. Required.
    *
    * @generated from oneof sakuga.generation.v1.Adapter.source
    */
@@ -584,7 +584,7 @@ export const ExpansionSchema: GenMessage<Expansion> = /*@__PURE__*/
  */
 export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   /**
-   * The solver.
+   * The method of integration. `sakuga.system.v1.Model.solvers` lists those of each model.
    *
    * @generated from field: sakuga.generation.v1.Solver solver = 1;
    */
@@ -796,7 +796,7 @@ export const ReuseInStepsSchema: GenMessage<ReuseInSteps> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 9);
 
 /**
- * What previews to send.
+ * How previews are made, encoded and spaced. Previews never change the pictures.
  *
  * @generated from message sakuga.generation.v1.PreviewOptions
  */
@@ -809,7 +809,7 @@ export type PreviewOptions = Message<"sakuga.generation.v1.PreviewOptions"> & {
   method: PreviewMethod;
 
   /**
-   * How they are encoded.
+   * The file format of the previews. Unspecified: JPEG.
    *
    * @generated from field: sakuga.generation.v1.ImageFormat format = 2;
    */
@@ -881,7 +881,7 @@ export enum Quality {
   FAST = 3,
 
   /**
-   * The settings of `Sampling.step_cache`.
+   * The settings of `Sampling.step_cache`, which is required with this level. Their cost in quality was not measured.
    *
    * @generated from enum value: QUALITY_CUSTOM = 4;
    */
@@ -895,13 +895,13 @@ export const QualitySchema: GenEnum<Quality> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_request, 0);
 
 /**
- * The solvers.
+ * How the latents are integrated from one noise level to the next.
  *
  * @generated from enum sakuga.generation.v1.Solver
  */
 export enum Solver {
   /**
-   * The model's default.
+   * The model's default, `sakuga.system.v1.Model.default_sampling`.
    *
    * @generated from enum value: SOLVER_UNSPECIFIED = 0;
    */
@@ -1020,7 +1020,7 @@ export enum PreviewMethod {
   UNSPECIFIED = 0,
 
   /**
-   * No previews.
+   * Previews are neither computed nor sent.
    *
    * @generated from enum value: PREVIEW_METHOD_NONE = 1;
    */
@@ -1048,7 +1048,7 @@ export const PreviewMethodSchema: GenEnum<PreviewMethod> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_request, 3);
 
 /**
- * How pictures are encoded.
+ * File formats of pictures.
  *
  * @generated from enum sakuga.generation.v1.ImageFormat
  */
@@ -1061,21 +1061,21 @@ export enum ImageFormat {
   UNSPECIFIED = 0,
 
   /**
-   * JPEG, quality 85.
+   * JPEG at quality 85: lossy, the smallest. For previews.
    *
    * @generated from enum value: IMAGE_FORMAT_JPEG = 1;
    */
   JPEG = 1,
 
   /**
-   * PNG.
+   * PNG: lossless. Results have this format, with their metadata.
    *
    * @generated from enum value: IMAGE_FORMAT_PNG = 2;
    */
   PNG = 2,
 
   /**
-   * WebP, lossless.
+   * WebP in its lossless form. For previews.
    *
    * @generated from enum value: IMAGE_FORMAT_WEBP = 3;
    */

@@ -17,7 +17,7 @@ export const file_sakuga_model_v1_model_service: GenFile = /*@__PURE__*/
   fileDesc("CiNzYWt1Z2EvbW9kZWwvdjEvbW9kZWxfc2VydmljZS5wcm90bxIPc2FrdWdhLm1vZGVsLnYxIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ip4BChJMaXN0TW9kZWxzUmVzcG9uc2USLAoGbW9kZWxzGAEgAygLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzEiAKE21lbW9yeV9idWRnZXRfYnl0ZXMYAiABKARIAIgBARIgChhob3N0X21lbW9yeV9idWRnZXRfYnl0ZXMYAyABKARCFgoUX21lbW9yeV9idWRnZXRfYnl0ZXMi2AIKC01vZGVsU3RhdHVzEgwKBG5hbWUYASABKAkSEgoKaXNfZGVmYXVsdBgCIAEoCBIqCgVzdGF0ZRgDIAEoDjIbLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSFAoMd2VpZ2h0X2J5dGVzGAUgASgEEhIKCmhvc3RfYnl0ZXMYBiABKAQSLQoJbGFzdF91c2VkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCCABKAkSLAoLaW5mb3JtYXRpb24YCSABKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsEiwKCXN0ZXBfdGltZRgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIUCgxsZWFybmVkX2pvYnMYCyABKA0SDwoHZGV2aWNlcxgMIAMoCSIgChBMb2FkTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiQAoRTG9hZE1vZGVsUmVzcG9uc2USKwoFbW9kZWwYASABKAsyHC5zYWt1Z2EubW9kZWwudjEuTW9kZWxTdGF0dXMiIgoSVW5sb2FkTW9kZWxSZXF1ZXN0EgwKBG5hbWUYASABKAkiQgoTVW5sb2FkTW9kZWxSZXNwb25zZRIrCgVtb2RlbBgBIAEoCzIcLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXR1cyIVChNMaXN0QWRhcHRlcnNSZXF1ZXN0InwKFExpc3RBZGFwdGVyc1Jlc3BvbnNlEjAKCGFkYXB0ZXJzGAEgAygLMh4uc2FrdWdhLm1vZGVsLnYxLkFkYXB0ZXJTdGF0dXMSMgoIdW51c2FibGUYAiADKAsyIC5zYWt1Z2EubW9kZWwudjEuVW51c2FibGVBZGFwdGVyIrIBCg1BZGFwdGVyU3RhdHVzEgwKBG5hbWUYASABKAkSDgoGc2hhMjU2GAIgASgJEgwKBHNpemUYAyABKAQSEQoJYWxnb3JpdGhtGAQgASgJEgwKBHJhbmsYBSABKA0SEgoKYmFzZV9tb2RlbBgGIAEoCRIVCg10cmlnZ2VyX3dvcmRzGAcgAygJEikKBGZpdHMYCCADKAsyGy5zYWt1Z2EubW9kZWwudjEuQWRhcHRlckZpdCKpAQoKQWRhcHRlckZpdBINCgVtb2RlbBgBIAEoCRIRCglpc191c2FibGUYAiABKAgSDwoHbW9kdWxlcxgDIAEoDRIUCgx0ZXh0X21vZHVsZXMYBCABKA0SEQoJdW5tYXRjaGVkGAUgASgNEhAKCHByb2JsZW1zGAYgAygJEhUKDXRleHRfcHJvYmxlbXMYByADKAkSFgoObmVhcmVzdF9sYXlvdXQYCCABKAkiLwoPVW51c2FibGVBZGFwdGVyEgwKBG5hbWUYASABKAkSDgoGcmVhc29uGAIgASgJKqUBCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUTU9ERUxfU1RBVEVfVU5MT0FERUQQARIXChNNT0RFTF9TVEFURV9PTl9IT1NUEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0xPQURFRBAEEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAFMvACCgxNb2RlbFNlcnZpY2USVQoKTGlzdE1vZGVscxIiLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVxdWVzdBojLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVzcG9uc2USUgoJTG9hZE1vZGVsEiEuc2FrdWdhLm1vZGVsLnYxLkxvYWRNb2RlbFJlcXVlc3QaIi5zYWt1Z2EubW9kZWwudjEuTG9hZE1vZGVsUmVzcG9uc2USWAoLVW5sb2FkTW9kZWwSIy5zYWt1Z2EubW9kZWwudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GiQuc2FrdWdhLm1vZGVsLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USWwoMTGlzdEFkYXB0ZXJzEiQuc2FrdWdhLm1vZGVsLnYxLkxpc3RBZGFwdGVyc1JlcXVlc3QaJS5zYWt1Z2EubW9kZWwudjEuTGlzdEFkYXB0ZXJzUmVzcG9uc2VCjgEKE2Rldi5zYWt1Z2EubW9kZWwudjFCEU1vZGVsU2VydmljZVByb3RvUAFaHnNha3VnYS5kZXYvZ28vbW9kZWwvdjE7bW9kZWx2MaICA1NLTaoCD1Nha3VnYS5Nb2RlbC5WMboCA1NLTcoCD1Nha3VnYVxNb2RlbFxWMeoCEVNha3VnYTo6TW9kZWw6OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_system_service]);
 
 /**
- * Asks for the models.
+ * Asks for all models; there is no filter.
  *
  * @generated from message sakuga.model.v1.ListModelsRequest
  */
@@ -32,7 +32,7 @@ export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE_
   messageDesc(file_sakuga_model_v1_model_service, 0);
 
 /**
- * The models.
+ * All models of the server, and the memory that they share.
  *
  * @generated from message sakuga.model.v1.ListModelsResponse
  */
@@ -129,7 +129,7 @@ export type ModelStatus = Message<"sakuga.model.v1.ModelStatus"> & {
   family: string;
 
   /**
-   * What the model is.
+   * What the model can draw and which options it takes.
    *
    * @generated from field: sakuga.system.v1.Model information = 9;
    */
@@ -165,13 +165,13 @@ export const ModelStatusSchema: GenMessage<ModelStatus> = /*@__PURE__*/
   messageDesc(file_sakuga_model_v1_model_service, 2);
 
 /**
- * Loads a model.
+ * Names the model to load.
  *
  * @generated from message sakuga.model.v1.LoadModelRequest
  */
 export type LoadModelRequest = Message<"sakuga.model.v1.LoadModelRequest"> & {
   /**
-   * The model's name. Required.
+   * `ModelStatus.name` of the model. Required.
    *
    * @generated from field: string name = 1;
    */
@@ -207,13 +207,13 @@ export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE_
   messageDesc(file_sakuga_model_v1_model_service, 4);
 
 /**
- * Unloads a model.
+ * Names the model to unload.
  *
  * @generated from message sakuga.model.v1.UnloadModelRequest
  */
 export type UnloadModelRequest = Message<"sakuga.model.v1.UnloadModelRequest"> & {
   /**
-   * The model's name. Required.
+   * `ModelStatus.name` of the model. Required.
    *
    * @generated from field: string name = 1;
    */
@@ -249,7 +249,7 @@ export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__P
   messageDesc(file_sakuga_model_v1_model_service, 6);
 
 /**
- * Asks for the adapters.
+ * Asks for all adapters; there is no filter.
  *
  * @generated from message sakuga.model.v1.ListAdaptersRequest
  */
@@ -264,13 +264,13 @@ export const ListAdaptersRequestSchema: GenMessage<ListAdaptersRequest> = /*@__P
   messageDesc(file_sakuga_model_v1_model_service, 7);
 
 /**
- * The adapters.
+ * The contents of the server's folder of adapters.
  *
  * @generated from message sakuga.model.v1.ListAdaptersResponse
  */
 export type ListAdaptersResponse = Message<"sakuga.model.v1.ListAdaptersResponse"> & {
   /**
-   * By name.
+   * The files that can be used, in alphabetical order of their names.
    *
    * @generated from field: repeated sakuga.model.v1.AdapterStatus adapters = 1;
    */
@@ -292,7 +292,7 @@ export const ListAdaptersResponseSchema: GenMessage<ListAdaptersResponse> = /*@_
   messageDesc(file_sakuga_model_v1_model_service, 8);
 
 /**
- * One adapter.
+ * An adapter file: what its metadata and tensors say, and which models it fits.
  *
  * @generated from message sakuga.model.v1.AdapterStatus
  */
@@ -313,7 +313,7 @@ export type AdapterStatus = Message<"sakuga.model.v1.AdapterStatus"> & {
   sha256: string;
 
   /**
-   * Bytes of its weights.
+   * Size of its weights in bytes.
    *
    * @generated from field: uint64 size = 3;
    */
@@ -369,7 +369,7 @@ export const AdapterStatusSchema: GenMessage<AdapterStatus> = /*@__PURE__*/
  */
 export type AdapterFit = Message<"sakuga.model.v1.AdapterFit"> & {
   /**
-   * The model.
+   * `ModelStatus.name` of the model.
    *
    * @generated from field: string model = 1;
    */
@@ -446,7 +446,7 @@ export type UnusableAdapter = Message<"sakuga.model.v1.UnusableAdapter"> & {
   name: string;
 
   /**
-   * Why not.
+   * Why it cannot be used, as a sentence.
    *
    * @generated from field: string reason = 2;
    */
@@ -474,7 +474,7 @@ export enum ModelState {
   UNSPECIFIED = 0,
 
   /**
-   * In its files only.
+   * In its files only. The next job of the model loads it.
    *
    * @generated from enum value: MODEL_STATE_UNLOADED = 1;
    */
@@ -495,7 +495,7 @@ export enum ModelState {
   LOADING = 3,
 
   /**
-   * On the device.
+   * On the device; a job of the model starts at once.
    *
    * @generated from enum value: MODEL_STATE_LOADED = 4;
    */

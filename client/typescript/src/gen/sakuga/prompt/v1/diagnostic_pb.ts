@@ -26,14 +26,14 @@ export type Diagnostic = Message<"sakuga.prompt.v1.Diagnostic"> & {
   code: string;
 
   /**
-   * How much it matters.
+   * Whether the prompt is refused because of it.
    *
    * @generated from field: sakuga.prompt.v1.Severity severity = 2;
    */
   severity: Severity;
 
   /**
-   * What is wrong.
+   * What is wrong, as a sentence in English.
    *
    * @generated from field: string message = 3;
    */
@@ -152,7 +152,7 @@ export type Edit = Message<"sakuga.prompt.v1.Edit"> & {
   spanEnd: number;
 
   /**
-   * What stands there afterwards.
+   * The new text of the range. Empty: the range is removed.
    *
    * @generated from field: string replacement = 3;
    */

@@ -110,14 +110,14 @@ export type Character = Message<"sakuga.prompt.v1.Character"> & {
   bodyType?: TagList | undefined;
 
   /**
-   * Face and mood.
+   * Face and mood: `smile`, `closed_eyes`, `blush`.
    *
    * @generated from field: sakuga.prompt.v1.TagList expression = 6;
    */
   expression?: TagList | undefined;
 
   /**
-   * What the character does.
+   * What the character does alone: `sitting`, `holding_umbrella`.
    *
    * @generated from field: sakuga.prompt.v1.TagList action = 7;
    */
@@ -194,7 +194,7 @@ export type GeneralTags = Message<"sakuga.prompt.v1.GeneralTags"> & {
   perspective?: TagList | undefined;
 
   /**
-   * Mood of the picture.
+   * Mood of the picture: `peaceful`, `ominous`.
    *
    * @generated from field: sakuga.prompt.v1.TagList atmosphere = 7;
    */
@@ -222,7 +222,7 @@ export type GeneralTags = Message<"sakuga.prompt.v1.GeneralTags"> & {
   resolution?: TagList | undefined;
 
   /**
-   * Things in the picture.
+   * Things in the picture that no character wears: `umbrella`, `cherry_blossoms`.
    *
    * @generated from field: sakuga.prompt.v1.TagList objects = 11;
    */
@@ -250,21 +250,21 @@ export const GeneralTagsSchema: GenMessage<GeneralTags> = /*@__PURE__*/
  */
 export type NegativePrompt = Message<"sakuga.prompt.v1.NegativePrompt"> & {
   /**
-   * Unwanted Danbooru tags.
+   * What the picture must not show, as Danbooru's tags: `lowres`, `bad_hands`.
    *
    * @generated from field: sakuga.prompt.v1.TagList danbooru_tags = 1;
    */
   danbooruTags?: TagList | undefined;
 
   /**
-   * Unwanted e621 tags.
+   * What the picture must not show, as e621's tags.
    *
    * @generated from field: sakuga.prompt.v1.TagList e621_tags = 2;
    */
   e621Tags?: TagList | undefined;
 
   /**
-   * Unwanted resolution words.
+   * Resolution words to move away from: `low_resolution`.
    *
    * @generated from field: sakuga.prompt.v1.TagList resolution = 3;
    */

@@ -17,7 +17,7 @@ export const file_sakuga_prompt_v1_prompt_service: GenFile = /*@__PURE__*/
   fileDesc("CiVzYWt1Z2EvcHJvbXB0L3YxL3Byb21wdF9zZXJ2aWNlLnByb3RvEhBzYWt1Z2EucHJvbXB0LnYxIpwBChVWYWxpZGF0ZVByb21wdFJlcXVlc3QSDQoDeG1sGAEgASgJSAASKQoFdHlwZWQYAiABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYAyABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSDQoFbW9kZWwYBCABKAlCCAoGcHJvbXB0IuoCChZWYWxpZGF0ZVByb21wdFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEjEKC2RpYWdub3N0aWNzGAIgAygLMhwuc2FrdWdhLnByb21wdC52MS5EaWFnbm9zdGljEhUKDWNhbm9uaWNhbF94bWwYAyABKAkSEgoKbW9kZWxfdGV4dBgEIAEoCRIyCgx0b2tlbl9jb3VudHMYBSADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLlRva2VuQ291bnQSHgoWbmVnYXRpdmVfY2Fub25pY2FsX3htbBgGIAEoCRIbChNuZWdhdGl2ZV9tb2RlbF90ZXh0GAcgASgJEjsKFW5lZ2F0aXZlX3Rva2VuX2NvdW50cxgIIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuVG9rZW5Db3VudBIVCg1zeXN0ZW1fcHJvbXB0GAkgASgJEh4KFm5lZ2F0aXZlX3N5c3RlbV9wcm9tcHQYCiABKAkiYwoKVG9rZW5Db3VudBIPCgdlbmNvZGVyGAEgASgJEg4KBnRva2VucxgCIAEoDRINCgVsaW1pdBgDIAEoDRIRCgl0cnVuY2F0ZWQYBCABKAgSEgoKZmlyc3RfbG9zdBgFIAEoCSJTChJQYXJzZVByb21wdFJlcXVlc3QSCwoDeG1sGAEgASgJEjAKCnN0cmljdG5lc3MYAiABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3Mi3QEKE1BhcnNlUHJvbXB0UmVzcG9uc2USKAoGcHJvbXB0GAEgASgLMhguc2FrdWdhLnByb21wdC52MS5Qcm9tcHQSFQoNc3lzdGVtX3Byb21wdBgCIAEoCRIxCgtkaWFnbm9zdGljcxgDIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuRGlhZ25vc3RpYxIyCghuZWdhdGl2ZRgEIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHQSHgoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgFIAEoCSI/ChNGb3JtYXRQcm9tcHRSZXF1ZXN0EigKBnByb21wdBgBIAEoCzIYLnNha3VnYS5wcm9tcHQudjEuUHJvbXB0IkEKFEZvcm1hdFByb21wdFJlc3BvbnNlEhUKDWNhbm9uaWNhbF94bWwYASABKAkSEgoKbW9kZWxfdGV4dBgCIAEoCSISChBHZXRTY2hlbWFSZXF1ZXN0IjgKEUdldFNjaGVtYVJlc3BvbnNlEgsKA3hzZBgBIAEoCRIWCg5kZXNjcmlwdG9yX3NldBgCIAEoDCpXCgpTdHJpY3RuZXNzEhoKFlNUUklDVE5FU1NfVU5TUEVDSUZJRUQQABIWChJTVFJJQ1RORVNTX0xFTklFTlQQARIVChFTVFJJQ1RORVNTX1NUUklDVBACMoUDCg1Qcm9tcHRTZXJ2aWNlEmMKDlZhbGlkYXRlUHJvbXB0Eicuc2FrdWdhLnByb21wdC52MS5WYWxpZGF0ZVByb21wdFJlcXVlc3QaKC5zYWt1Z2EucHJvbXB0LnYxLlZhbGlkYXRlUHJvbXB0UmVzcG9uc2USWgoLUGFyc2VQcm9tcHQSJC5zYWt1Z2EucHJvbXB0LnYxLlBhcnNlUHJvbXB0UmVxdWVzdBolLnNha3VnYS5wcm9tcHQudjEuUGFyc2VQcm9tcHRSZXNwb25zZRJdCgxGb3JtYXRQcm9tcHQSJS5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlcXVlc3QaJi5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlc3BvbnNlElQKCUdldFNjaGVtYRIiLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVxdWVzdBojLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVzcG9uc2VClQEKFGRldi5zYWt1Z2EucHJvbXB0LnYxQhJQcm9tcHRTZXJ2aWNlUHJvdG9QAVogc2FrdWdhLmRldi9nby9wcm9tcHQvdjE7cHJvbXB0djGiAgNTS1CqAhBTYWt1Z2EuUHJvbXB0LlYxugIDU0tQygIQU2FrdWdhXFByb21wdFxWMeoCElNha3VnYTo6UHJvbXB0OjpWMWIGcHJvdG8z", [file_sakuga_prompt_v1_diagnostic, file_sakuga_prompt_v1_prompt]);
 
 /**
- * Asks for a check.
+ * A prompt to check. Nothing is drawn.
  *
  * @generated from message sakuga.prompt.v1.ValidatePromptRequest
  */
@@ -37,7 +37,7 @@ export type ValidatePromptRequest = Message<"sakuga.prompt.v1.ValidatePromptRequ
     case: "xml";
   } | {
     /**
-     * The typed form.
+     * The typed prompt, checked by the same rules as the text.
      *
      * @generated from field: sakuga.prompt.v1.Prompt typed = 2;
      */
@@ -229,13 +229,13 @@ export const ParsePromptRequestSchema: GenMessage<ParsePromptRequest> = /*@__PUR
   messageDesc(file_sakuga_prompt_v1_prompt_service, 3);
 
 /**
- * A text's typed form.
+ * What a text says, as typed prompts.
  *
  * @generated from message sakuga.prompt.v1.ParsePromptResponse
  */
 export type ParsePromptResponse = Message<"sakuga.prompt.v1.ParsePromptResponse"> & {
   /**
-   * The prompt.
+   * The prompt, without what was split off.
    *
    * @generated from field: sakuga.prompt.v1.Prompt prompt = 1;
    */
@@ -284,7 +284,7 @@ export const ParsePromptResponseSchema: GenMessage<ParsePromptResponse> = /*@__P
  */
 export type FormatPromptRequest = Message<"sakuga.prompt.v1.FormatPromptRequest"> & {
   /**
-   * The prompt.
+   * The typed prompt to write. Required.
    *
    * @generated from field: sakuga.prompt.v1.Prompt prompt = 1;
    */
@@ -327,7 +327,7 @@ export const FormatPromptResponseSchema: GenMessage<FormatPromptResponse> = /*@_
   messageDesc(file_sakuga_prompt_v1_prompt_service, 6);
 
 /**
- * Asks for the language.
+ * Asks for the definitions of prompts and of this API; there is no filter.
  *
  * @generated from message sakuga.prompt.v1.GetSchemaRequest
  */
@@ -342,7 +342,7 @@ export const GetSchemaRequestSchema: GenMessage<GetSchemaRequest> = /*@__PURE__*
   messageDesc(file_sakuga_prompt_v1_prompt_service, 7);
 
 /**
- * The language.
+ * The definitions of prompts and of this API, as this server uses them.
  *
  * @generated from message sakuga.prompt.v1.GetSchemaResponse
  */

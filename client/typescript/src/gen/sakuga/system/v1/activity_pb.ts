@@ -22,7 +22,7 @@ export const file_sakuga_system_v1_activity: GenFile = /*@__PURE__*/
  */
 export type Activity = Message<"sakuga.system.v1.Activity"> & {
   /**
-   * When it was measured.
+   * When it was measured, by the server's clock.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -43,7 +43,7 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   processes: ProcessMemory[];
 
   /**
-   * Jobs that wait.
+   * Number of jobs that wait for a device.
    *
    * @generated from field: uint32 queued = 4;
    */
@@ -205,14 +205,14 @@ export const MemoryPoolSchema: GenMessage<MemoryPool> = /*@__PURE__*/
  */
 export type ProcessMemory = Message<"sakuga.system.v1.ProcessMemory"> & {
   /**
-   * The process.
+   * Process id, as the operating system of the server numbers it.
    *
    * @generated from field: uint32 pid = 1;
    */
   pid: number;
 
   /**
-   * Bytes that it holds.
+   * Device memory that the process holds, in bytes.
    *
    * @generated from field: uint64 bytes = 2;
    */
@@ -254,7 +254,7 @@ export type LoadingPhase = Message<"sakuga.system.v1.LoadingPhase"> & {
   begin?: Duration | undefined;
 
   /**
-   * How long it took.
+   * Time from its beginning to its end.
    *
    * @generated from field: google.protobuf.Duration duration = 3;
    */
@@ -324,7 +324,7 @@ export enum DeviceState {
   UNSPECIFIED = 0,
 
   /**
-   * It takes jobs.
+   * It runs a job or is free for one.
    *
    * @generated from enum value: DEVICE_STATE_SERVING = 1;
    */

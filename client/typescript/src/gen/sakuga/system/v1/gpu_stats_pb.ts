@@ -21,7 +21,7 @@ export const file_sakuga_system_v1_gpu_stats: GenFile = /*@__PURE__*/
  */
 export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   /**
-   * When it was taken.
+   * When it was taken, by the server's clock.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -42,7 +42,7 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   deviceIndex: number;
 
   /**
-   * The device's name.
+   * Product name of the device, such as `NVIDIA H100 80GB HBM3`; that of the processor for the host.
    *
    * @generated from field: string name = 4;
    */
@@ -63,14 +63,14 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   memoryUtilizationPercent?: number | undefined;
 
   /**
-   * Bytes in use.
+   * Device memory that all processes use, in bytes.
    *
    * @generated from field: optional uint64 memory_used_bytes = 7;
    */
   memoryUsedBytes?: bigint | undefined;
 
   /**
-   * Bytes in all.
+   * Size of the device memory in bytes.
    *
    * @generated from field: optional uint64 memory_total_bytes = 8;
    */
@@ -98,14 +98,14 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   memoryClockMhz?: number | undefined;
 
   /**
-   * Power, in watts.
+   * Power that the device draws, in watts.
    *
    * @generated from field: optional float power_watts = 12;
    */
   powerWatts?: number | undefined;
 
   /**
-   * Temperature, in degrees Celsius.
+   * Temperature of the chip, in degrees Celsius.
    *
    * @generated from field: optional float temperature_celsius = 13;
    */
@@ -168,7 +168,7 @@ export enum StatsSource {
   UNSPECIFIED = 0,
 
   /**
-   * NVIDIA's management library.
+   * NVML, NVIDIA's management library.
    *
    * @generated from enum value: STATS_SOURCE_NVML = 1;
    */

@@ -40,7 +40,7 @@ export const GetServerInfoRequestSchema: GenMessage<GetServerInfoRequest> = /*@_
  */
 export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoResponse"> & {
   /**
-   * Version of the program.
+   * Version of the server, such as `0.1.0`.
    *
    * @generated from field: string version = 1;
    */
@@ -68,7 +68,7 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   engine: string;
 
   /**
-   * When it was started.
+   * When the server was started, by its own clock.
    *
    * @generated from field: google.protobuf.Timestamp started = 5;
    */
@@ -125,35 +125,35 @@ export const GetServerInfoResponseSchema: GenMessage<GetServerInfoResponse> = /*
  */
 export type Limits = Message<"sakuga.system.v1.Limits"> & {
   /**
-   * Bytes of prompt text.
+   * Most bytes of a prompt or negative prompt.
    *
    * @generated from field: uint32 max_prompt_bytes = 1;
    */
   maxPromptBytes: number;
 
   /**
-   * Pixels of one picture.
+   * Most pixels of one picture, width times height.
    *
    * @generated from field: uint64 max_pixels = 2;
    */
   maxPixels: bigint;
 
   /**
-   * Pictures of one request.
+   * Most pictures of one request.
    *
    * @generated from field: uint32 max_images = 3;
    */
   maxImages: number;
 
   /**
-   * Steps.
+   * Most steps of one pass.
    *
    * @generated from field: uint32 max_steps = 4;
    */
   maxSteps: number;
 
   /**
-   * Jobs that may wait.
+   * Most jobs that wait at the same time; further ones are refused.
    *
    * @generated from field: uint32 max_queued = 5;
    */
@@ -175,7 +175,7 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 2);
 
 /**
- * Asks for the models.
+ * Asks for all models; there is no filter.
  *
  * @generated from message sakuga.system.v1.ListModelsRequest
  */
@@ -190,7 +190,7 @@ export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE_
   messageDesc(file_sakuga_system_v1_system_service, 3);
 
 /**
- * The models.
+ * The models that requests may name.
  *
  * @generated from message sakuga.system.v1.ListModelsResponse
  */
@@ -211,7 +211,7 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
   messageDesc(file_sakuga_system_v1_system_service, 4);
 
 /**
- * One model.
+ * What a model is, what it can draw, and which options it takes.
  *
  * @generated from message sakuga.system.v1.Model
  */
@@ -501,14 +501,14 @@ export const ElementTagsSchema: GenMessage<ElementTags> = /*@__PURE__*/
  */
 export type TrainedSize = Message<"sakuga.system.v1.TrainedSize"> & {
   /**
-   * Pixels in a row.
+   * Width in pixels.
    *
    * @generated from field: uint32 width = 1;
    */
   width: number;
 
   /**
-   * Rows.
+   * Height in pixels.
    *
    * @generated from field: uint32 height = 2;
    */
@@ -592,7 +592,7 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
   guidanceRenorm: number;
 
   /**
-   * Time shift.
+   * Shift s of the times, t/(t + s - s t). 1: none.
    *
    * @generated from field: float shift = 6;
    */
@@ -628,7 +628,7 @@ export const SamplingDefaultsSchema: GenMessage<SamplingDefaults> = /*@__PURE__*
   messageDesc(file_sakuga_system_v1_system_service, 11);
 
 /**
- * Asks for samples.
+ * How often to sample, and which devices.
  *
  * @generated from message sakuga.system.v1.WatchGpuStatsRequest
  */
@@ -656,13 +656,13 @@ export const WatchGpuStatsRequestSchema: GenMessage<WatchGpuStatsRequest> = /*@_
   messageDesc(file_sakuga_system_v1_system_service, 12);
 
 /**
- * One sample.
+ * One sample of one device.
  *
  * @generated from message sakuga.system.v1.WatchGpuStatsResponse
  */
 export type WatchGpuStatsResponse = Message<"sakuga.system.v1.WatchGpuStatsResponse"> & {
   /**
-   * The sample.
+   * What was measured; `GpuStats.device` says on which device.
    *
    * @generated from field: sakuga.system.v1.GpuStats stats = 1;
    */
@@ -677,7 +677,7 @@ export const WatchGpuStatsResponseSchema: GenMessage<WatchGpuStatsResponse> = /*
   messageDesc(file_sakuga_system_v1_system_service, 13);
 
 /**
- * Asks for activity.
+ * How often to report what the devices do.
  *
  * @generated from message sakuga.system.v1.WatchActivityRequest
  */
@@ -698,13 +698,13 @@ export const WatchActivityRequestSchema: GenMessage<WatchActivityRequest> = /*@_
   messageDesc(file_sakuga_system_v1_system_service, 14);
 
 /**
- * What the server does.
+ * One report of what the devices do.
  *
  * @generated from message sakuga.system.v1.WatchActivityResponse
  */
 export type WatchActivityResponse = Message<"sakuga.system.v1.WatchActivityResponse"> & {
   /**
-   * As it is now.
+   * The running jobs and the memory of all devices at this moment.
    *
    * @generated from field: sakuga.system.v1.Activity activity = 1;
    */
@@ -719,7 +719,7 @@ export const WatchActivityResponseSchema: GenMessage<WatchActivityResponse> = /*
   messageDesc(file_sakuga_system_v1_system_service, 15);
 
 /**
- * Asks for the devices.
+ * Asks for all devices; there is no filter.
  *
  * @generated from message sakuga.system.v1.ListDevicesRequest
  */
@@ -734,7 +734,7 @@ export const ListDevicesRequestSchema: GenMessage<ListDevicesRequest> = /*@__PUR
   messageDesc(file_sakuga_system_v1_system_service, 16);
 
 /**
- * The devices.
+ * All devices that the server uses.
  *
  * @generated from message sakuga.system.v1.ListDevicesResponse
  */
@@ -775,7 +775,7 @@ export type Device = Message<"sakuga.system.v1.Device"> & {
   fullName: string;
 
   /**
-   * Whether it takes jobs.
+   * Whether it takes jobs, and if not, why.
    *
    * @generated from field: sakuga.system.v1.DeviceState state = 3;
    */
@@ -825,13 +825,13 @@ export const DeviceSchema: GenMessage<Device> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 18);
 
 /**
- * Drains a device.
+ * Names the device to drain.
  *
  * @generated from message sakuga.system.v1.DrainDeviceRequest
  */
 export type DrainDeviceRequest = Message<"sakuga.system.v1.DrainDeviceRequest"> & {
   /**
-   * The device's name. Required.
+   * `Device.name` of the device. Required.
    *
    * @generated from field: string name = 1;
    */
@@ -846,7 +846,7 @@ export const DrainDeviceRequestSchema: GenMessage<DrainDeviceRequest> = /*@__PUR
   messageDesc(file_sakuga_system_v1_system_service, 19);
 
 /**
- * The device is drained.
+ * The device runs no job and gets none.
  *
  * @generated from message sakuga.system.v1.DrainDeviceResponse
  */
@@ -873,7 +873,7 @@ export const DrainDeviceResponseSchema: GenMessage<DrainDeviceResponse> = /*@__P
  */
 export type DisableDeviceRequest = Message<"sakuga.system.v1.DisableDeviceRequest"> & {
   /**
-   * The device's name. Required.
+   * `Device.name` of the device. Required.
    *
    * @generated from field: string name = 1;
    */
@@ -888,7 +888,7 @@ export const DisableDeviceRequestSchema: GenMessage<DisableDeviceRequest> = /*@_
   messageDesc(file_sakuga_system_v1_system_service, 21);
 
 /**
- * The device is disabled.
+ * The device runs no job, and no model is in its memory.
  *
  * @generated from message sakuga.system.v1.DisableDeviceResponse
  */
@@ -909,13 +909,13 @@ export const DisableDeviceResponseSchema: GenMessage<DisableDeviceResponse> = /*
   messageDesc(file_sakuga_system_v1_system_service, 22);
 
 /**
- * Puts a device into service.
+ * Names the device to put into service.
  *
  * @generated from message sakuga.system.v1.EnableDeviceRequest
  */
 export type EnableDeviceRequest = Message<"sakuga.system.v1.EnableDeviceRequest"> & {
   /**
-   * The device's name. Required.
+   * `Device.name` of the device. Required.
    *
    * @generated from field: string name = 1;
    */
@@ -930,7 +930,7 @@ export const EnableDeviceRequestSchema: GenMessage<EnableDeviceRequest> = /*@__P
   messageDesc(file_sakuga_system_v1_system_service, 23);
 
 /**
- * The device takes jobs.
+ * The device is in service, with its models loaded.
  *
  * @generated from message sakuga.system.v1.EnableDeviceResponse
  */
