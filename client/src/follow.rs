@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, Priority, WatchJobRequest,
-    watch_job_response::Message,
+    CancelJobRequest, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, Placement, Priority,
+    WatchJobRequest, watch_job_response::Message,
 };
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
@@ -47,11 +47,12 @@ impl Resume {
     }
 }
 
-/// How long a job may take, and its share of the devices.
+/// How long a job may take, its share of the devices, and on how many of them it is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     pub(crate) timeout: Option<Duration>,
     pub(crate) priority: Priority,
+    pub(crate) placement: Placement,
 }
 
 /// Whether a job is cancelled when the stream of its events is dropped.
@@ -72,7 +73,7 @@ impl Follower {
     pub(crate) async fn create(
         connection: &Connection,
         mut request: GenerateRequest,
-        Policy { timeout, priority }: Policy,
+        Policy { timeout, priority, placement }: Policy,
         resume: Resume,
     ) -> Result<Option<Self>, ClientError> {
         if request.request_id.is_empty() {
@@ -85,6 +86,7 @@ impl Follower {
             disconnect_grace: prost_types::Duration::try_from(resume.patience).ok(),
             timeout: timeout.and_then(|timeout| prost_types::Duration::try_from(timeout).ok()),
             priority: priority.into(),
+            placement: placement.into(),
         };
         let message = CreateJobRequest { request: Some(request), options: Some(options) };
         let create = async || {

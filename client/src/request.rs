@@ -5,8 +5,8 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    Adapter, Control, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
-    PreviewOptions, Priority, Quality, Refiner, Sampling, Scene, SecondPass, Solver, StepCache,
+    Adapter, Control, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, Placement,
+    PreviewMethod, PreviewOptions, Priority, Quality, Refiner, Sampling, Scene, SecondPass, Solver, StepCache,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -22,13 +22,20 @@ pub struct GenerationBuilder {
     request: GenerateRequest,
     deadline: Option<Duration>,
     priority: Priority,
+    placement: Placement,
     tap: Option<Tap>,
 }
 
 impl GenerationBuilder {
     pub(crate) fn new(connection: Connection) -> Self {
-        let request = GenerateRequest::default();
-        Self { connection, request, deadline: None, priority: Priority::Unspecified, tap: None }
+        Self {
+            connection,
+            request: GenerateRequest::default(),
+            deadline: None,
+            priority: Priority::Unspecified,
+            placement: Placement::Unspecified,
+            tap: None,
+        }
     }
 
     /// Replaces everything that was set so far, for example by the request that a picture carries.
@@ -263,6 +270,12 @@ impl GenerationBuilder {
         self
     }
 
+    /// On how many devices of the server the job is drawn; for [`start_resuming`](Self::start_resuming) only.
+    pub fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
     /// Calls `tap` with every event as received, before it is checked.
     pub fn tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
         self.tap = Some(Box::new(tap));
@@ -292,7 +305,7 @@ impl GenerationBuilder {
     ///
     /// Those of [`GenerationBuilder::start`], once the server was unreachable for `resume.patience`.
     pub async fn start_resuming(self, resume: Resume) -> Result<Generation, ClientError> {
-        let policy = Policy { timeout: self.deadline, priority: self.priority };
+        let policy = Policy { timeout: self.deadline, priority: self.priority, placement: self.placement };
         Generation::start_resuming(&self.connection, self.request, policy, self.tap, resume).await
     }
 

@@ -7,9 +7,11 @@ use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
-    Box as MaskBox, EvaluationReuse, GenerateEvent, GenerateRequest, ImageSource, InitImage, Mask, PreviewMethod,
-    PreviewOptions, ReuseInSteps, Sampling, SecondPass, Solver, Stage, Started, StepCache, image_source, step_cache,
+    Box as MaskBox, CreateJobRequest, EvaluationReuse, GenerateEvent, GenerateRequest, ImageSource, InitImage,
+    JobOptions, Mask, Placement, PreviewMethod, PreviewOptions, ReuseInSteps, Sampling, SecondPass, Solver, Stage,
+    Started, StepCache, WatchJobRequest, image_source, step_cache, watch_job_response,
 };
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{self as model, ModelState};
@@ -34,7 +36,12 @@ fn config(cache_dir: &std::path::Path) -> Config {
 }
 
 async fn draw(client: &mut GenerationServiceClient<Channel>, images: u32, seed: u64) -> Vec<GenerateEvent> {
-    let request = GenerateRequest {
+    events(client, small(images, seed)).await
+}
+
+/// A request for small pictures in two steps.
+fn small(images: u32, seed: u64) -> GenerateRequest {
+    GenerateRequest {
         prompt: Some(Prompt::Xml(XML.into())),
         sampling: Some(Sampling { steps: 2, ..Sampling::default() }),
         width: 64,
@@ -43,8 +50,7 @@ async fn draw(client: &mut GenerationServiceClient<Channel>, images: u32, seed: 
         seed: Some(seed),
         preview: Some(PreviewOptions { method: PreviewMethod::Linear.into(), ..PreviewOptions::default() }),
         ..GenerateRequest::default()
-    };
-    events(client, request).await
+    }
 }
 
 async fn events(client: &mut GenerationServiceClient<Channel>, request: GenerateRequest) -> Vec<GenerateEvent> {
@@ -338,6 +344,24 @@ async fn two_engines_draw_the_pixels_of_one() {
         assert_eq!((started(&events).device.as_str(), pixels(&events)), (other, expected.clone()));
         system.enable_device(EnableDeviceRequest { name: drained.into() }).await.expect("enabled");
     }
-    drop((client, system));
+    // Both draw one job, and its record draws the same pictures again on one.
+    let mut jobs = JobServiceClient::new(server.channel.clone());
+    let options = JobOptions { placement: Placement::Latency.into(), ..JobOptions::default() };
+    let call = CreateJobRequest { request: Some(small(2, 5)), options: Some(options) };
+    let job_id = jobs.create_job(call).await.expect("accepted").into_inner().job.expect("a job").job_id;
+    let mut stream =
+        jobs.watch_job(WatchJobRequest { job_id, ..Default::default() }).await.expect("there").into_inner();
+    let mut both = Vec::new();
+    while let Some(response) = stream.message().await.expect("the stream does not break") {
+        if let Some(watch_job_response::Message::Event(event)) = response.message {
+            both.push(event);
+        }
+    }
+    assert_eq!(started(&both).device, "cpu:0 1/2 of the cores + cpu:1 1/2 of the cores");
+    assert_eq!(pixels(&both), expected);
+    let resolved = started(&both).resolved.clone().expect("the resolved request");
+    let mut again = client.clone();
+    assert_eq!(pixels(&events(&mut again, resolved).await), expected);
+    drop((client, again, jobs, system));
     server.stop().await;
 }

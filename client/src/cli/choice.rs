@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use sakuga_client::proto::generation::v1::{
-    ImageFormat, JobState, NoiseSchedule, PreviewMethod, Priority, Quality, ResizeMode, Solver, Upscaler,
+    ImageFormat, JobState, NoiseSchedule, Placement, PreviewMethod, Priority, Quality, ResizeMode, Solver, Upscaler,
 };
 
 /// An enum of the protocol whose values can be written on the command line.
@@ -81,6 +81,13 @@ impl Choices for Quality {
             "The fastest settings near the exact picture: a PSNR of 33 dB in the measurement of the model's profile",
         ),
         choice(Self::Fast, "fast", "The same with 30 dB"),
+    ];
+}
+
+impl Choices for Placement {
+    const CHOICES: &'static [Choice<Self>] = &[
+        choice(Self::Throughput, "throughput", "On one device: most pictures a minute"),
+        choice(Self::Latency, "latency", "On two devices if a second one is free: the shortest time for a picture"),
     ];
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use clap::Args;
-use sakuga_client::proto::generation::v1::{Estimate, EstimatedPart, EstimatedPartKind, JobOptions, QualityPromise};
+use sakuga_client::proto::generation::v1::{
+    Estimate, EstimatedPart, EstimatedPartKind, JobOptions, Placement, QualityPromise,
+};
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::TokenCount;
 use sakuga_client::proto::text::{count, one_line};
@@ -65,7 +67,8 @@ pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<
 /// The options of a job of these arguments.
 fn options(arguments: &GenerateArguments) -> JobOptions {
     let timeout = arguments.timeout.and_then(|timeout| timeout.try_into().ok());
-    JobOptions { timeout, priority: arguments.priority().into(), ..JobOptions::default() }
+    let (priority, placement) = (arguments.priority().into(), arguments.placement().into());
+    JobOptions { timeout, priority, placement, ..JobOptions::default() }
 }
 
 /// The estimate for people.

@@ -22,7 +22,7 @@ export type { Picture } from "./pictures.js";
 export type { CallLimits } from "./watch.js";
 export type { Asset } from "./gen/sakuga/asset/v1/asset_service_pb.js";
 export { CancelReason, type GenerateEvent, Stage } from "./gen/sakuga/generation/v1/event_pb.js";
-export { JobState, Priority } from "./gen/sakuga/generation/v1/job_pb.js";
+export { JobState, Placement, Priority } from "./gen/sakuga/generation/v1/job_pb.js";
 export {
   type GenerateRequest,
   ImageFormat,

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::{
-    AdapterInspector, ComputePath, EngineError, GenerationSpec, LoadingPhase, MemoryNeed, MemoryProbe, ModelInfo,
-    Outcome, Progress, TokenCounter,
+    AdapterInspector, Assistant, ComputePath, EngineError, GenerationSpec, Leader, LoadingPhase, MemoryNeed,
+    MemoryProbe, ModelInfo, Outcome, Progress, TokenCounter,
 };
 
 /// A loaded model. It generates the images of one request at a time, on one thread.
@@ -18,6 +18,33 @@ pub trait ImageModel: Send {
     /// See [`EngineError`]. After an error that [is fatal](EngineError::is_fatal), and after a panic, the model must be dropped
     /// and opened again.
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
+
+    /// [`generate`](Self::generate) with the help of another device that has the same model, which [assists](Self::assist). The
+    /// pictures have the very bits of [`generate`](Self::generate), also if the other device is lost on the way. A model that cannot
+    /// share draws alone.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate).
+    fn generate_with(
+        &mut self,
+        spec: &GenerationSpec,
+        assistant: &dyn Assistant,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        assistant.release();
+        self.generate(spec, observer)
+    }
+
+    /// Computes the evaluations that the leading device of a generation of `spec` hands out, until there are no more. A model that
+    /// cannot share returns at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate).
+    fn assist(&mut self, _spec: &GenerationSpec, _leader: &mut dyn Leader) -> Result<(), EngineError> {
+        Ok(())
+    }
 
     /// Frees device memory that only the last request needed, such as that of its adapters, before another model takes memory.
     ///

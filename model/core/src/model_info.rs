@@ -54,6 +54,8 @@ pub struct ModelInfo {
     pub controls: Vec<ControlNetwork>,
     /// The tags and sizes it was trained with; `None` if its folder does not list them.
     pub vocabulary: Option<Arc<ModelVocabulary>>,
+    /// Whether two devices can share the guidance of a request; see [`Assistant`](crate::Assistant).
+    pub shares_guidance: bool,
     /// Its step cache; `None` if its family has none, which makes every request exact.
     pub step_cache: Option<StepCacheSupport>,
 }

@@ -14,6 +14,8 @@ pub enum Progress<'a> {
     TextEncoded(Vec<TokenCount>),
     /// A step of the sampler has been computed.
     Step(StepDone<'a>),
+    /// A step that was reported before has been computed again, because the device was lost that computed a part of it.
+    StepAgain,
     /// Where the time of a stage went, after its end; only if the request asks for it.
     Profile(StageProfile),
 }

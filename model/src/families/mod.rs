@@ -32,8 +32,9 @@
 //!    ([`sampler::noise`](crate::sampler::noise), stream `PassPlan::stream`), or from the latents of `PassPlan::start`
 //!    with that noise. Each step evaluates the network with guidance (`denoise.rs`), applies the mask of
 //!    `PassPlan::start`, and is reported by `StepReporter`. Flow matching is integrated by `sampler/solver.rs`; noise
-//!    and v predictions at discrete training times use [`sampler::diffusion`](crate::sampler::diffusion). `pipeline.rs`
-//!    also implements [`FamilyModel`], mostly by calls of `families/place.rs`.
+//!    and v predictions at discrete training times use [`sampler::diffusion`](crate::sampler::diffusion).
+//!    `SharedGuidance` exchanges halves of guidance with another device, or `shared_dtype` says that the family cannot.
+//!    `pipeline.rs` also implements [`FamilyModel`], mostly by calls of `families/place.rs`.
 //! 6. **Adapters of requests**, optional: `adapters.rs` maps names of adapters to tensors and implements
 //!    [`AdapterInspector`]; each network lends its weights as `nn/adaptable.rs` names them; `applied.rs` implements
 //!    `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call. Prefixes of
@@ -58,6 +59,7 @@ mod profiler;
 mod quality_profile;
 mod recognise;
 pub mod sdxl;
+pub(crate) mod shared_guidance;
 mod start;
 mod steps;
 mod vocabulary;
@@ -66,8 +68,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sakuga_model_core::{
-    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, LoraChoice, MemoryProbe, ModelInfo,
-    Observer, Outcome, TokenCounter,
+    AdapterChoice, AdapterInspector, Assistant, ComputePath, EngineError, GenerationSpec, Leader, LoraChoice,
+    MemoryProbe, ModelInfo, Observer, Outcome, TokenCounter,
 };
 
 use serde_json::Value;
@@ -196,7 +198,28 @@ pub trait FamilyModel: Send {
     /// # Errors
     ///
     /// A field of `spec` is out of bounds, or the device fails.
-    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
+    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        self.generate_with(spec, None, observer)
+    }
+
+    /// [`generate`](Self::generate) with the help of another device if there is an `assistant`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate).
+    fn generate_with(
+        &self,
+        spec: &GenerationSpec,
+        assistant: Option<&dyn Assistant>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError>;
+
+    /// Computes what the leading device of a generation of `spec` hands out, with the weights as they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`generate`](Self::generate).
+    fn assist(&self, spec: &GenerationSpec, leader: &mut dyn Leader) -> Result<(), EngineError>;
 }
 
 /// Loads the checkpoint at `path`, a folder or a single file, with the code of its family.

@@ -86,6 +86,16 @@ impl<'a, 'b> StepReporter<'a, 'b> {
         }
     }
 
+    /// Waits for a step that was reported before.
+    pub(crate) fn again(&mut self) -> ControlFlow<()> {
+        let place = self.drawing.place;
+        if let Err(failure) = place.sync() {
+            self.failure = Some(place.device_error("computing a step", &failure));
+            return ControlFlow::Break(());
+        }
+        (self.observer)(Progress::StepAgain)
+    }
+
     /// Reports a step. `predicted` gives the latents to preview.
     pub(crate) fn report(&mut self, step: &BatchStep<'_>, predicted: &dyn Fn() -> Tensor<4>) -> ControlFlow<()> {
         // Work is queued on a GPU: without this wait the clock would measure the queueing.

@@ -13,6 +13,7 @@ mod host_copy;
 mod next_dit;
 mod pipeline;
 mod reuse;
+mod shared;
 mod stable_diffusion_xl;
 mod text;
 mod unet2d;

@@ -1,6 +1,7 @@
 //! The same request gives the same picture: repeated, in any batch, and with any other outputs.
 
 mod images;
+mod shared;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -161,6 +162,7 @@ fn watching_changes_nothing() {
             }
             Progress::Profile(profile) => panic!("nobody asked for {profile:?}"),
             Progress::Pass(pass) => panic!("nobody asked for pass {pass}"),
+            Progress::StepAgain => panic!("no device was lost"),
         }
         ControlFlow::Continue(())
     });

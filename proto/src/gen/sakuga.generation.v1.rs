@@ -1903,6 +1903,9 @@ pub struct JobOptions {
     /// Cancels the job if it has not ended this long after it was accepted. Absent: never.
     #[prost(message, optional, tag = "4")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
+    /// On how many devices it is drawn.
+    #[prost(enumeration = "Placement", tag = "5")]
+    pub placement: i32,
 }
 impl ::prost::Name for JobOptions {
     const NAME: &'static str = "JobOptions";
@@ -1955,6 +1958,41 @@ impl JobState {
             "JOB_STATE_COMPLETED" => Some(Self::Completed),
             "JOB_STATE_FAILED" => Some(Self::Failed),
             "JOB_STATE_CANCELLED" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+/// When a job is drawn by two devices of the server, each of which computes one half of guidance, in about half of the time. The
+/// picture is the same. The job gets a second device only if one of the same kind is free when it starts and has its model, and
+/// never waits for one. Models that cannot share, and requests without guidance, are drawn by one device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Placement {
+    /// By two devices if one would not end before the job's `timeout`.
+    Unspecified = 0,
+    /// By one device: most pictures a minute.
+    Throughput = 1,
+    /// By two devices: the shortest time for one picture.
+    Latency = 2,
+}
+impl Placement {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PLACEMENT_UNSPECIFIED",
+            Self::Throughput => "PLACEMENT_THROUGHPUT",
+            Self::Latency => "PLACEMENT_LATENCY",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PLACEMENT_UNSPECIFIED" => Some(Self::Unspecified),
+            "PLACEMENT_THROUGHPUT" => Some(Self::Throughput),
+            "PLACEMENT_LATENCY" => Some(Self::Latency),
             _ => None,
         }
     }

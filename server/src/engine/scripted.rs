@@ -8,16 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
-    AdapterChoice, EncoderInfo, EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Guidance, ImageModel,
-    MemoryNeed, MemoryShortage, ModelDescription, ModelInfo, ModelSource, ModelVocabulary, NoiseSchedule, Observer,
-    OpenModel, OpenOptions, Outcome, Pass, PreviewMethod, Progress, PromptText, Quality, ReuseRule, Rgb8, Sampling,
-    SecondPass, SizeLimits, Solver, Stage, StepCache, StepCacheSupport, StepDone, StepReport, Timings, TokenCount,
-    TokenCounter, Upscaler,
+    AdapterChoice, Assistant, EncoderInfo, EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Guidance,
+    ImageModel, Leader, MemoryNeed, MemoryShortage, ModelDescription, ModelInfo, ModelSource, ModelVocabulary,
+    NoiseSchedule, Observer, OpenModel, OpenOptions, Outcome, Pass, PreviewMethod, Progress, PromptText, Quality,
+    ReuseRule, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepCache, StepCacheSupport, StepDone,
+    StepReport, Timings, TokenCount, TokenCounter, Upscaler,
 };
 
 mod adapters;
 mod figures;
 mod profile;
+mod shared;
 
 /// The sampling options of a request that gives none.
 const SAMPLING: Sampling = Sampling {
@@ -53,6 +54,8 @@ pub struct Script {
     pub failing_openings: Vec<u64>,
     /// Faults of its jobs.
     pub faults: Vec<ScriptedFault>,
+    /// Faults of jobs of other devices in which it assists, counted like jobs and their guided evaluations like steps.
+    pub assist_faults: Vec<ScriptedFault>,
     /// Whether it claims to have a refiner.
     pub has_refiner: bool,
     /// Whether its folder has a quality profile, that of `scripted::profile`.
@@ -72,6 +75,7 @@ impl Default for Script {
             load_ms: 0,
             failing_openings: Vec::new(),
             faults: Vec::new(),
+            assist_faults: Vec::new(),
             has_refiner: false,
             has_quality_profile: false,
             vocabulary: None,
@@ -124,6 +128,8 @@ fn new_source(script: &Arc<Script>, counts: &Arc<Counts>) -> Arc<dyn ModelSource
 #[derive(Default)]
 struct Counts {
     jobs: AtomicU64,
+    /// Jobs in which it assisted.
+    assists: AtomicU64,
     /// How often it was opened.
     openings: AtomicU64,
 }
@@ -210,6 +216,7 @@ fn info(script: &Script) -> EngineInfo {
             controls: Vec::new(),
             refiner: script.has_refiner.then(|| format!("refiner@{}", "1".repeat(64))),
             vocabulary: script.vocabulary.clone(),
+            shares_guidance: true,
             step_cache: Some(StepCacheSupport {
                 blocks: BLOCKS,
                 profile: script.has_quality_profile.then(|| Arc::new(profile::profile())),
@@ -228,6 +235,36 @@ struct ScriptedModel {
 
 impl ImageModel for ScriptedModel {
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        self.draw(spec, None, observer)
+    }
+
+    fn generate_with(
+        &mut self,
+        spec: &GenerationSpec,
+        assistant: &dyn Assistant,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        self.draw(spec, Some(assistant), observer)
+    }
+
+    fn assist(&mut self, spec: &GenerationSpec, leader: &mut dyn Leader) -> Result<(), EngineError> {
+        self.assist_in(spec, leader)
+    }
+
+    fn release(&mut self) -> Result<(), EngineError> {
+        self.applied.clear();
+        Ok(())
+    }
+}
+
+impl ScriptedModel {
+    fn draw(
+        &mut self,
+        spec: &GenerationSpec,
+        assistant: Option<&dyn Assistant>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        let mut halves = shared::Halves::new(assistant);
         let begun = Instant::now();
         let job = self.counts.jobs.fetch_add(1, Ordering::Relaxed) + 1;
         let stopped = |after_step| Ok(Outcome::Stopped { after_step });
@@ -254,21 +291,22 @@ impl ImageModel for ScriptedModel {
             size = (pass.width_px, pass.height_px);
             let before = timings.steps.len();
             if number == 1 {
-                self.play(job, 0)?;
+                play(&self.script.faults, job, 0)?;
             }
             for index in 1..=pass.steps() {
-                let duration = self.pass(self.script.step_ms);
+                let duration = halves.step(self.script.step_ms, number, index);
                 timings.steps.push(duration);
                 let done = timings.steps.len() as u32;
                 if self.step(spec, number, &pass, index, done, duration, observer).is_break() {
                     return stopped(done);
                 }
-                self.play(job, done)?;
+                play(&self.script.faults, job, done)?;
             }
             if profile(spec, Stage::Denoise, timings.steps[before..].iter().sum(), observer).is_break() {
                 return stopped(timings.steps.len() as u32);
             }
         }
+        drop(halves);
         if self.code(spec, Stage::Decode, &mut timings.decode, observer).is_break() {
             return stopped(timings.steps.len() as u32);
         }
@@ -284,11 +322,6 @@ impl ImageModel for ScriptedModel {
             None => Vec::new(),
         };
         Ok(Outcome::Finished { images, timings, reused })
-    }
-
-    fn release(&mut self) -> Result<(), EngineError> {
-        self.applied.clear();
-        Ok(())
     }
 }
 
@@ -396,28 +429,29 @@ impl ScriptedModel {
         }
         begun.elapsed()
     }
+}
 
-    fn play(&self, job: u64, step: u32) -> Result<(), EngineError> {
-        for planned in self.script.faults.iter().filter(|planned| planned.job == job && planned.after_step == step) {
-            match planned.fault {
-                Fault::Fail => {
-                    return Err(EngineError::Failed(format!("the script fails job {job} after step {step}")));
-                }
-                Fault::LoseDevice => {
-                    return Err(EngineError::DeviceLost(format!("the script loses the device in job {job}")));
-                }
-                Fault::ExhaustMemory(bytes) => {
-                    let reason = format!("the script lets {bytes} bytes be missing in job {job}");
-                    let requested_bytes = Some(bytes);
-                    let shortage = MemoryShortage { requested_bytes, reason, ..MemoryShortage::default() };
-                    return Err(EngineError::OutOfMemory(shortage));
-                }
-                Fault::Panic => panic!("the script panics in job {job} after step {step}"),
-                Fault::Hang(time_ms) => thread::sleep(Duration::from_millis(time_ms)),
+/// The faults of a job after a step.
+fn play(faults: &[ScriptedFault], job: u64, step: u32) -> Result<(), EngineError> {
+    for planned in faults.iter().filter(|planned| planned.job == job && planned.after_step == step) {
+        match planned.fault {
+            Fault::Fail => {
+                return Err(EngineError::Failed(format!("the script fails job {job} after step {step}")));
             }
+            Fault::LoseDevice => {
+                return Err(EngineError::DeviceLost(format!("the script loses the device in job {job}")));
+            }
+            Fault::ExhaustMemory(bytes) => {
+                let reason = format!("the script lets {bytes} bytes be missing in job {job}");
+                let requested_bytes = Some(bytes);
+                let shortage = MemoryShortage { requested_bytes, reason, ..MemoryShortage::default() };
+                return Err(EngineError::OutOfMemory(shortage));
+            }
+            Fault::Panic => panic!("the script panics in job {job} after step {step}"),
+            Fault::Hang(time_ms) => thread::sleep(Duration::from_millis(time_ms)),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 /// Reports an invented profile of a stage, if the request asks for one.

@@ -27,6 +27,11 @@ pub(crate) struct Interval {
 }
 
 impl Interval {
+    /// The interval with every time multiplied by `factor`.
+    pub(crate) fn scaled(self, factor: f64) -> Self {
+        Self { expected: factor * self.expected, low: factor * self.low, high: factor * self.high }
+    }
+
     /// The interval from `expected / factor` to `expected * factor`.
     pub(super) fn within(expected: f64, factor: f64) -> Self {
         Self { expected, low: expected / factor, high: expected * factor }

@@ -9,5 +9,5 @@ mod scene;
 pub(crate) use handle::JobHandle;
 pub(crate) use held_images::HeldImages;
 pub(crate) use live::{Job, LiveJobs};
-pub(crate) use request::{JobRequest, PictureTexts, Priority};
+pub(crate) use request::{JobRequest, PictureTexts, Placement, Priority};
 pub(crate) use scene::ScenePass;

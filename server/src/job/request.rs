@@ -25,6 +25,10 @@ pub(crate) struct JobRequest {
     pub model: ModelId,
     /// The job's share of the device.
     pub priority: Priority,
+    /// On how many devices it is drawn.
+    pub placement: Placement,
+    /// How long after its acceptance it is cancelled; `None`: never.
+    pub timeout: Option<Duration>,
     /// Whether the job survives a shutdown: it then waits for the next start instead of ending as cancelled.
     pub is_kept: bool,
     /// The request for the engine.
@@ -104,6 +108,18 @@ impl fmt::Debug for PictureTexts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PictureTexts")
     }
+}
+
+/// When a job gets a second device, which computes half of the guidance. It never waits for one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Placement {
+    /// If one is free and it would miss its deadline otherwise.
+    #[default]
+    Deadline,
+    /// Never.
+    Throughput,
+    /// If one is free.
+    Latency,
 }
 
 /// A job's share of the device while other jobs wait.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::Message as _;
-use sakuga_model_core::TokenCount;
+use sakuga_model_core::{GenerationSpec, ModelInfo, TokenCount};
 use sakuga_proto::generation::v1::{self as generation};
 use sakuga_proto::text::count;
 use sakuga_schema::Diagnostic;
@@ -17,7 +17,7 @@ use super::uploads::OwnFiles;
 use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
 use crate::estimate::JobWork;
-use crate::job::{JobRequest, PictureTexts, ScenePass};
+use crate::job::{JobRequest, PictureTexts, Placement, ScenePass};
 use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::request::{Request, RequestRules, notice};
@@ -89,6 +89,8 @@ pub(super) fn prepare(
         client,
         model: model.id,
         priority: policy.priority,
+        timeout: policy.timeout,
+        placement: placement(policy.placement, &model.info.model, checked.spec()),
         is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
         work: JobWork::new(checked.spec(), &model.info, checked.tokens(), &checked.preview()),
@@ -103,6 +105,12 @@ pub(super) fn prepare(
     let device = model.info.device.clone();
     let context = JobContext { job_id, resolved, device, model_notice, metadata };
     Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info), inline_files })
+}
+
+/// The placement of a job: one device if two cannot share its guidance.
+fn placement(asked: Placement, model: &ModelInfo, spec: &GenerationSpec) -> Placement {
+    let is_shareable = model.shares_guidance && spec.sampling.guidance.is_ever_active();
+    if is_shareable { asked } else { Placement::Throughput }
 }
 
 /// A checked request and its checked scene, or the faults of both.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use sakuga_model_core::{
-    EngineError, GenerationSpec, ImageModel, ModelDescription, ModelSource, Observer, OpenModel, OpenOptions, Outcome,
-    Progress,
+    Assistant, EngineError, GenerationSpec, ImageModel, Leader, ModelDescription, ModelSource, Observer, OpenModel,
+    OpenOptions, Outcome, Progress,
 };
 
 use super::EngineMetrics;
@@ -45,13 +45,18 @@ struct MeteredModel {
     metrics: EngineMetrics,
 }
 
-impl ImageModel for MeteredModel {
-    fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+impl MeteredModel {
+    /// Counts what `draw` does with the model.
+    fn count(
+        &mut self,
+        observer: &mut Observer<'_>,
+        draw: impl FnOnce(&mut dyn ImageModel, &mut Observer<'_>) -> Result<Outcome, EngineError>,
+    ) -> Result<Outcome, EngineError> {
         let metrics = &self.metrics;
         let begun = Instant::now();
         let mut running = Running { metrics, outcome: "failed" };
         metrics.running.inc();
-        let drawn = self.inner.generate(spec, &mut |event| {
+        let drawn = draw(&mut *self.inner, &mut |event| {
             if let Progress::Step(step) = &event {
                 metrics.step(step.report.duration);
             }
@@ -70,6 +75,26 @@ impl ImageModel for MeteredModel {
             Err(_) => {}
         }
         drawn
+    }
+}
+
+impl ImageModel for MeteredModel {
+    fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        self.count(observer, |model, observer| model.generate(spec, observer))
+    }
+
+    fn generate_with(
+        &mut self,
+        spec: &GenerationSpec,
+        assistant: &dyn Assistant,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        self.count(observer, |model, observer| model.generate_with(spec, assistant, observer))
+    }
+
+    /// The leading device counts the job.
+    fn assist(&mut self, spec: &GenerationSpec, leader: &mut dyn Leader) -> Result<(), EngineError> {
+        self.inner.assist(spec, leader)
     }
 
     fn release(&mut self) -> Result<(), EngineError> {

@@ -16,7 +16,7 @@ use crate::estimate::JobWork;
 use crate::event::{CancelReason, Event, EventBody, EventClass};
 use crate::event_frame::EventFrame;
 use crate::gpu::{self, Sampler};
-use crate::job::{Job, JobHandle, JobRequest, PictureTexts, Priority};
+use crate::job::{Job, JobHandle, JobRequest, PictureTexts, Placement, Priority};
 use crate::job_id::JobId;
 use crate::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
 use crate::limits::Limits;
@@ -101,6 +101,8 @@ pub(super) fn job_request(plan: &Plan) -> JobRequest {
         request_id: "property".into(),
         client: "property".into(),
         model: ModelId::DEFAULT,
+        placement: Placement::default(),
+        timeout: None,
         priority: Priority::Normal,
         is_kept: false,
         work: JobWork::new(&spec, &info, [&[], &[]], &preview),

@@ -107,6 +107,7 @@ impl<'a> JobMonitor<'a> {
                 }
             }
             Progress::Step(step) => self.step(&step),
+            Progress::StepAgain => {}
             Progress::Profile(profile) => _ = self.job.events.publish(EventBody::Profile(profile)),
         }
         match self.job.handle.cancel_reason() {

@@ -5,12 +5,14 @@
 //! `state::DevicePool` decides which device a job is for. All methods of [`Scheduler`] except [`Scheduler::close`] return at once
 //! and may be called from any thread. Locks are taken in the order scheduler, then journal, and none is held while an engine runs.
 
+mod assist;
 mod command;
 mod context;
 mod drawn;
 mod engine_thread;
 #[cfg(test)]
 mod event_order_tests;
+mod exchange;
 mod in_service;
 #[cfg(test)]
 mod in_service_tests;
@@ -21,6 +23,7 @@ mod reservation;
 mod residents;
 mod scene;
 mod scheduler_handle;
+mod share;
 mod shared;
 mod start;
 mod state;

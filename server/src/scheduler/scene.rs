@@ -34,7 +34,7 @@ impl Worker {
             let energy_before = self.context.telemetry.energy_so_far(&job.handle.id);
             let spec = scene.spec_over(&picture, image_index, request.spec.images);
             let begun = Instant::now();
-            let outcome = self.generate(scene.model, &spec, monitor)?;
+            let outcome = self.generate(scene.model, &spec, None, monitor)?;
             let took = begun.elapsed();
             let Outcome::Finished { images, timings: own, reused: own_reused } = outcome else { return Ok(outcome) };
             let joules =

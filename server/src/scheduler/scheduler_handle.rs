@@ -179,11 +179,11 @@ impl Scheduler {
         self.shared.device_statuses()
     }
 
-    /// Every device and its running job.
+    /// Every device and the job that it draws or assists in.
     pub(crate) fn devices(&self) -> Vec<(DeviceStatus, Option<JobId>)> {
         let state = self.shared.state();
-        let running = |device: &Device| device.running.as_ref().map(|running| running.id.clone());
-        state.devices.iter().map(|device| (device.status(), running(device))).collect()
+        let job = |device: &Device| state.devices.job_on(device).map(|job| job.job_id);
+        state.devices.iter().map(|device| (device.status(), job(device))).collect()
     }
 
     /// The device called `name`.

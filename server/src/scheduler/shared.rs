@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use super::command::{Change, DeviceCommand, ModelChange, Pending};
 use super::drawn::Drawn;
 use super::lease::Lease;
-use super::state::{Device, Running, Service, State};
+use super::share::{AssistTask, Second};
+use super::state::{Assisting, Device, Running, Service, State};
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::error::ServerError;
 use crate::estimate::{JobMeasurements, JobMeter, JobWork, Measurement, Part};
@@ -31,8 +32,10 @@ pub(crate) enum EngineStatus {
 
 /// The next task of an engine's thread.
 pub(super) enum Work {
-    /// A job to run.
-    Job(Box<Job>),
+    /// A job to run, with a second device that assists or without.
+    Job(Box<Job>, Option<Second>),
+    /// Half of the guidance of a job that another device draws.
+    Assist(Box<AssistTask>),
     /// A command to execute.
     Command(DeviceCommand),
 }
@@ -44,6 +47,14 @@ pub(super) struct Begun {
     pub(super) expected: Option<[f64; 2]>,
     /// Its work, with what the device does for the first time.
     pub(super) work: JobWork,
+}
+
+/// What a worker did whose engine reports nothing.
+pub(super) enum Silent {
+    /// It drew a job.
+    Drawing(Box<Running>),
+    /// It assisted in the job of another device.
+    Assisting(Assisting),
 }
 
 /// What the scheduler's handle and the workers share.
@@ -190,6 +201,9 @@ impl Shared {
                 return None;
             }
             let device = state.devices.get_mut(lease.device);
+            if let Some(task) = device.assist_task.take() {
+                return Some(Work::Assist(Box::new(task)));
+            }
             let command = device.commands.pop_front();
             device.is_idle = command.is_none();
             if let Some(command) = command {
@@ -197,10 +211,10 @@ impl Shared {
                 self.wake.notify_all();
                 return Some(Work::Command(command));
             }
-            if let Some(job) = state.take_job(lease.device) {
+            if let Some((job, second)) = state.take_job(lease.device) {
                 self.models_changed(&state);
                 self.wake.notify_all();
-                return Some(Work::Job(Box::new(job)));
+                return Some(Work::Job(Box::new(job), second));
             }
             self.wake.wait(&mut state);
         }
@@ -226,10 +240,13 @@ impl Shared {
         meter: &JobMeter,
     ) -> Option<Duration> {
         let mut state = self.state.lock();
+        let is_shared = state.devices.get(lease.device).running.as_ref()?.is_shared();
         let estimator = state.estimator_mut(lease.device, drawn.model);
-        estimator.step_done(report.duration);
+        if !is_shared {
+            estimator.step_done(report.duration);
+        }
         // Each update solves a regression, so it is done after 1, 2, 4, 8 … steps: the first ones change the estimate most.
-        if meter.steps_done().is_power_of_two() {
+        if !is_shared && meter.steps_done().is_power_of_two() {
             estimator.set_running(&meter.steps());
         }
         state.devices.get_mut(lease.device).running.as_mut()?.step_done(report.index, report.total);
@@ -337,22 +354,40 @@ impl Shared {
         if !state.is_current(lease) {
             return false;
         }
-        if let Some(running) = &mut state.devices.get_mut(lease.device).running {
+        let device = state.devices.get_mut(lease.device);
+        if let Some(running) = &mut device.running {
             running.last_report = Instant::now();
+        }
+        if let Some(assisting) = &mut device.assisting {
+            assisting.last_report = Instant::now();
         }
         true
     }
 
-    /// Ends the lease of a worker whose engine has reported nothing for `silence_max`. Returns its job and the lease of the next
+    /// Frees a device whose part in a job of another device has ended. Does nothing if the lease has ended.
+    pub(super) fn assist_done(&self, lease: Lease) {
+        let mut state = self.state.lock();
+        if state.is_current(lease) {
+            state.devices.get_mut(lease.device).assisting = None;
+            self.devices_changed(&state);
+        }
+    }
+
+    /// Ends the lease of a worker whose engine has reported nothing for `silence_max`. Returns what it did and the lease of the next
     /// worker.
-    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Running, Lease)> {
+    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Silent, Lease)> {
         let mut state = self.state.lock();
         for id in state.devices.ids() {
             let device = state.devices.get_mut(id);
-            if let Some(running) = device.running.take_if(|running| running.last_report.elapsed() > silence_max) {
-                device.epoch += 1;
-                return Some((running, Lease { device: id, epoch: device.epoch }));
-            }
+            let running = device.running.take_if(|running| running.last_report.elapsed() > silence_max);
+            let assisting = device.assisting.take_if(|assisting| assisting.last_report.elapsed() > silence_max);
+            let silent = match (running, assisting) {
+                (Some(running), _) => Silent::Drawing(Box::new(running)),
+                (None, Some(assisting)) => Silent::Assisting(assisting),
+                (None, None) => continue,
+            };
+            (device.assist_task, device.epoch) = (None, device.epoch + 1);
+            return Some((silent, Lease { device: id, epoch: device.epoch }));
         }
         None
     }
@@ -448,7 +483,7 @@ impl Shared {
         let device = |device: &Device| DeviceSnapshot {
             name: device.info.name.clone(),
             state: device.state(),
-            running: device.running_job(),
+            running: state.devices.job_on(device),
         };
         SchedulerSnapshot { queued: state.queue.len(), devices: state.devices.iter().map(device).collect() }
     }

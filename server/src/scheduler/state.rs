@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::lease::Lease;
 use super::queue::Queue;
+use super::share::Second;
 use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::estimate::Estimator;
@@ -14,13 +15,16 @@ use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelTable};
 
+mod assisting;
 mod device;
 mod forecast;
 mod pool;
 #[cfg(test)]
 mod pool_tests;
 mod running;
+mod second;
 
+pub(super) use assisting::Assisting;
 pub(super) use device::{Device, Loss, Service};
 use forecast::Forecast;
 pub(crate) use forecast::{Forecasted, QueuePosition};
@@ -120,20 +124,22 @@ impl State {
         live_jobs + self.reserved_by.get(client).copied().unwrap_or(0)
     }
 
-    /// Gives a device that is free its next job, if there is one for it. The device is busy from then on.
-    pub(super) fn take_job(&mut self, id: DeviceId) -> Option<Job> {
+    /// Gives a device that is free its next job, if there is one for it, and a second device to a job that should have one. The devices
+    /// are busy from then on.
+    pub(super) fn take_job(&mut self, id: DeviceId) -> Option<(Job, Option<Second>)> {
         let Self { queue, devices, .. } = self;
         if !devices.get(id).is_in_service() {
             return None;
         }
         let job = queue.pop(|job| devices.fit(id, Wanted::by(&job.request)))?;
-        let device = devices.get_mut(id);
+        devices.get_mut(id).is_idle = false;
+        let second = self.take_second(id, &job);
+        let device = self.devices.get_mut(id);
         device.models.used(job.request.model);
-        device.running = Some(Running::new(&job));
-        device.is_idle = false;
+        device.running = Some(Running::new(&job, second.is_some()));
         device.jobs += 1;
         self.announce_positions(0);
-        Some(job)
+        Some((job, second))
     }
 
     /// The position of the job with `place` jobs before it in the queue: those and the running ones, or 0 if a device is free for it.
@@ -154,9 +160,15 @@ impl State {
     /// When a device will be free; `None` until a step of its running model was measured, and while its models are opened.
     fn free_in(&self, id: DeviceId) -> Option<Duration> {
         let device = self.devices.get(id);
-        match &device.running {
-            Some(running) => running.time_left(|model| self.estimator(id, model)),
-            None => (!device.is_opening).then_some(Duration::ZERO),
+        let leader = device.assisting.as_ref().map(|assisting| assisting.leader);
+        // A device that assists is free at the end of the job at the latest.
+        match (&device.running, leader) {
+            (Some(running), _) => running.time_left(|model| self.estimator(id, model)),
+            (None, Some(leader)) => {
+                let running = self.devices.get(leader).running.as_ref()?;
+                running.time_left(|model| self.estimator(leader, model))
+            }
+            (None, None) => (!device.is_opening).then_some(Duration::ZERO),
         }
     }
 

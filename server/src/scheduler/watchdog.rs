@@ -1,4 +1,4 @@
-//! Detects an engine that hangs: fails its job, abandons its thread and opens a new engine on a new thread. The engines of other
+//! Detects an engine that hangs: fails the job that it draws, abandons its thread and opens a new engine on a new thread. The engines of other
 //! devices go on.
 
 use std::sync::{Arc, Weak};
@@ -10,6 +10,7 @@ use sakuga_model_core::EngineError;
 
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
+use super::shared::Silent;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::LiveJobs;
@@ -31,20 +32,27 @@ pub(super) fn start(
             if context.shared.state().is_closing {
                 return;
             }
-            while let Some((running, lease)) = context.shared.take_from_silent_worker(silence_max) {
+            while let Some((silent, lease)) = context.shared.take_from_silent_worker(silence_max) {
                 let (device, silence_s) = (context.shared.device_name(lease.device), silence_max.as_secs());
+                let (job_id, model) = match &silent {
+                    Silent::Drawing(running) => (&running.id, running.model),
+                    Silent::Assisting(assisting) => (&assisting.job, assisting.model),
+                };
                 tracing::error!(
                     device = &*device,
-                    job_id = %running.id,
+                    %job_id,
                     silence_s,
                     "the engine hangs; its thread is abandoned"
                 );
-                running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
-                live.remove(&running.id);
+                // A job in which the device only assisted goes on without it.
+                if let Silent::Drawing(running) = &silent {
+                    running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
+                    live.remove(&running.id);
+                }
                 // There is no thread once the scheduler is closed.
                 let mut threads = threads.lock();
                 let Some(thread) = threads.get_mut(lease.device.index()) else { return };
-                if let Err(error) = thread.replace(context.clone(), lease, running.model) {
+                if let Err(error) = thread.replace(context.clone(), lease, model) {
                     context.shared.device_lost(lease.device, &format!("the system provides no thread: {error}"));
                 }
             }

@@ -8,15 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
-    EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Outcome, Progress, Rgb8, Stage, Timings,
+    EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Observer, Outcome, Progress, Rgb8, Stage, Timings,
 };
 use sakuga_proto::text::count;
 
 use super::command::{Change, DeviceCommand, ModelChange};
 use super::context::WorkerContext;
+use super::exchange::LeadingEnd;
 use super::job_monitor::JobMonitor;
 use super::lease::Lease;
 use super::residents::Residents;
+use super::share::Second;
 use super::shared::{Shared, Work};
 use crate::encoder::{FinishTask, OnEncoded};
 use crate::error::ServerError;
@@ -37,7 +39,7 @@ pub(super) struct Worker {
 
 /// Whether the device can be used for the next job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Device {
+pub(super) enum Device {
     Usable,
     /// All models are closed; this one and those that were open are opened again.
     Lost(ModelId),
@@ -60,7 +62,8 @@ impl Worker {
         }
         while let Some(work) = shared.next(self.lease) {
             let device = match work {
-                Work::Job(job) => self.draw(*job),
+                Work::Job(job, second) => self.draw(*job, second.as_ref()),
+                Work::Assist(task) => self.assist(*task),
                 Work::Command(command) => self.carry_out(command),
             };
             if let Device::Lost(needed) = device
@@ -71,8 +74,8 @@ impl Worker {
         }
     }
 
-    /// Draws a job; first loads its model if that is not on the device.
-    fn draw(&mut self, job: Job) -> Device {
+    /// Draws a job, with the help of a second device if it has one; first loads its model if that is not on the device.
+    fn draw(&mut self, job: Job, second: Option<&Second>) -> Device {
         let context = self.context.clone();
         let shared = &context.shared;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
@@ -85,11 +88,18 @@ impl Worker {
         let started = Instant::now();
         let queued = started.duration_since(job.accepted);
         tracing::info!(queued_ms = queued.as_millis() as u64, "started");
-        job.events.publish(EventBody::Started { device: shared.device_name(self.lease.device) });
+        let device = self.device_names(second);
+        job.events.publish(EventBody::Started { device: device.clone() });
         let events = job.events.clone();
-        let statistics = context.sampler.subscribe(self.lease.device, job.request.stats_interval, move |sample| {
-            events.publish(EventBody::GpuStats(sample.clone()));
-        });
+        let devices = std::iter::once(self.lease.device).chain(second.map(Second::device));
+        let statistics: Vec<_> = devices
+            .map(|device| {
+                let events = events.clone();
+                context.sampler.subscribe(device, job.request.stats_interval, move |sample| {
+                    events.publish(EventBody::GpuStats(sample.clone()));
+                })
+            })
+            .collect();
         let recording =
             context.telemetry.record(&job.handle.id, self.lease.device, &context.sampler, context.activity.clone());
         let mut monitor = JobMonitor::new(&context, &job, self.lease);
@@ -103,7 +113,11 @@ impl Worker {
         }
         let begun = Instant::now();
         let drawn = match loaded {
-            Ok(ControlFlow::Continue(())) => self.generate(job.request.model, &job.request.spec, &mut monitor),
+            Ok(ControlFlow::Continue(())) => {
+                let (lease, handle) = (self.lease, &job.handle);
+                let assistant = second.map(|second| LeadingEnd { second, shared, lease, job: handle });
+                self.generate(job.request.model, &job.request.spec, assistant.as_ref(), &mut monitor)
+            }
             Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
             Err(failure) => Err(failure),
         };
@@ -117,14 +131,22 @@ impl Worker {
         };
         let is_finished = finished.is_some();
         let measured = monitor.measured(finished);
+        // It has no part in the rest, also if the engine has not let it go.
+        if let Some(second) = second {
+            second.let_go();
+        }
         let joules = if is_finished { context.telemetry.joules(&job.handle.id, took) } else { None };
         let measured = match is_finished {
+            // Times and energy on two devices are no measure of those on one.
+            _ if second.is_some() => JobMeasurements::default(),
             true => JobMeasurements { expected, seconds: whole.as_secs_f64(), joules, ..measured },
             false => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
         };
         let (drawn, measured) = match (drawn, &job.request.scene) {
             (Ok(first), Some(scene)) if is_finished => {
-                shared.learn_pass(self.lease, job.request.model, &measured);
+                if second.is_none() {
+                    shared.learn_pass(self.lease, job.request.model, &measured);
+                }
                 // What follows is measured as a pass of the other model.
                 (self.draw_scene(&job, scene, first, &mut monitor), JobMeasurements::default())
             }
@@ -138,9 +160,10 @@ impl Worker {
         }
         match drawn {
             Ok(Outcome::Finished { images, timings, reused }) => {
-                let on_encoded = self.on_encoded(measured);
+                let on_encoded = self.on_encoded(measured, second.is_none());
                 self.finish(
                     job,
+                    device,
                     (images, reused),
                     timings,
                     Times { drawn_at, queued, load_model: load_time },
@@ -179,11 +202,12 @@ impl Worker {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Has a model that is on the device draw what `spec` says.
+    /// Has a model that is on the device draw what `spec` says, with the help of a second device if there is an `assistant`.
     pub(super) fn generate(
         &mut self,
         model: ModelId,
         spec: &GenerationSpec,
+        assistant: Option<&LeadingEnd<'_>>,
         monitor: &mut JobMonitor<'_>,
     ) -> Result<Outcome, Failure> {
         let Some(open) = self.residents.get_mut(model) else {
@@ -191,7 +215,11 @@ impl Worker {
             return Err(Failure { error, device: Device::Usable });
         };
         self.context.shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
-        let drawn = catch_unwind(AssertUnwindSafe(|| open.model.generate(spec, &mut |event| monitor.observe(event))));
+        let observer: &mut Observer<'_> = &mut |event| monitor.observe(event);
+        let drawn = catch_unwind(AssertUnwindSafe(|| match assistant {
+            Some(assistant) => open.model.generate_with(spec, assistant, observer),
+            None => open.model.generate(spec, observer),
+        }));
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
         drawn.map_err(|error| {
             let device = if error.is_fatal() { Device::Lost(model) } else { Device::Usable };
@@ -199,11 +227,24 @@ impl Worker {
         })
     }
 
-    /// Learns from a job once its pictures are files.
-    fn on_encoded(&self, mut measured: JobMeasurements) -> OnEncoded {
+    /// The full name of the device, and that of a second one that assists it.
+    fn device_names(&self, second: Option<&Second>) -> Arc<str> {
+        let shared = &self.context.shared;
+        let own = shared.device_name(self.lease.device);
+        match second {
+            Some(second) => format!("{own} + {}", shared.device_name(second.device())).into(),
+            None => own,
+        }
+    }
+
+    /// Learns from a job once its pictures are files, unless it was drawn by two devices.
+    fn on_encoded(&self, mut measured: JobMeasurements, learns: bool) -> OnEncoded {
         let (context, device) = (self.context.clone(), self.lease.device);
         Box::new(move |request, took| {
             let WorkerContext { shared, metrics, .. } = &*context;
+            if !learns {
+                return measured;
+            }
             if let Some(ratio) = shared.encoded(device, request, &mut measured, took) {
                 metrics.estimated(&shared.model_name(request.model), ratio);
             }
@@ -214,6 +255,7 @@ impl Worker {
     fn finish(
         &self,
         job: Job,
+        device: Arc<str>,
         (images, reused): (Vec<Rgb8>, Vec<EvaluationReuse>),
         timings: Timings,
         times: Times,
@@ -225,7 +267,6 @@ impl Worker {
             return fail(&job, ServerError::Internal(text));
         }
         let Times { drawn_at, queued, load_model } = times;
-        let device = self.context.shared.device_name(self.lease.device);
         self.context.encoder.finish(FinishTask {
             job,
             device,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sakuga_proto::generation::v1::{JobOptions, Priority};
+use sakuga_proto::generation::v1::{JobOptions, Placement, Priority};
 use tonic::{Request, Status};
 
 use super::refuse;
@@ -62,6 +62,10 @@ pub(crate) fn check_options(options: &JobOptions) -> Result<(), ServerError> {
     if Priority::try_from(options.priority).is_err() {
         let text = format!("this server does not know the priority {}", options.priority);
         faults.push(Violation::new("options.priority", Violation::UNKNOWN_VALUE, text));
+    }
+    if Placement::try_from(options.placement).is_err() {
+        let text = format!("this server does not know the placement {}", options.placement);
+        faults.push(Violation::new("options.placement", Violation::UNKNOWN_VALUE, text));
     }
     for (field, time) in [("options.timeout", options.timeout), ("options.disconnect_grace", options.disconnect_grace)]
     {

@@ -16,6 +16,7 @@ mod limits;
 mod models;
 mod observe;
 mod overload;
+mod placement;
 mod previews;
 mod prompts;
 mod quality;

@@ -89,6 +89,61 @@ func (JobState) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_job_proto_rawDescGZIP(), []int{0}
 }
 
+// When a job is drawn by two devices of the server, each of which computes one half of guidance, in about half of the time. The
+// picture is the same. The job gets a second device only if one of the same kind is free when it starts and has its model, and
+// never waits for one. Models that cannot share, and requests without guidance, are drawn by one device.
+type Placement int32
+
+const (
+	// By two devices if one would not end before the job's `timeout`.
+	Placement_PLACEMENT_UNSPECIFIED Placement = 0
+	// By one device: most pictures a minute.
+	Placement_PLACEMENT_THROUGHPUT Placement = 1
+	// By two devices: the shortest time for one picture.
+	Placement_PLACEMENT_LATENCY Placement = 2
+)
+
+// Enum value maps for Placement.
+var (
+	Placement_name = map[int32]string{
+		0: "PLACEMENT_UNSPECIFIED",
+		1: "PLACEMENT_THROUGHPUT",
+		2: "PLACEMENT_LATENCY",
+	}
+	Placement_value = map[string]int32{
+		"PLACEMENT_UNSPECIFIED": 0,
+		"PLACEMENT_THROUGHPUT":  1,
+		"PLACEMENT_LATENCY":     2,
+	}
+)
+
+func (x Placement) Enum() *Placement {
+	p := new(Placement)
+	*p = x
+	return p
+}
+
+func (x Placement) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Placement) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_generation_v1_job_proto_enumTypes[1].Descriptor()
+}
+
+func (Placement) Type() protoreflect.EnumType {
+	return &file_sakuga_generation_v1_job_proto_enumTypes[1]
+}
+
+func (x Placement) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Placement.Descriptor instead.
+func (Placement) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_job_proto_rawDescGZIP(), []int{1}
+}
+
 // A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
 // normal ones, and normal ones four times as often as low ones. No client waits forever.
 type Priority int32
@@ -131,11 +186,11 @@ func (x Priority) String() string {
 }
 
 func (Priority) Descriptor() protoreflect.EnumDescriptor {
-	return file_sakuga_generation_v1_job_proto_enumTypes[1].Descriptor()
+	return file_sakuga_generation_v1_job_proto_enumTypes[2].Descriptor()
 }
 
 func (Priority) Type() protoreflect.EnumType {
-	return &file_sakuga_generation_v1_job_proto_enumTypes[1]
+	return &file_sakuga_generation_v1_job_proto_enumTypes[2]
 }
 
 func (x Priority) Number() protoreflect.EnumNumber {
@@ -144,7 +199,7 @@ func (x Priority) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Priority.Descriptor instead.
 func (Priority) EnumDescriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_job_proto_rawDescGZIP(), []int{2}
 }
 
 // One accepted request, from the queue to its pictures. It outlives connections and, with a data folder, the server.
@@ -411,7 +466,9 @@ type JobOptions struct {
 	// Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none.
 	DisconnectGrace *durationpb.Duration `protobuf:"bytes,3,opt,name=disconnect_grace,json=disconnectGrace,proto3" json:"disconnect_grace,omitempty"`
 	// Cancels the job if it has not ended this long after it was accepted. Absent: never.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Timeout *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	// On how many devices it is drawn.
+	Placement     Placement `protobuf:"varint,5,opt,name=placement,proto3,enum=sakuga.generation.v1.Placement" json:"placement,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -474,6 +531,13 @@ func (x *JobOptions) GetTimeout() *durationpb.Duration {
 	return nil
 }
 
+func (x *JobOptions) GetPlacement() Placement {
+	if x != nil {
+		return x.Placement
+	}
+	return Placement_PLACEMENT_UNSPECIFIED
+}
+
 var File_sakuga_generation_v1_job_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_job_proto_rawDesc = "" +
@@ -512,20 +576,25 @@ const file_sakuga_generation_v1_job_proto_rawDesc = "" +
 	"\x06device\x18\x18 \x01(\tR\x06deviceB\x11\n" +
 	"\x0f_queue_positionB\a\n" +
 	"\x05_stepB\r\n" +
-	"\v_step_total\"\xf5\x01\n" +
+	"\v_step_total\"\xb4\x02\n" +
 	"\n" +
 	"JobOptions\x12:\n" +
 	"\bpriority\x18\x01 \x01(\x0e2\x1e.sakuga.generation.v1.PriorityR\bpriority\x120\n" +
 	"\x14cancel_on_disconnect\x18\x02 \x01(\bR\x12cancelOnDisconnect\x12D\n" +
 	"\x10disconnect_grace\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x0fdisconnectGrace\x123\n" +
-	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout*\x9a\x01\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12=\n" +
+	"\tplacement\x18\x05 \x01(\x0e2\x1f.sakuga.generation.v1.PlacementR\tplacement*\x9a\x01\n" +
 	"\bJobState\x12\x19\n" +
 	"\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n" +
 	"\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n" +
 	"\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n" +
 	"\x10JOB_STATE_FAILED\x10\x04\x12\x17\n" +
-	"\x13JOB_STATE_CANCELLED\x10\x05*^\n" +
+	"\x13JOB_STATE_CANCELLED\x10\x05*W\n" +
+	"\tPlacement\x12\x19\n" +
+	"\x15PLACEMENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14PLACEMENT_THROUGHPUT\x10\x01\x12\x15\n" +
+	"\x11PLACEMENT_LATENCY\x10\x02*^\n" +
 	"\bPriority\x12\x18\n" +
 	"\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRIORITY_LOW\x10\x01\x12\x13\n" +
@@ -545,42 +614,44 @@ func file_sakuga_generation_v1_job_proto_rawDescGZIP() []byte {
 	return file_sakuga_generation_v1_job_proto_rawDescData
 }
 
-var file_sakuga_generation_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_sakuga_generation_v1_job_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_sakuga_generation_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
 var file_sakuga_generation_v1_job_proto_goTypes = []any{
 	(JobState)(0),                 // 0: sakuga.generation.v1.JobState
-	(Priority)(0),                 // 1: sakuga.generation.v1.Priority
-	(*Job)(nil),                   // 2: sakuga.generation.v1.Job
-	(*JobOptions)(nil),            // 3: sakuga.generation.v1.JobOptions
-	(*GenerateRequest)(nil),       // 4: sakuga.generation.v1.GenerateRequest
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
-	(*ImageInfo)(nil),             // 7: sakuga.generation.v1.ImageInfo
-	(*status.Status)(nil),         // 8: google.rpc.Status
-	(*Cancelled)(nil),             // 9: sakuga.generation.v1.Cancelled
+	(Placement)(0),                // 1: sakuga.generation.v1.Placement
+	(Priority)(0),                 // 2: sakuga.generation.v1.Priority
+	(*Job)(nil),                   // 3: sakuga.generation.v1.Job
+	(*JobOptions)(nil),            // 4: sakuga.generation.v1.JobOptions
+	(*GenerateRequest)(nil),       // 5: sakuga.generation.v1.GenerateRequest
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
+	(*ImageInfo)(nil),             // 8: sakuga.generation.v1.ImageInfo
+	(*status.Status)(nil),         // 9: google.rpc.Status
+	(*Cancelled)(nil),             // 10: sakuga.generation.v1.Cancelled
 }
 var file_sakuga_generation_v1_job_proto_depIdxs = []int32{
 	0,  // 0: sakuga.generation.v1.Job.state:type_name -> sakuga.generation.v1.JobState
-	4,  // 1: sakuga.generation.v1.Job.request:type_name -> sakuga.generation.v1.GenerateRequest
-	3,  // 2: sakuga.generation.v1.Job.options:type_name -> sakuga.generation.v1.JobOptions
-	5,  // 3: sakuga.generation.v1.Job.create_time:type_name -> google.protobuf.Timestamp
-	5,  // 4: sakuga.generation.v1.Job.start_time:type_name -> google.protobuf.Timestamp
-	5,  // 5: sakuga.generation.v1.Job.end_time:type_name -> google.protobuf.Timestamp
-	5,  // 6: sakuga.generation.v1.Job.deadline:type_name -> google.protobuf.Timestamp
-	6,  // 7: sakuga.generation.v1.Job.eta:type_name -> google.protobuf.Duration
-	7,  // 8: sakuga.generation.v1.Job.images:type_name -> sakuga.generation.v1.ImageInfo
-	8,  // 9: sakuga.generation.v1.Job.error:type_name -> google.rpc.Status
-	9,  // 10: sakuga.generation.v1.Job.cancelled:type_name -> sakuga.generation.v1.Cancelled
-	6,  // 11: sakuga.generation.v1.Job.estimated_time:type_name -> google.protobuf.Duration
-	6,  // 12: sakuga.generation.v1.Job.actual_time:type_name -> google.protobuf.Duration
-	1,  // 13: sakuga.generation.v1.JobOptions.priority:type_name -> sakuga.generation.v1.Priority
-	6,  // 14: sakuga.generation.v1.JobOptions.disconnect_grace:type_name -> google.protobuf.Duration
-	6,  // 15: sakuga.generation.v1.JobOptions.timeout:type_name -> google.protobuf.Duration
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	5,  // 1: sakuga.generation.v1.Job.request:type_name -> sakuga.generation.v1.GenerateRequest
+	4,  // 2: sakuga.generation.v1.Job.options:type_name -> sakuga.generation.v1.JobOptions
+	6,  // 3: sakuga.generation.v1.Job.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 4: sakuga.generation.v1.Job.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 5: sakuga.generation.v1.Job.end_time:type_name -> google.protobuf.Timestamp
+	6,  // 6: sakuga.generation.v1.Job.deadline:type_name -> google.protobuf.Timestamp
+	7,  // 7: sakuga.generation.v1.Job.eta:type_name -> google.protobuf.Duration
+	8,  // 8: sakuga.generation.v1.Job.images:type_name -> sakuga.generation.v1.ImageInfo
+	9,  // 9: sakuga.generation.v1.Job.error:type_name -> google.rpc.Status
+	10, // 10: sakuga.generation.v1.Job.cancelled:type_name -> sakuga.generation.v1.Cancelled
+	7,  // 11: sakuga.generation.v1.Job.estimated_time:type_name -> google.protobuf.Duration
+	7,  // 12: sakuga.generation.v1.Job.actual_time:type_name -> google.protobuf.Duration
+	2,  // 13: sakuga.generation.v1.JobOptions.priority:type_name -> sakuga.generation.v1.Priority
+	7,  // 14: sakuga.generation.v1.JobOptions.disconnect_grace:type_name -> google.protobuf.Duration
+	7,  // 15: sakuga.generation.v1.JobOptions.timeout:type_name -> google.protobuf.Duration
+	1,  // 16: sakuga.generation.v1.JobOptions.placement:type_name -> sakuga.generation.v1.Placement
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_job_proto_init() }
@@ -596,7 +667,7 @@ func file_sakuga_generation_v1_job_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_job_proto_rawDesc), len(file_sakuga_generation_v1_job_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   2,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -10,7 +10,7 @@ import grpc
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, Upload
 from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
-from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
+from sakuga.calls import PlacementName, PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_async_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
@@ -107,10 +107,11 @@ class AsyncClient:
         *,
         priority: PriorityName = "normal",
         timeout: float | None = None,
+        placement: PlacementName | None = None,
         **options: Unpack[Options],
     ) -> generation_service_pb2.Estimate:
         """What a job would take and when it would start, without creating it. As `Client.estimate`."""
-        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        request = estimation(prompt, options, priority=priority, timeout=timeout, placement=placement)
         return (await self._ask(lambda: self.generations.Estimate(request))).estimate
 
     async def create(
@@ -119,12 +120,18 @@ class AsyncClient:
         *,
         priority: PriorityName = "normal",
         timeout: float | None = None,
+        placement: PlacementName | None = None,
         cancel_on_disconnect: bool = False,
         **options: Unpack[Options],
     ) -> AsyncJob:
         """Draws a prompt as a job that the server keeps. As `Client.create`."""
         message = creation(
-            prompt, options, priority=priority, timeout=timeout, cancel_on_disconnect=cancel_on_disconnect
+            prompt,
+            options,
+            priority=priority,
+            timeout=timeout,
+            placement=placement,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
         answer = await ask_again(lambda: self.jobs.CreateJob(message), self.address)
         return self.watch(answer.job.job_id)

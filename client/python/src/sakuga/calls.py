@@ -17,6 +17,9 @@ from sakuga.wording import number
 PriorityName = Literal["low", "normal", "high"]
 """A job's share of the device while others wait."""
 
+PlacementName = Literal["throughput", "latency"]
+"""On how many devices a job is drawn: one, or two if a second one is free."""
+
 
 def settings(
     address: str | None, ca: Pem | None, identity: tuple[Pem, Pem] | None, token: str | None
@@ -46,12 +49,13 @@ def creation(
     *,
     priority: PriorityName,
     timeout: float | None,
+    placement: PlacementName | None,
     cancel_on_disconnect: bool,
 ) -> job_service_pb2.CreateJobRequest:
     """Asks for a job, under a name, so that the call can be repeated."""
     request = build(prompt, options)
     request.request_id = request.request_id or uuid.uuid4().hex
-    treat = _job_options(priority, timeout)
+    treat = _job_options(priority, timeout, placement)
     treat.cancel_on_disconnect = cancel_on_disconnect
     return fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
 
@@ -62,6 +66,7 @@ def estimation(
     *,
     priority: PriorityName,
     timeout: float | None,
+    placement: PlacementName | None,
 ) -> generation_service_pb2.EstimateRequest:
     """Asks what a job would take. A whole request takes no options."""
     if isinstance(prompt, request_pb2.GenerateRequest):
@@ -70,12 +75,16 @@ def estimation(
         request = prompt
     else:
         request = build(prompt, options)
-    return fill(generation_service_pb2.EstimateRequest, request=request, options=_job_options(priority, timeout))
+    return fill(
+        generation_service_pb2.EstimateRequest, request=request, options=_job_options(priority, timeout, placement)
+    )
 
 
-def _job_options(priority: PriorityName, timeout: float | None) -> job_pb2.JobOptions:
+def _job_options(priority: PriorityName, timeout: float | None, placement: PlacementName | None) -> job_pb2.JobOptions:
     treat = job_pb2.JobOptions()
     treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
+    if placement is not None:
+        treat.placement = job_pb2.Placement.ValueType(number(job_pb2.Placement.DESCRIPTOR, placement))
     if (limit := seconds("timeout", timeout)) is not None:
         treat.timeout.FromTimedelta(timedelta(seconds=limit))
     return treat

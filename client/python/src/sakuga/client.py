@@ -8,7 +8,7 @@ import grpc
 
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, Upload
-from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
+from sakuga.calls import PlacementName, PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
@@ -118,6 +118,7 @@ class Client:
         *,
         priority: PriorityName = "normal",
         timeout: float | None = None,
+        placement: PlacementName | None = None,
         **options: Unpack[Options],
     ) -> generation_service_pb2.Estimate:
         """What a job would take and when it would start, without creating it: time with an interval, memory, energy, tokens.
@@ -125,7 +126,7 @@ class Client:
         Takes the options of `create`, or a whole request. If the job would be refused, `fits` is false and `obstacles` has
         what would have to change. Raises `RequestRefused` for a request that is not valid.
         """
-        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        request = estimation(prompt, options, priority=priority, timeout=timeout, placement=placement)
         return self._ask(lambda: self.generations.Estimate(request)).estimate
 
     def create(
@@ -134,16 +135,23 @@ class Client:
         *,
         priority: PriorityName = "normal",
         timeout: float | None = None,
+        placement: PlacementName | None = None,
         cancel_on_disconnect: bool = False,
         **options: Unpack[Options],
     ) -> Job:
         """Draws a prompt as a job that the server keeps, so that a lost connection loses nothing.
 
         After a lost connection the events are watched over a new one. `timeout` is in seconds; a job that has not ended by
-        then is cancelled. The call is repeated until it is answered, under one `request_id`, so it creates one job.
+        then is cancelled. With the `placement` "latency" two devices draw the job if a second one is free. The call is repeated
+        until it is answered, under one `request_id`, so it creates one job.
         """
         message = creation(
-            prompt, options, priority=priority, timeout=timeout, cancel_on_disconnect=cancel_on_disconnect
+            prompt,
+            options,
+            priority=priority,
+            timeout=timeout,
+            placement=placement,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
         job = Retry().ask(lambda: self.jobs.CreateJob(message), self.address).job
         return self.watch(job.job_id)

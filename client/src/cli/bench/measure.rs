@@ -8,10 +8,10 @@ use sakuga_bench::case::{self, Case, Text};
 use sakuga_bench::protocol::Protocol;
 use sakuga_bench::record::{CaseRecord, ComputePath, FORMAT, JobRecord, LoadingPhase, Record, System, TextSample};
 use sakuga_bench::recorder::Recorder;
-use sakuga_client::proto::generation::v1::{PreviewMethod, Refiner, Sampling};
+use sakuga_client::proto::generation::v1::{Placement, PreviewMethod, Refiner, Sampling};
 use sakuga_client::proto::system::v1::{GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, Model};
 use sakuga_client::proto::time::milliseconds;
-use sakuga_client::{Client, EventKind, GenerationBuilder, cancel_reason};
+use sakuga_client::{Client, EventKind, GenerationBuilder, Resume, cancel_reason};
 
 use super::progress::Progress;
 use crate::cli::exit::Exit;
@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     pub model: Option<String>,
     /// Whether one more picture is drawn with a profile.
     pub is_profiled: bool,
+    /// On how many devices of the server each picture is drawn; `None`: as the server does without a wish.
+    pub placement: Option<Placement>,
     /// The command line, for the record.
     pub command: String,
 }
@@ -237,7 +239,10 @@ impl Run<'_> {
         let request = request.tap(move |event| {
             tapped.lock().unwrap_or_else(PoisonError::into_inner).take(event, Some(asked.elapsed()));
         });
-        let mut generation = request.start().await?;
+        let mut generation = match self.plan.placement {
+            Some(placement) => request.placement(placement).start_resuming(Resume::default()).await?,
+            None => request.start().await?,
+        };
         while let Some(event) = generation.next_event().await? {
             if let EventKind::Cancelled(cancelled) = event.kind {
                 let reason = cancel_reason(cancelled.reason());

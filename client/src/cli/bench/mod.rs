@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use sakuga_bench::report::Pictures;
 use sakuga_bench::{BenchError, case, chart, compare, event_file, report, summary};
-use sakuga_client::proto::generation::v1::Sampling;
+use sakuga_client::proto::generation::v1::{Placement, Sampling};
 use sakuga_client::proto::text::one_line;
 use serde_json::json;
 
+use super::choice::Choice;
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::output::{self, say, shown};
@@ -85,6 +86,10 @@ struct RunArguments {
     /// The model, as `sakuga info` lists it [default: the server's]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
+
+    /// On how many devices of the server each picture is drawn [default: on one]
+    #[arg(long, value_name = "PLACEMENT")]
+    placement: Option<Choice<Placement>>,
 
     /// Only two characters as XML, two pictures
     #[arg(long)]
@@ -186,6 +191,7 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
         is_refined: false,
         model: arguments.model.clone(),
         is_profiled: arguments.profile,
+        placement: arguments.placement.map(|placement| placement.value),
         command: command_line(),
     };
     let progress = Progress::new(arguments.quiet || arguments.json, terminal, plan.calls());

@@ -142,6 +142,10 @@ pub(crate) struct GenerateArguments {
     #[arg(long, value_enum, value_name = "PRIORITY")]
     pub priority: Option<Choice<wire::Priority>>,
 
+    /// On how many devices of the server each picture is drawn [default: on two if one would not end before --timeout]
+    #[arg(long, value_name = "PLACEMENT")]
+    pub placement: Option<Choice<wire::Placement>>,
+
     #[command(flatten)]
     pub check: CheckArguments,
 
@@ -233,6 +237,11 @@ impl GenerateArguments {
     /// The priority of the job; unspecified without `--priority`.
     pub(crate) fn priority(&self) -> wire::Priority {
         self.priority.map_or(wire::Priority::Unspecified, |priority| priority.value)
+    }
+
+    /// The placement of the job; unspecified without `--placement`.
+    pub(crate) fn placement(&self) -> wire::Placement {
+        self.placement.map_or(wire::Placement::Unspecified, |placement| placement.value)
     }
 }
 

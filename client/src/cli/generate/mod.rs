@@ -136,7 +136,8 @@ async fn draw(
 ) -> Result<Ending, Failure> {
     let follow = async {
         let client = arguments.server.connect().await?;
-        let mut generation = client.generation().request(composed.request.clone()).priority(arguments.priority());
+        let mut generation = client.generation().request(composed.request.clone());
+        generation = generation.priority(arguments.priority()).placement(arguments.placement());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);
         }

@@ -13,7 +13,7 @@ use cudarc::cublaslt::sys::{
 use cudarc::driver::sys::CUstream;
 
 use super::super::error::CudaError;
-use super::plan::{Layouts, Plan, Reduction, TRANSPOSED, heuristic, set};
+use super::plan::{Layouts, Plan, Reduction, TRANSPOSED, algo_of, heuristic, set};
 use super::{ALIGNMENT_MAX, Products, multiply, refused};
 
 /// Every size of a product is a multiple of this.
@@ -58,7 +58,7 @@ impl Products {
             let found = format!("this machine has cuBLASLt {}.{}", version / 10_000, version % 10_000 / 100);
             return Err(CudaError::NoFp8 { found });
         }
-        self.fp8_plan(size).map(|_| ()).map_err(|error| CudaError::NoFp8 { found: error.to_string() })
+        self.fp8_plan(size, size).map(|_| ()).map_err(|error| CudaError::NoFp8 { found: error.to_string() })
     }
 
     /// Queues `y = x wᵀ`, `y` in bf16 and contiguous, for [`padded_rows`] of `rows` rows. Rows beyond `rows` do not
@@ -78,20 +78,21 @@ impl Products {
         if rows == 0 {
             return Ok(());
         }
-        let size = [padded_rows(rows), layer.d_input, layer.d_output];
-        self.run_padded(stream, size, x, layer.weight, y)
+        let size = |rows: usize| [padded_rows(rows), layer.d_input, layer.d_output];
+        let planned = size(self.planned_rows(rows));
+        self.run_padded(stream, [size(rows), planned], x, layer.weight, y)
     }
 
     fn run_padded(
         &mut self,
         stream: CUstream,
-        size: [usize; 3],
+        [size, planned]: [[usize; 3]; 2],
         x: Fp8Rows,
         weight: Fp8Rows,
         y: u64,
     ) -> Result<(), CudaError> {
         let (handle, workspace) = (self.handle, self.workspace);
-        let plan = self.fp8_plan(size)?;
+        let plan = self.fp8_plan(size, planned)?;
         // SAFETY: the attributes take addresses; the plan was made for these sizes, and all of them without gaps; what
         // is at the addresses, the caller guarantees.
         let done = unsafe {
@@ -101,11 +102,13 @@ impl Products {
         done.map_err(|error| refused(named(size), error))
     }
 
-    fn fp8_plan(&mut self, size: [usize; 3]) -> Result<&Plan, CudaError> {
-        match self.fp8_plans.entry(size) {
+    /// The plan of a product with the algorithm that it would have for the size `planned`.
+    fn fp8_plan(&mut self, size: [usize; 3], planned: [usize; 3]) -> Result<&Plan, CudaError> {
+        match self.fp8_plans.entry([size, planned]) {
             Entry::Occupied(plan) => Ok(plan.into_mut()),
             Entry::Vacant(slot) => {
-                let plan = plan(self.handle, size, self.workspace).map_err(|error| refused(named(size), error))?;
+                let plan =
+                    plan(self.handle, [size, planned], self.workspace).map_err(|error| refused(named(size), error))?;
                 Ok(slot.insert(plan))
             }
         }
@@ -117,13 +120,18 @@ fn named([m, k, n]: [usize; 3]) -> String {
 }
 
 /// `scales` may be any address: the heuristic needs to know that there are scales and reads none.
-fn plan(handle: sys::cublasLtHandle_t, size: [usize; 3], scales: u64) -> Result<Plan, CublasError> {
-    let layouts = Layouts::without_gaps(cudaDataType::CUDA_R_8F_E4M3, cudaDataType::CUDA_R_16BF, size)?;
+fn plan(handle: sys::cublasLtHandle_t, [size, planned]: [[usize; 3]; 2], scales: u64) -> Result<Plan, CublasError> {
+    let of = |size| Layouts::without_gaps(cudaDataType::CUDA_R_8F_E4M3, cudaDataType::CUDA_R_16BF, size);
+    let layouts = of(size)?;
     let mut refusal = None;
     // Sums that the tensor cores carry in fewer bits for some steps are what reaches their full speed.
     for fast_sums in [1_i8, 0] {
         let desc = described(fast_sums, scales)?;
-        match heuristic(handle, desc, &layouts, ALIGNMENT_MAX as u32, Reduction::Any) {
+        let algo = match planned == size {
+            true => heuristic(handle, desc, &layouts, ALIGNMENT_MAX as u32, Reduction::Any),
+            false => algo_of(handle, desc, &layouts, of(planned)?, ALIGNMENT_MAX as u32, Reduction::Any),
+        };
+        match algo {
             Ok(algo) => {
                 if fast_sums == 0 {
                     tracing::warn!(?size, "a product of 8-bit values has no fast sums on this device");

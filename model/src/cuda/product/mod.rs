@@ -17,7 +17,7 @@ use cudarc::cublaslt::sys::{self, cublasLtMatmulDescAttributes_t as Desc};
 use cudarc::driver::sys::CUstream;
 
 use super::error::CudaError;
-use plan::{Plan, set};
+use plan::{Plan, Reduction, set};
 
 /// Scratch memory that cuBLASLt may use; what its documentation recommends for this generation.
 pub(crate) const WORKSPACE_BYTES: usize = 32 << 20;
@@ -102,7 +102,7 @@ impl Product {
         }
     }
 
-    fn key(&self, planned: Option<[usize; 3]>) -> Key {
+    fn key(&self, planned: Option<Planned>) -> Key {
         Key {
             size: self.size,
             planned,
@@ -141,8 +141,8 @@ pub struct Layer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     size: [usize; 3],
-    /// The size that the algorithm is chosen for, if it differs from `size`.
-    planned: Option<[usize; 3]>,
+    /// What the algorithm is chosen for, if that is not `size`.
+    planned: Option<Planned>,
     strides: [usize; 3],
     factor: Factor,
     output: Output,
@@ -151,13 +151,22 @@ struct Key {
     alignment: u32,
 }
 
+/// What an algorithm is chosen for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Planned {
+    size: [usize; 3],
+    reduction: Reduction,
+}
+
 /// The library and its plans.
 pub struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: u64,
     plans: HashMap<Key, Plan>,
-    /// Those of [`fp8`], by rows, inner size and columns.
-    fp8_plans: HashMap<[usize; 3], Plan>,
+    /// Those of [`fp8`], by rows, inner size and columns: the actual ones, and those that the algorithm is chosen for.
+    fp8_plans: HashMap<[[usize; 3]; 2], Plan>,
+    /// See [`plan_rows_as`](Self::plan_rows_as).
+    rows_as: Vec<[usize; 2]>,
 }
 
 // SAFETY: the handle and the descriptors are used by one thread at a time, behind the lock of the `Gpu`.
@@ -175,7 +184,7 @@ impl Products {
             return Err(CudaError::NoLibrary { library: "cuBLASLt (libcublasLt.so, part of the CUDA toolkit)" });
         }
         let handle = result::create_handle().map_err(|error| refused("any", error))?;
-        Ok(Self { handle, workspace, plans: HashMap::new(), fp8_plans: HashMap::new() })
+        Ok(Self { handle, workspace, plans: HashMap::new(), fp8_plans: HashMap::new(), rows_as: Vec::new() })
     }
 
     /// cuBLASLt's version, such as 130100.
@@ -189,13 +198,29 @@ impl Products {
         self.plans.len() + self.fp8_plans.len()
     }
 
+    /// From now on a product of so many rows has the algorithm that it would have with other rows, for each pair of both. Where
+    /// cuBLASLt does not support that algorithm it has its own. The rows of a part of a batch then have the bits that they have in
+    /// the whole batch. An empty list gives each product its own algorithm again.
+    pub fn plan_rows_as(&mut self, rows_as: Vec<[usize; 2]>) {
+        self.rows_as = rows_as;
+    }
+
+    /// The rows that the algorithm of a product of `rows` rows is chosen for.
+    fn planned_rows(&self, rows: usize) -> usize {
+        self.rows_as.iter().find(|[own, _]| *own == rows).map_or(rows, |[_, planned]| *planned)
+    }
+
     /// Queues a product.
     ///
     /// # Errors
     ///
     /// cuBLASLt has no way to compute it, or the device fails.
     pub fn run(&mut self, stream: CUstream, product: &Product) -> Result<(), CudaError> {
-        self.run_by(stream, product, product.key(None), 0.0)
+        let [rows, inner, columns] = product.size;
+        let planned = self.planned_rows(rows);
+        let planned =
+            (planned != rows).then_some(Planned { size: [planned, inner, columns], reduction: Reduction::Any });
+        self.run_by(stream, product, product.key(planned), 0.0)
     }
 
     /// [`run`](Self::run) that adds the product to `y`. The weight may be some columns of a wider one.
@@ -219,6 +244,7 @@ impl Products {
     ///
     /// cuBLASLt has no way to compute it, or the device fails.
     pub fn run_as(&mut self, stream: CUstream, product: &Product, planned: [usize; 3]) -> Result<(), CudaError> {
+        let planned = Planned { size: planned, reduction: Reduction::InOrder };
         self.run_by(stream, product, product.key(Some(planned)), 0.0)
     }
 

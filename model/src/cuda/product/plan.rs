@@ -8,7 +8,7 @@ use cudarc::cublaslt::sys::{
     cudaDataType,
 };
 
-use super::{Factor, Key, Output, WORKSPACE_BYTES};
+use super::{Factor, Key, Output, Planned, WORKSPACE_BYTES};
 
 /// `CUBLAS_OP_T` of `cublasOperation_t`, which the bindings of cuBLASLt leave out.
 pub(super) const TRANSPOSED: i32 = 1;
@@ -38,21 +38,32 @@ pub(super) fn plan(handle: sys::cublasLtHandle_t, key: &Key) -> Result<Plan, Cub
     let layouts = Layouts::new(key, key.size)?;
     let algo = match key.planned {
         None => heuristic(handle, desc, &layouts, key.alignment, Reduction::Any)?,
-        Some(size) => {
-            let planned = Layouts::new(key, size)?;
-            let algo = heuristic(handle, desc, &planned, key.alignment, Reduction::InOrder);
-            planned.destroy();
-            match algo.and_then(|algo| takes(handle, desc, &layouts, &algo).map(|()| algo)) {
-                Ok(algo) => algo,
-                Err(error) => {
-                    tracing::debug!(?key, ?error, "a product cannot have the algorithm of another size");
-                    heuristic(handle, desc, &layouts, key.alignment, Reduction::InOrder)?
-                }
-            }
+        Some(Planned { size, reduction }) => {
+            algo_of(handle, desc, &layouts, Layouts::new(key, size)?, key.alignment, reduction)?
         }
     };
     let Layouts { w, x, y } = layouts;
     Ok(Plan { desc, w, x, y, algo })
+}
+
+/// The algorithm that would be chosen for the layouts `planned`; where cuBLASLt does not support it for `layouts`, their own.
+pub(super) fn algo_of(
+    handle: sys::cublasLtHandle_t,
+    desc: sys::cublasLtMatmulDesc_t,
+    layouts: &Layouts,
+    planned: Layouts,
+    alignment: u32,
+    reduction: Reduction,
+) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
+    let algo = heuristic(handle, desc, &planned, alignment, reduction);
+    planned.destroy();
+    match algo.and_then(|algo| takes(handle, desc, layouts, &algo).map(|()| algo)) {
+        Ok(algo) => Ok(algo),
+        Err(error) => {
+            tracing::debug!(?error, "a product cannot have the algorithm of another size");
+            heuristic(handle, desc, layouts, alignment, reduction)
+        }
+    }
 }
 
 /// The layouts of the three matrices.
@@ -118,7 +129,7 @@ impl Layouts {
 }
 
 /// The order in which products along the inner size are added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Reduction {
     /// Whatever is fastest.
     Any,

@@ -119,6 +119,7 @@ pub(super) fn model_info(keys: &IndexKeys, networks: &Networks, reports: &[LoadR
         refiner: None,
         controls: Vec::new(),
         vocabulary: facts.vocabulary.clone(),
+        shares_guidance: true,
         step_cache: Some(StepCacheSupport { blocks: dit.n_layers as u32, profile: facts.quality.clone() }),
     }
 }

@@ -20,13 +20,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use sakuga_model_core::{
-    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    ModelVocabulary, Observer, Outcome, QualityProfile, Sampling, Timings, TokenCount, TokenCounter,
+    AdapterChoice, AdapterInspector, Assistant, ComputePath, EngineError, GenerationSpec, Guidance, Leader,
+    MemoryProbe, ModelInfo, ModelVocabulary, Observer, Outcome, Pass, QualityProfile, Sampling, Timings, TokenCount,
+    TokenCounter,
 };
 
 pub use denoise::Denoiser;
+use denoise::SharedBatch;
 pub use info::SAMPLING_DEFAULT;
 pub use networks::{Networks, TextFeatures, load_transformer};
 
@@ -36,11 +38,13 @@ use super::FamilyModel;
 use super::applied::AppliedAdapters;
 use super::drawing::Drawing;
 use super::fingerprint;
-use super::generate::{FamilyStages, generate, with_previews};
+use super::generate::{FamilyStages, answer, assist, generate, with_previews};
 use super::passes::{Denoised, Flow, PassPlan};
+use super::shared_guidance::{Exchange, SharedGuidance};
 use super::steps::{BatchStep, StepReporter};
 use super::{quality_profile, vocabulary};
 use crate::checkpoint::{LoadReport, ModelFolder};
+use crate::device;
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
 use crate::sampler::{Schedule, State as _, noise};
@@ -173,7 +177,28 @@ impl Pipeline {
     ///
     /// A field of `spec` is out of bounds, or the device fails.
     pub fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        generate(self, spec, observer)
+        generate(self, spec, None, observer)
+    }
+
+    /// The denoiser of a batch of `images` images with latents of `[height, width]`.
+    fn denoiser<'a>(
+        &'a self,
+        features: &TextFeatures,
+        guidance: Guidance,
+        (images, size): (usize, [usize; 2]),
+        shared: Option<SharedBatch<'a>>,
+    ) -> Denoiser<'a> {
+        let transformer = &self.networks.transformer;
+        match shared {
+            Some(shared) => Denoiser::halved(transformer, features, guidance, images, size).shared(shared),
+            None => Denoiser::new(transformer, features, guidance, images, size),
+        }
+    }
+
+    /// The size of the latents of a pass, `[height, width]`.
+    fn latent_size(&self, pass: &Pass) -> [usize; 2] {
+        let factor = self.networks.vae.config().factor();
+        [pass.height_px, pass.width_px].map(|edge| edge as usize / factor)
     }
 
     fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
@@ -212,23 +237,22 @@ impl FamilyStages for Pipeline {
         spec: &GenerationSpec,
         features: &TextFeatures,
         plan: &PassPlan,
+        shared: Option<&SharedGuidance<'_>>,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
     ) -> Flow<Vec<Denoised>> {
         let Sampling { solver, guidance, shift, step_cache, .. } = spec.sampling;
         let schedule = Schedule::new(solver, plan.pass.grid_steps as usize, f64::from(shift));
         let first = plan.steps_skipped();
-        let factor = self.networks.vae.config().factor();
-        let size = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
+        let size = self.latent_size(&plan.pass);
         let channels = self.networks.transformer.config().in_channels;
         let batches = spec.batches();
+        let batches_total = batches.len();
         let mut finished = Vec::with_capacity(batches.len());
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
-            let clock = Instant::now();
+            let mut clock = Instant::now();
             let evaluations = solver.evaluations_per_step();
-            let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size)
-                .with_step_cache(step_cache, evaluations);
             let shape = [channels, size[0], size[1]];
             let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
             let init = plan.start.latents(turn as usize, images);
@@ -239,38 +263,102 @@ impl FamilyStages for Pipeline {
             };
             // The first point of the grid is noise alone, also with an initial image.
             let start = if first == 0 { noise.clone() } else { at(first) };
-            self.sync("preparing the steps")?;
-            timings.prepare += clock.elapsed();
-
+            let is_last = turn as usize + 1 == batches_total && plan.number as usize == spec.passes().count();
             let first_image = batch.start;
-            let mut reports = StepReporter::begin(
-                self.drawing(),
-                plan,
-                turn,
-                first_image,
-                evaluations,
-                &mut timings.steps,
-                &mut *observer,
-            );
-            let mut constrain = |drawn: Tensor<4>, point: usize| plan.start.keep(drawn, || at(point));
-            let walk = denoiser.run_from(&schedule, first, start, &mut constrain, &mut |interval| {
-                let step = BatchStep {
-                    index: interval.index as u32,
-                    t: interval.t,
-                    sigma: interval.sigma,
-                    guidance_active: denoiser.is_guided(interval.t_start),
-                    evaluations: interval.evaluations as u32,
-                    reused_share: &|| denoiser.reused_share(interval.evaluations),
-                };
-                let end = schedule.intervals();
-                reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
-            });
-            match reports.finish(walk)? {
-                ControlFlow::Continue(latents) => finished.push(Denoised { latents, reused: denoiser.reused() }),
-                ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
-            }
+            let mut steps_reported = 0;
+            // Once, and a second time without the assisting device if that is lost with what the step cache keeps for its rows.
+            let denoised = loop {
+                let shared = shared.filter(|shared| !shared.is_alone());
+                let is_lost = || step_cache.is_some() && shared.is_some_and(SharedGuidance::is_lost);
+                let batch = shared.map(|guidance| SharedBatch { guidance, pass: plan.number, batch: turn, is_last });
+                let denoiser = self.denoiser(features, guidance, (images, size), batch);
+                let denoiser = denoiser.with_step_cache(step_cache, evaluations);
+                self.sync("preparing the steps")?;
+                timings.prepare += clock.elapsed();
+
+                let mut reports = StepReporter::begin(
+                    self.drawing(),
+                    plan,
+                    turn,
+                    first_image,
+                    evaluations,
+                    &mut timings.steps,
+                    &mut *observer,
+                );
+                let mut constrain = |drawn: Tensor<4>, point: usize| plan.start.keep(drawn, || at(point));
+                let walk = denoiser.run_from(&schedule, first, start.clone(), &mut constrain, &mut |interval| {
+                    if is_lost() {
+                        return ControlFlow::Break(());
+                    }
+                    if interval.index <= steps_reported {
+                        return reports.again();
+                    }
+                    steps_reported = interval.index;
+                    let step = BatchStep {
+                        index: interval.index as u32,
+                        t: interval.t,
+                        sigma: interval.sigma,
+                        guidance_active: denoiser.is_guided(interval.t_start),
+                        evaluations: interval.evaluations as u32,
+                        reused_share: &|| denoiser.reused_share(interval.evaluations),
+                    };
+                    let end = schedule.intervals();
+                    reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
+                });
+                if let Some(failure) = shared.and_then(SharedGuidance::take_failure) {
+                    return Err(failure);
+                }
+                if is_lost() {
+                    clock = Instant::now();
+                    continue;
+                }
+                match reports.finish(walk)? {
+                    ControlFlow::Continue(latents) => break Denoised { latents, reused: denoiser.reused() },
+                    ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
+                }
+            };
+            finished.push(denoised);
         }
         Ok(ControlFlow::Continue(finished))
+    }
+
+    fn shared_dtype(&self) -> Option<DType> {
+        let transformer = &self.networks.transformer;
+        if transformer.is_fast() {
+            return Some(DType::BF16);
+        }
+        device::is_cpu(self.networks.device()).then_some(DType::F32)
+    }
+
+    fn assist(
+        &self,
+        spec: &GenerationSpec,
+        features: &TextFeatures,
+        exchange: Exchange<'_>,
+        leader: &mut dyn Leader,
+    ) -> Result<(), EngineError> {
+        let Sampling { solver, guidance, step_cache, .. } = spec.sampling;
+        let channels = self.networks.transformer.config().in_channels;
+        let mut prepared: Option<((u32, u32), Denoiser<'_>)> = None;
+        while let Some(task) = leader.next() {
+            let place = (task.pass, task.batch);
+            let pass = spec.passes().nth((task.pass as usize).wrapping_sub(1));
+            let batch = spec.batches().into_iter().nth(task.batch as usize);
+            let (Some(pass), Some(batch)) = (pass, batch) else { return Err(foreign_task()) };
+            let size = self.latent_size(&pass);
+            let kept = prepared.take().filter(|(of, _)| *of == place);
+            let (_, denoiser) = prepared.insert(kept.unwrap_or_else(|| {
+                let denoiser = Denoiser::halved(&self.networks.transformer, features, guidance, batch.len(), size);
+                (place, denoiser.with_step_cache(step_cache, solver.evaluations_per_step()))
+            }));
+            let latents = exchange.tensor(task.latents, [batch.len(), channels, size[0], size[1]]);
+            let half = latents.and_then(|latents| denoiser.unconditional(latents, task.t, task.evaluation));
+            let (prediction, reused) = half.ok_or_else(foreign_task)?;
+            if !answer(leader, exchange, prediction, reused)? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -334,9 +422,23 @@ impl FamilyModel for Pipeline {
         Ok(())
     }
 
-    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        Pipeline::generate(self, spec, observer)
+    fn generate_with(
+        &self,
+        spec: &GenerationSpec,
+        assistant: Option<&dyn Assistant>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        generate(self, spec, assistant, observer)
     }
+
+    fn assist(&self, spec: &GenerationSpec, leader: &mut dyn Leader) -> Result<(), EngineError> {
+        assist(self, spec, leader)
+    }
+}
+
+/// A task of another request.
+fn foreign_task() -> EngineError {
+    EngineError::Failed("the leading device asked for an evaluation that is not one of this request".to_owned())
 }
 
 /// The error of ids that an encoder does not know: the tokenizer belongs to another model.

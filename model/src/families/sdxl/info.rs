@@ -119,6 +119,7 @@ pub(super) fn model_info(
         refiner: None,
         controls: Vec::new(),
         vocabulary,
+        shares_guidance: false,
         step_cache: None,
     }
 }

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use burn::tensor::DType;
 use sakuga_model_core::{
-    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount, TokenCounter,
+    AdapterChoice, AdapterInspector, Assistant, ComputePath, EngineError, GenerationSpec, Guidance, Leader,
+    MemoryProbe, ModelInfo, ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount,
+    TokenCounter,
 };
 
 use super::controls::ControlNetworks;
@@ -23,8 +25,9 @@ use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
 use crate::families::applied::AppliedAdapters;
 use crate::families::drawing::Drawing;
-use crate::families::generate::{FamilyStages, generate, with_previews};
+use crate::families::generate::{FamilyStages, assist, generate, with_previews};
 use crate::families::passes::{Denoised, Flow, PassPlan};
+use crate::families::shared_guidance::{Exchange, SharedGuidance};
 use crate::families::steps::{BatchStep, StepReporter};
 use crate::families::vocabulary;
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
@@ -164,6 +167,7 @@ impl FamilyStages for Pipeline {
         spec: &GenerationSpec,
         texts: &Texts,
         plan: &PassPlan,
+        _shared: Option<&SharedGuidance<'_>>,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
     ) -> Flow<Vec<Denoised>> {
@@ -258,6 +262,21 @@ impl FamilyStages for Pipeline {
         }
         Ok(ControlFlow::Continue(finished))
     }
+
+    /// Convolutions over one row may add up in another order than over two.
+    fn shared_dtype(&self) -> Option<DType> {
+        None
+    }
+
+    fn assist(
+        &self,
+        _spec: &GenerationSpec,
+        _texts: &Texts,
+        _exchange: Exchange<'_>,
+        _leader: &mut dyn Leader,
+    ) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 impl FamilyModel for Pipeline {
@@ -300,10 +319,10 @@ impl FamilyModel for Pipeline {
             let guidance = Guidance { until: 0.5, renorm: defaults.guidance.renorm, ..Guidance::new(2.0) };
             let sampling = Sampling { steps: 2, guidance, ..defaults };
             let spec = GenerationSpec { images, ..GenerationSpec::new("cat", width_px, height_px, sampling) };
-            generate(self, &spec, &mut with_previews)?;
+            generate(self, &spec, None, &mut with_previews)?;
             if self.refiner.is_some() {
                 let half = sakuga_model_core::Refiner { switch_at: 0.5, ..Default::default() };
-                generate(self, &GenerationSpec { refiner: Some(half), ..spec }, &mut with_previews)?;
+                generate(self, &GenerationSpec { refiner: Some(half), ..spec }, None, &mut with_previews)?;
             }
         }
         Ok(())
@@ -327,8 +346,17 @@ impl FamilyModel for Pipeline {
         if self.has_adapters(&[]) { Ok(()) } else { self.switch_adapters(&[]) }
     }
 
-    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        generate(self, spec, observer)
+    fn generate_with(
+        &self,
+        spec: &GenerationSpec,
+        assistant: Option<&dyn Assistant>,
+        observer: &mut Observer<'_>,
+    ) -> Result<Outcome, EngineError> {
+        generate(self, spec, assistant, observer)
+    }
+
+    fn assist(&self, spec: &GenerationSpec, leader: &mut dyn Leader) -> Result<(), EngineError> {
+        assist(self, spec, leader)
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Conditioned {
     /// The same for the image stream alone
     pub(super) image_mask: Option<Tensor<4, Bool>>,
     layout: Layout,
+    /// Caption tokens of each row of the batch that these rows are a part of; see [`Conditioned::part`].
+    whole: Option<Vec<usize>>,
 }
 
 /// The positions of the tokens of each row.
@@ -116,6 +118,7 @@ impl Conditioned {
             mask: layout.joint_mask(&device),
             image_mask: layout.image_mask(&device),
             layout,
+            whole: None,
         }
     }
 
@@ -173,6 +176,24 @@ impl Conditioned {
             mask: layout.joint_mask(&device),
             image_mask: layout.image_mask(&device),
             layout,
+            whole: None,
         }
+    }
+
+    /// [`select`](Self::select)s the rows at places `part` of the batch `rows`. On the fast path an evaluation of them gives the very
+    /// bits that it would give in that batch: products have the algorithms that they have there.
+    ///
+    /// # Panics
+    ///
+    /// If `part` is empty or out of range, or an index is out of range.
+    pub fn part(&self, rows: &[usize], part: std::ops::Range<usize>) -> Self {
+        let whole = rows.iter().map(|&row| self.layout.lengths[row]).collect();
+        Self { whole: Some(whole), ..self.select(&rows[part]) }
+    }
+
+    /// Caption tokens of each row of the batch that these rows are a part of; `None`: they are not a [`part`](Self::part).
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only the fast path plans for another batch"))]
+    pub(super) fn whole(&self) -> Option<&[usize]> {
+        self.whole.as_deref()
     }
 }

@@ -55,6 +55,11 @@ impl ReuseRow {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Notes what an evaluation on another device decided for this row.
+    pub(crate) fn note(&self, evaluation: Evaluation, t: f32, reuses: bool) {
+        self.lock().decisions.note(evaluation, t, reuses);
+    }
+
     /// The evaluations that reused, ascending. On a GPU, those that the device has not finished may be missing.
     pub(crate) fn reused(&self) -> Vec<u32> {
         self.lock().decisions.reused()

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 
 use sakuga_model_core::AdapterChoice;
 
-use super::Running;
+use super::assisting::Assisting;
+use super::running::Running;
 use crate::devices::{DeviceInfo, DeviceState, DeviceStatus};
 use crate::estimate::Seen;
 use crate::models::{ModelId, ModelTable};
 use crate::scheduler::command::DeviceCommand;
+use crate::scheduler::share::AssistTask;
 use crate::telemetry::RunningJob;
 
 /// Whether calls let a device take jobs.
@@ -43,6 +45,10 @@ pub(in crate::scheduler) struct Device {
     /// Done before the next job.
     pub(in crate::scheduler) commands: VecDeque<DeviceCommand>,
     pub(in crate::scheduler) running: Option<Running>,
+    /// The job of another device in which it assists.
+    pub(in crate::scheduler) assisting: Option<Assisting>,
+    /// Its part in that job, until its worker takes it.
+    pub(in crate::scheduler) assist_task: Option<AssistTask>,
     /// Whether its worker waits for a job or a command.
     pub(in crate::scheduler) is_idle: bool,
     /// Whether models are opened on it without a job that waits for them. When it will be free is not known then.
@@ -70,6 +76,8 @@ impl Device {
             models,
             commands: VecDeque::new(),
             running: None,
+            assisting: None,
+            assist_task: None,
             is_idle: false,
             is_opening: false,
             service: Service::Enabled,
@@ -132,7 +140,7 @@ impl Device {
     }
 
     pub(in crate::scheduler) fn state(&self) -> DeviceState {
-        let is_busy = self.running.is_some() || !self.commands.is_empty();
+        let is_busy = self.running.is_some() || self.assisting.is_some() || !self.commands.is_empty();
         match (&self.loss, self.service) {
             (None, Service::Enabled) => DeviceState::Serving,
             (_, Service::Disabled) if !is_busy => DeviceState::Disabled,

@@ -9,7 +9,7 @@ use sakuga_model_core::AdapterChoice;
 use super::State;
 use super::pool::Rank;
 use crate::devices::DeviceId;
-use crate::estimate::{Interval, JobWork, PartTime, Prediction, Seen};
+use crate::estimate::{Interval, JobWork, Part, PartTime, Prediction, Seen};
 use crate::job::JobRequest;
 use crate::models::{ModelId, ResidentSet};
 
@@ -243,16 +243,28 @@ impl State {
         let device = device.unwrap_or_else(|| DeviceForecast::new(self, DeviceId::FIRST, None));
         let estimator = self.estimator(device.id, request.model);
         let prediction = device.prediction(self, request);
+        let share = self.expected_share(device.id, request);
+        let time = prediction.as_ref().map(|prediction| {
+            let seconds = prediction.seconds();
+            let steps: f64 =
+                prediction.parts.iter().filter(|part| part.part == Part::Denoise).map(|part| part.seconds).sum();
+            let all = if seconds > 0.0 { 1.0 - (1.0 - share) * steps / seconds } else { 1.0 };
+            estimator.interval(prediction).scaled(all)
+        });
+        let shared_part = |part: PartTime| match part.part {
+            Part::Denoise => PartTime { seconds: share * part.seconds, ..part },
+            _ => part,
+        };
         Forecasted {
             device: device.id,
             position: QueuePosition { position: self.position(place), eta },
-            time: prediction.as_ref().map(|prediction| estimator.interval(prediction)),
+            time,
             load: device.load_time(self, request.model),
             scene: device.scene(self, request),
             switches_adapters: device.switches_adapters(self, request),
             learned_jobs: estimator.jobs(),
             joules: prediction.as_ref().and_then(|prediction| estimator.joules(&request.work, prediction)),
-            parts: prediction.map(|prediction| prediction.parts).unwrap_or_default(),
+            parts: prediction.into_iter().flat_map(|prediction| prediction.parts).map(shared_part).collect(),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::models::{ModelId, ModelStatus, ModelTable, merged};
 use crate::scheduler::queue::Fit;
+use crate::telemetry::RunningJob;
 
 /// All devices of the server.
 ///
@@ -78,6 +79,11 @@ impl DevicePool {
         if own.is_loaded { Fit::Ready } else { Fit::Loadable }
     }
 
+    /// Whether a device could draw a job with these needs.
+    pub(super) fn can_draw(&self, id: DeviceId, wanted: Wanted<'_>) -> bool {
+        self.rank(id, wanted).is_some()
+    }
+
     /// How well a device serves a job; `None` if loading one of its models failed there.
     fn rank(&self, id: DeviceId, Wanted { model, scene, adapters }: Wanted<'_>) -> Option<Rank> {
         let device = self.get(id);
@@ -97,6 +103,12 @@ impl DevicePool {
     /// Number of devices that can take a job now.
     pub(in crate::scheduler) fn free_devices(&self) -> usize {
         self.iter().filter(|device| device.is_free()).count()
+    }
+
+    /// The job that a device draws or assists in, for reports.
+    pub(in crate::scheduler) fn job_on(&self, device: &Device) -> Option<RunningJob> {
+        let Some(assisting) = &device.assisting else { return device.running_job() };
+        self.get(assisting.leader).running_job().filter(|job| job.job_id == assisting.job)
     }
 
     /// The running job with this id and its device; `None` if it does not run.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sakuga_model_core::Stage;
 
+use super::assisting::shared_time;
 use crate::estimate::{Estimator, JobWork};
 use crate::job::{Job, JobRequest};
 use crate::job_id::JobId;
@@ -26,6 +27,8 @@ pub(in crate::scheduler) struct Running {
     pub(in crate::scheduler) model: ModelId,
     /// The work of what it draws now.
     work: JobWork,
+    /// The time that steps of that are expected to take, as a share of that on one device: below 1 if a second one assists.
+    share: f64,
     /// Steps that were done before that.
     steps_before: u32,
     /// What comes after that: a model, the work of one draw, and how many draws.
@@ -46,7 +49,8 @@ pub(in crate::scheduler) struct Running {
 }
 
 impl Running {
-    pub(in crate::scheduler) fn new(job: &Job) -> Self {
+    /// `is_shared`: a second device assists.
+    pub(in crate::scheduler) fn new(job: &Job, is_shared: bool) -> Self {
         let JobRequest { model, work, scene, .. } = &job.request;
         Self {
             id: job.handle.id.clone(),
@@ -56,6 +60,7 @@ impl Running {
             step: 0,
             steps: job.request.steps(),
             work: work.clone(),
+            share: if is_shared { shared_time(work) } else { 1.0 },
             steps_before: 0,
             later: scene.as_ref().map(|scene| (scene.model, scene.work.clone(), job.request.scene_draws())),
             marks: VecDeque::new(),
@@ -64,10 +69,15 @@ impl Running {
         }
     }
 
+    /// Whether a second device assists in what it draws now. Its steps are no measure of those on one device.
+    pub(in crate::scheduler) fn is_shared(&self) -> bool {
+        self.share < 1.0
+    }
+
     /// Notes that the pass of a scene begins over the next picture.
     pub(in crate::scheduler) fn scene_begun(&mut self) {
         let Some((model, work, draws)) = self.later.take() else { return };
-        (self.model, self.work, self.steps_before) = (model, work.clone(), self.step);
+        (self.model, self.work, self.share, self.steps_before) = (model, work.clone(), 1.0, self.step);
         self.marks.clear();
         self.later = (draws > 1).then(|| (model, work, draws - 1));
     }
@@ -103,7 +113,7 @@ impl Running {
         let estimator = estimators(self.model);
         let load_left = self.load_end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
         let done = self.step - self.steps_before;
-        let steps = estimator.steps_left(&self.work, done)? * self.pace(estimator);
+        let steps = estimator.steps_left(&self.work, done)? * self.share * self.pace(estimator);
         let left = steps + estimator.parts_left(&self.work, done) + self.later_seconds(&estimators);
         Some(load_left + Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX / 4))
     }
@@ -136,7 +146,7 @@ impl Running {
     fn pace(&self, estimator: &Estimator) -> f64 {
         let (Some((begun, from)), Some((ended, to))) = (self.marks.front(), self.marks.back()) else { return 1.0 };
         let left = |step: u32| estimator.steps_left(&self.work, step - self.steps_before).unwrap_or(0.0);
-        let expected = left(*from) - left(*to);
+        let expected = self.share * (left(*from) - left(*to));
         if expected <= 0.0 {
             return 1.0;
         }

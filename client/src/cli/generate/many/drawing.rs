@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use sakuga_client::proto::generation::v1::{CancelJobRequest, GenerateRequest, Priority};
+use sakuga_client::proto::generation::v1::{CancelJobRequest, GenerateRequest, Placement, Priority};
 use sakuga_client::{Client, ClientError, EventKind, Picture, Resume, cancel_reason};
 use tokio::task::JoinSet;
 
@@ -44,13 +44,13 @@ impl Running {
 pub(crate) async fn draw(
     client: Client,
     request: GenerateRequest,
-    (timeout, priority): (Option<Duration>, Priority),
+    (timeout, priority, placement): (Option<Duration>, Priority, Placement),
     running: Running,
 ) -> Result<Vec<Picture>, Failure> {
     let pauses =
         ExponentialBuilder::new().with_min_delay(PAUSE_MIN).with_max_delay(PAUSE_MAX).without_max_times().with_jitter();
     let start = || async {
-        let mut generation = client.generation().request(request.clone()).priority(priority);
+        let mut generation = client.generation().request(request.clone()).priority(priority).placement(placement);
         if let Some(timeout) = timeout {
             generation = generation.deadline(timeout);
         }

@@ -195,7 +195,7 @@ impl Jobs<'_> {
                 && let Some(index) = waiting.next()
             {
                 let Some(request) = self.jobs[index].request.clone() else { continue };
-                let policy = (self.arguments.timeout, self.arguments.priority());
+                let policy = (self.arguments.timeout, self.arguments.priority(), self.arguments.placement());
                 let draw = drawing::draw(client.clone(), request, policy, running.clone());
                 tasks.spawn(async move { (index, draw.await) });
             }

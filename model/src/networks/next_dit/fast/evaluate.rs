@@ -21,7 +21,8 @@ use crate::sampler::reuse::Evaluation;
 
 impl Weights {
     /// One evaluation: patches and refined captions to the velocity, `[rows, image, patch_dim]` at `out`. `image` is the number of
-    /// image tokens of a row. `operands` are patches, captions, cosines and sines; with a `reusing` some blocks may be skipped.
+    /// image tokens of a row. `whole` are the rows of the batch that `rows` are a part of, whose bits they get. `operands` are
+    /// patches, captions, cosines and sines; with a `reusing` some blocks may be skipped.
     ///
     /// # Errors
     ///
@@ -30,7 +31,26 @@ impl Weights {
     pub(super) fn evaluate(
         &self,
         session: &mut Session<'_>,
-        rows: &Rows,
+        (rows, whole): (&Rows, Option<&Rows>),
+        image: usize,
+        times: &[f32],
+        operands: &[Operand],
+        pooled: Option<&Operand>,
+        reusing: Option<(&[ReuseRow], Evaluation)>,
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let whole = whole.unwrap_or(rows);
+        session.products.plan_rows_as(planned_as(rows, whole, image));
+        let done = self.evaluate_rows(session, (rows, whole), image, times, operands, pooled, reusing, out);
+        session.products.plan_rows_as(Vec::new());
+        done
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the inputs of one evaluation")]
+    fn evaluate_rows(
+        &self,
+        session: &mut Session<'_>,
+        (rows, whole): (&Rows, &Rows),
         image: usize,
         times: &[f32],
         operands: &[Operand],
@@ -112,6 +132,7 @@ impl Weights {
                     buffers: &buffers,
                     images,
                     image,
+                    whole,
                 };
                 joint.run(session, base, last, reusing, times)?;
             }
@@ -150,6 +171,13 @@ impl Weights {
         session.kernels.silu_each(stream, a, a, batch * self.adaln_dim)?;
         Ok(a)
     }
+}
+
+/// The numbers of rows of the products of an evaluation, and those in the evaluation of the whole batch.
+fn planned_as(rows: &Rows, whole: &Rows, image: usize) -> Vec<[usize; 2]> {
+    let counts = |rows: &Rows| [rows.tokens(), image * rows.count(), rows.count()];
+    let pairs = counts(rows).into_iter().zip(counts(whole)).map(|(own, whole)| [own, whole]);
+    pairs.filter(|[own, whole]| own != whole).collect()
 }
 
 /// Buffers of vectors.

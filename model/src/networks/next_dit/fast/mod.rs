@@ -103,6 +103,10 @@ impl Passes for FastNextDit {
         let image = conditioned.image_width();
         let lengths = conditioned.caption_lengths().iter().map(|length| image + length);
         let rows = Rows::filled_up(lengths, ROW_MULTIPLE)?;
+        let whole = match conditioned.whole() {
+            Some(lengths) => Some(Rows::filled_up(lengths.iter().map(|length| image + length), ROW_MULTIPLE)?),
+            None => None,
+        };
         if let Some(reusing) = reusing
             && let Err(error) = self.allocate(&rows, image, &patches.device(), reusing.rows)
         {
@@ -124,7 +128,7 @@ impl Passes for FastNextDit {
         Some(bridge::call(&self.gpu, &operands, shape, DType::BF16, move |session, operands, out| {
             let pooled = has_pooled.then(|| &operands[4]);
             let reusing = reusing.as_ref().map(|(rows, evaluation)| (rows.as_slice(), *evaluation));
-            weights.evaluate(session, &rows, image, &times, operands, pooled, reusing, out)
+            weights.evaluate(session, (&rows, whole.as_ref()), image, &times, operands, pooled, reusing, out)
         }))
     }
 }

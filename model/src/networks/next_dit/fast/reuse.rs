@@ -31,6 +31,8 @@ pub(super) struct Joint<'a> {
     pub(super) images: u64,
     /// Image tokens of each row, the first ones.
     pub(super) image: usize,
+    /// The rows of the batch that these are a part of.
+    pub(super) whole: &'a Rows,
 }
 
 impl Joint<'_> {
@@ -90,6 +92,10 @@ impl Joint<'_> {
     ) -> Result<(), CudaError> {
         let lengths = rows.clone().map(|row| self.tokens.rows.length(row));
         let Some(some) = Rows::filled_up(lengths, ROW_MULTIPLE) else { return Ok(()) };
+        // Which rows are computed together must not change their bits.
+        if some.tokens() != self.whole.tokens() {
+            session.products.plan_rows_as(vec![[some.tokens(), self.whole.tokens()]]);
+        }
         self.buffers.clear_filling(session, base, self.geometry, &some)?;
         let offset = |at: u64, stride: i64, bytes: u64| at + rows.start as u64 * stride.unsigned_abs() * bytes;
         let tables = self.tokens.tables;

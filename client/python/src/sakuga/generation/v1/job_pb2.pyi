@@ -60,6 +60,33 @@ JOB_STATE_CANCELLED: JobState.ValueType  # 5
 """It has ended without pictures; `Job.cancelled` says why."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
+class _Placement:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlacementEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Placement.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLACEMENT_UNSPECIFIED: _Placement.ValueType  # 0
+    """By two devices if one would not end before the job's `timeout`."""
+    PLACEMENT_THROUGHPUT: _Placement.ValueType  # 1
+    """By one device: most pictures a minute."""
+    PLACEMENT_LATENCY: _Placement.ValueType  # 2
+    """By two devices: the shortest time for one picture."""
+
+class Placement(_Placement, metaclass=_PlacementEnumTypeWrapper):
+    """When a job is drawn by two devices of the server, each of which computes one half of guidance, in about half of the time. The
+    picture is the same. The job gets a second device only if one of the same kind is free when it starts and has its model, and
+    never waits for one. Models that cannot share, and requests without guidance, are drawn by one device.
+    """
+
+PLACEMENT_UNSPECIFIED: Placement.ValueType  # 0
+"""By two devices if one would not end before the job's `timeout`."""
+PLACEMENT_THROUGHPUT: Placement.ValueType  # 1
+"""By one device: most pictures a minute."""
+PLACEMENT_LATENCY: Placement.ValueType  # 2
+"""By two devices: the shortest time for one picture."""
+Global___Placement: _TypeAlias = Placement  # noqa: Y015
+
 class _Priority:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -253,10 +280,13 @@ class JobOptions(_message.Message):
     CANCEL_ON_DISCONNECT_FIELD_NUMBER: _builtins.int
     DISCONNECT_GRACE_FIELD_NUMBER: _builtins.int
     TIMEOUT_FIELD_NUMBER: _builtins.int
+    PLACEMENT_FIELD_NUMBER: _builtins.int
     priority: Global___Priority.ValueType
     """Its share of the devices while other jobs wait."""
     cancel_on_disconnect: _builtins.bool
     """Cancels the job when the last stream that watches it ends. False: it runs without watchers, too."""
+    placement: Global___Placement.ValueType
+    """On how many devices it is drawn."""
     @_builtins.property
     def disconnect_grace(self) -> _duration_pb2.Duration:
         """Time between the end of the last stream and the cancellation, so that a client can reconnect. Absent: none."""
@@ -272,10 +302,11 @@ class JobOptions(_message.Message):
         cancel_on_disconnect: _builtins.bool = ...,
         disconnect_grace: _duration_pb2.Duration | None = ...,
         timeout: _duration_pb2.Duration | None = ...,
+        placement: Global___Placement.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["disconnect_grace", b"disconnect_grace", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_on_disconnect", b"cancel_on_disconnect", "disconnect_grace", b"disconnect_grace", "priority", b"priority", "timeout", b"timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_on_disconnect", b"cancel_on_disconnect", "disconnect_grace", b"disconnect_grace", "placement", b"placement", "priority", b"priority", "timeout", b"timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

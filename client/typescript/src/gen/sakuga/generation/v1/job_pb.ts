@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/job.proto.
  */
 export const file_sakuga_generation_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("Ch5zYWt1Z2EvZ2VuZXJhdGlvbi92MS9qb2IucHJvdG8SFHNha3VnYS5nZW5lcmF0aW9uLnYxIvsGCgNKb2ISDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSLQoFc3RhdGUYAyABKA4yHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JTdGF0ZRIRCgljbGllbnRfaWQYBCABKAkSNgoHcmVxdWVzdBgFIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBIxCgdvcHRpb25zGAYgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuSm9iT3B0aW9ucxIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhdHRlbXB0GAsgASgNEhcKD29sZGVzdF9zZXF1ZW5jZRgMIAEoBBIVCg1uZXh0X3NlcXVlbmNlGA0gASgEEhsKDnF1ZXVlX3Bvc2l0aW9uGA4gASgNSACIAQESJgoDZXRhGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KBmltYWdlcxgQIAMoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlSW5mbxIhCgVlcnJvchgRIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEjIKCWNhbmNlbGxlZBgSIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbGxlZBIRCgRzdGVwGBMgASgNSAGIAQESFwoKc3RlcF90b3RhbBgUIAEoDUgCiAEBEg4KBmxhYmVscxgVIAMoCRIxCg5lc3RpbWF0ZWRfdGltZRgWIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgthY3R1YWxfdGltZRgXIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXZpY2UYGCABKAlCEQoPX3F1ZXVlX3Bvc2l0aW9uQgcKBV9zdGVwQg0KC19zdGVwX3RvdGFsIr0BCgpKb2JPcHRpb25zEjAKCHByaW9yaXR5GAEgASgOMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuUHJpb3JpdHkSHAoUY2FuY2VsX29uX2Rpc2Nvbm5lY3QYAiABKAgSMwoQZGlzY29ubmVjdF9ncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKpoBCghKb2JTdGF0ZRIZChVKT0JfU1RBVEVfVU5TUEVDSUZJRUQQABIUChBKT0JfU1RBVEVfUVVFVUVEEAESFQoRSk9CX1NUQVRFX1JVTk5JTkcQAhIXChNKT0JfU1RBVEVfQ09NUExFVEVEEAMSFAoQSk9CX1NUQVRFX0ZBSUxFRBAEEhcKE0pPQl9TVEFURV9DQU5DRUxMRUQQBSpeCghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhAKDFBSSU9SSVRZX0xPVxABEhMKD1BSSU9SSVRZX05PUk1BTBACEhEKDVBSSU9SSVRZX0hJR0gQA0KjAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQghKb2JQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_event, file_sakuga_generation_v1_request]);
+  fileDesc("Ch5zYWt1Z2EvZ2VuZXJhdGlvbi92MS9qb2IucHJvdG8SFHNha3VnYS5nZW5lcmF0aW9uLnYxIvsGCgNKb2ISDgoGam9iX2lkGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSLQoFc3RhdGUYAyABKA4yHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JTdGF0ZRIRCgljbGllbnRfaWQYBCABKAkSNgoHcmVxdWVzdBgFIAEoCzIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdlbmVyYXRlUmVxdWVzdBIxCgdvcHRpb25zGAYgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuSm9iT3B0aW9ucxIvCgtjcmVhdGVfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRfdGltZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGRlYWRsaW5lGAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdhdHRlbXB0GAsgASgNEhcKD29sZGVzdF9zZXF1ZW5jZRgMIAEoBBIVCg1uZXh0X3NlcXVlbmNlGA0gASgEEhsKDnF1ZXVlX3Bvc2l0aW9uGA4gASgNSACIAQESJgoDZXRhGA8gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEi8KBmltYWdlcxgQIAMoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlSW5mbxIhCgVlcnJvchgRIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzEjIKCWNhbmNlbGxlZBgSIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbGxlZBIRCgRzdGVwGBMgASgNSAGIAQESFwoKc3RlcF90b3RhbBgUIAEoDUgCiAEBEg4KBmxhYmVscxgVIAMoCRIxCg5lc3RpbWF0ZWRfdGltZRgWIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgthY3R1YWxfdGltZRgXIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIOCgZkZXZpY2UYGCABKAlCEQoPX3F1ZXVlX3Bvc2l0aW9uQgcKBV9zdGVwQg0KC19zdGVwX3RvdGFsIvEBCgpKb2JPcHRpb25zEjAKCHByaW9yaXR5GAEgASgOMh4uc2FrdWdhLmdlbmVyYXRpb24udjEuUHJpb3JpdHkSHAoUY2FuY2VsX29uX2Rpc2Nvbm5lY3QYAiABKAgSMwoQZGlzY29ubmVjdF9ncmFjZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIqCgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjIKCXBsYWNlbWVudBgFIAEoDjIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLlBsYWNlbWVudCqaAQoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX1FVRVVFRBABEhUKEUpPQl9TVEFURV9SVU5OSU5HEAISFwoTSk9CX1NUQVRFX0NPTVBMRVRFRBADEhQKEEpPQl9TVEFURV9GQUlMRUQQBBIXChNKT0JfU1RBVEVfQ0FOQ0VMTEVEEAUqVwoJUGxhY2VtZW50EhkKFVBMQUNFTUVOVF9VTlNQRUNJRklFRBAAEhgKFFBMQUNFTUVOVF9USFJPVUdIUFVUEAESFQoRUExBQ0VNRU5UX0xBVEVOQ1kQAipeCghQcmlvcml0eRIYChRQUklPUklUWV9VTlNQRUNJRklFRBAAEhAKDFBSSU9SSVRZX0xPVxABEhMKD1BSSU9SSVRZX05PUk1BTBACEhEKDVBSSU9SSVRZX0hJR0gQA0KjAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQghKb2JQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_sakuga_generation_v1_event, file_sakuga_generation_v1_request]);
 
 /**
  * One accepted request, from the queue to its pictures. It outlives connections and, with a data folder, the server.
@@ -236,6 +236,13 @@ export type JobOptions = Message<"sakuga.generation.v1.JobOptions"> & {
    * @generated from field: google.protobuf.Duration timeout = 4;
    */
   timeout?: Duration | undefined;
+
+  /**
+   * On how many devices it is drawn.
+   *
+   * @generated from field: sakuga.generation.v1.Placement placement = 5;
+   */
+  placement: Placement;
 };
 
 /**
@@ -301,6 +308,42 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_job, 0);
 
 /**
+ * When a job is drawn by two devices of the server, each of which computes one half of guidance, in about half of the time. The
+ * picture is the same. The job gets a second device only if one of the same kind is free when it starts and has its model, and
+ * never waits for one. Models that cannot share, and requests without guidance, are drawn by one device.
+ *
+ * @generated from enum sakuga.generation.v1.Placement
+ */
+export enum Placement {
+  /**
+   * By two devices if one would not end before the job's `timeout`.
+   *
+   * @generated from enum value: PLACEMENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By one device: most pictures a minute.
+   *
+   * @generated from enum value: PLACEMENT_THROUGHPUT = 1;
+   */
+  THROUGHPUT = 1,
+
+  /**
+   * By two devices: the shortest time for one picture.
+   *
+   * @generated from enum value: PLACEMENT_LATENCY = 2;
+   */
+  LATENCY = 2,
+}
+
+/**
+ * Describes the enum sakuga.generation.v1.Placement.
+ */
+export const PlacementSchema: GenEnum<Placement> = /*@__PURE__*/
+  enumDesc(file_sakuga_generation_v1_job, 1);
+
+/**
  * A job's share of the devices while other jobs wait. Clients take turns. Turns of high priority come four times as often as
  * normal ones, and normal ones four times as often as low ones. No client waits forever.
  *
@@ -340,5 +383,5 @@ export enum Priority {
  * Describes the enum sakuga.generation.v1.Priority.
  */
 export const PrioritySchema: GenEnum<Priority> = /*@__PURE__*/
-  enumDesc(file_sakuga_generation_v1_job, 1);
+  enumDesc(file_sakuga_generation_v1_job, 2);
 
