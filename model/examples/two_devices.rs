@@ -11,14 +11,15 @@
 use std::error::Error;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model::families::newbie::synthetic::{self, Preset};
 use sakuga_model::open::ModelFiles;
 use sakuga_model_core::{
-    DeviceChoice, GenerationSpec, ModelOptions, OpenModel, OpenOptions, Outcome, Precision, Rgb8, Sampling, Timings,
-    WarmUp, link,
+    AssistingLink, DeviceChoice, EngineError, GenerationSpec, ModelOptions, OpenModel, OpenOptions, Outcome, Precision,
+    Rgb8, Sampling, Timings, WarmUp, link,
 };
 
 const PROMPT: &str = "<character_1>\n<n>$character_1$</n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, \
@@ -48,9 +49,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let preset = if flags.iter().any(|flag| flag == "--small") { Preset::tiny() } else { Preset::newbie() };
         synthetic::write(&folder, &preset, 1)?;
     }
-    let (mut first, mut second) = (open(&folder, one, precision)?, open(&folder, two, precision)?);
+    let mut first = open(&folder, one, precision)?;
+    let second = Second::open(folder, two, precision)?;
     let info = &first.info;
-    println!("{} in {} on {} and {}", info.model.name, info.precision, info.device, second.info.device);
+    println!("{} in {} on {one} and {two}", info.model.name, info.precision);
     let size_px = info.model.default_size_px;
     let sampling = Sampling { steps: steps.unwrap_or(info.model.sampling.steps), ..info.model.sampling };
     let spec = GenerationSpec {
@@ -66,9 +68,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Each goes first every other time.
         let (a, b) = if seed % 2 == 0 {
             let a = draw(&mut first, None, &spec)?;
-            (a, draw(&mut first, Some(&mut second), &spec)?)
+            (a, draw(&mut first, Some(&second), &spec)?)
         } else {
-            let b = draw(&mut first, Some(&mut second), &spec)?;
+            let b = draw(&mut first, Some(&second), &spec)?;
             (draw(&mut first, None, &spec)?, b)
         };
         let values = a.images.iter().zip(&b.images).flat_map(|(a, b)| a.pixels.iter().zip(&b.pixels));
@@ -116,22 +118,56 @@ fn open(folder: &Path, device: DeviceChoice, precision: Option<Precision>) -> Re
     Ok(ModelFiles::new(options).open(OpenOptions::default())?)
 }
 
+/// The second device: a thread that opens the model and assists, as in a server.
+struct Second {
+    jobs: Sender<(GenerationSpec, AssistingLink)>,
+    results: Receiver<Result<(), EngineError>>,
+}
+
+impl Second {
+    fn open(folder: PathBuf, device: DeviceChoice, precision: Option<Precision>) -> Result<Self, Box<dyn Error>> {
+        let (jobs, to_do) = mpsc::channel::<(GenerationSpec, AssistingLink)>();
+        let (done, results) = mpsc::channel();
+        thread::spawn(move || {
+            let mut open = match open(&folder, device, precision) {
+                Ok(open) => open,
+                Err(error) => {
+                    let _ = done.send(Err(EngineError::Model(error.to_string())));
+                    return;
+                }
+            };
+            let mut last = done.send(Ok(()));
+            while last.is_ok()
+                && let Ok((spec, mut link)) = to_do.recv()
+            {
+                last = done.send(open.model.assist(&spec, &mut link));
+            }
+        });
+        let second = Self { jobs, results };
+        second.wait()?;
+        Ok(second)
+    }
+
+    /// Waits until it is open, or until its part in a picture has ended.
+    fn wait(&self) -> Result<(), Box<dyn Error>> {
+        self.results.recv().map_err(|_| "the assisting device has ended")??;
+        Ok(())
+    }
+}
+
 /// Draws a picture, with the help of `second` if there is one.
-fn draw(first: &mut OpenModel, second: Option<&mut OpenModel>, spec: &GenerationSpec) -> Result<Drawn, Box<dyn Error>> {
-    let begun = Instant::now();
+fn draw(first: &mut OpenModel, second: Option<&Second>, spec: &GenerationSpec) -> Result<Drawn, Box<dyn Error>> {
     let observer = &mut |_: sakuga_model_core::Progress<'_>| ControlFlow::Continue(());
+    let begun = Instant::now();
     let outcome = match second {
         None => first.model.generate(spec, observer)?,
         Some(second) => {
-            let (lead, mut assist) = link();
-            thread::scope(|scope| {
-                let assisting = scope.spawn(|| second.model.assist(spec, &mut assist));
-                let outcome = first.model.generate_with(spec, &lead, observer);
-                drop(lead);
-                let assisted = assisting.join().map_err(|_| "the assisting device panicked")?;
-                assisted?;
-                Ok::<_, Box<dyn Error>>(outcome?)
-            })?
+            let (lead, assisting) = link();
+            second.jobs.send((spec.clone(), assisting)).map_err(|_| "the assisting device has ended")?;
+            let outcome = first.model.generate_with(spec, &lead, observer)?;
+            drop(lead);
+            second.wait()?;
+            outcome
         }
     };
     let wall = begun.elapsed();
