@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sakuga_proto::generation::v1::generate_event::Event as WireEvent;
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Placement};
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse};
 use tokio::time::Sleep;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Streaming};

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use sakuga_client::proto::generation::v1::{
-    Estimate, EstimatedPart, EstimatedPartKind, JobOptions, Placement, QualityPromise,
-};
+use sakuga_client::proto::generation::v1::{Estimate, EstimatedPart, EstimatedPartKind, JobOptions, QualityPromise};
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::TokenCount;
 use sakuga_client::proto::text::{count, one_line};

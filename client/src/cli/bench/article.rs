@@ -160,6 +160,7 @@ impl ArticleArguments {
             is_refined: false,
             model: Some(model.to_owned()),
             is_profiled: true,
+            placement: None,
             command: command_line(),
         }
     }
