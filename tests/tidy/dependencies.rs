@@ -17,6 +17,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-bench", &["sakuga-proto", "sakuga-schema"]),
     ("sakuga-client", &["sakuga-bench", "sakuga-figures", "sakuga-proto", "sakuga-schema"]),
     ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
+    // The shared state of many hosts knows messages, no engine and no service.
+    ("sakuga-fleet", &["sakuga-proto"]),
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
     ("sakuga-eval", &["sakuga-schema", "sakuga-client", "sakuga-figures", "sakuga-tests"]),
@@ -45,7 +47,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ),
     // The whole service runs without burn, for tests and for authors of clients.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),
-    ("sakuga-server", &[], &["sakuga-client"]),
+    ("sakuga-server", &[], &["async-nats", "sakuga-client", "sakuga-fleet"]),
 ];
 
 /// Edges among our crates that [`EDGES`] does not allow, and crates that it does not list.

@@ -5,6 +5,7 @@ mod context;
 mod deny;
 mod dist;
 mod failures;
+mod fleet;
 mod languages;
 mod openai;
 mod programs;

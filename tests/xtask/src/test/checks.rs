@@ -5,7 +5,9 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, dist, failures, languages, programs, protos, slowest, studio, tally, training};
+use crate::test::{
+    Verdict, deny, dist, failures, fleet, languages, programs, protos, slowest, studio, tally, training,
+};
 use crate::{demo, llvm};
 
 pub(crate) struct Check {
@@ -40,6 +42,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the invariants of the tree", run: test },
+    Check { name: "fleet", what: "the state that many hosts share, against servers of NATS", run: fleet::check },
     Check {
         name: "training",
         what: "a rehearsal of the training, and its checkpoint in the crate",
@@ -104,8 +107,9 @@ fn kernels(context: &Context<'_>) -> anyhow::Result<Verdict> {
     context.check(command.current_dir(&context.workspace().root))
 }
 
-/// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests.
-const WITH_GPU_CODE: [&str; 3] = ["--workspace", "--features", "sakuga-server/cuda"];
+/// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests. Also the tests
+/// that need servers of NATS.
+const WITH_GPU_CODE: [&str; 3] = ["--workspace", "--features", "sakuga-server/cuda,sakuga-fleet/nats"];
 
 fn clippy(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let mut command = context.cargo(["clippy", "--all-targets"]);
