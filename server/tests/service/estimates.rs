@@ -294,7 +294,13 @@ async fn the_record_has_both_times_and_a_restarted_server_knows_them() {
     let server = start().await;
     let after = estimate(&server, request(5)).await;
     assert_eq!(after.learned_jobs, 2);
-    assert!((expected(&after) / expected(&before) - 1.0).abs() < 0.01, "{after:?} is not {before:?}");
+    // Of the steps alone: what a device does for the first time is to be done again after a restart.
+    let steps = |estimate: &Estimate| {
+        let part = estimate.parts.iter().find(|part| part.kind() == EstimatedPartKind::Denoise);
+        seconds(part.expect("its steps are estimated").time)
+    };
+    assert!((steps(&after) / steps(&before) - 1.0).abs() < 0.01, "{after:?} is not {before:?}");
+    assert!(expected(&after) > 0.99 * expected(&before), "{after:?} is less than {before:?}");
     server.stop().await;
 }
 

@@ -40,7 +40,7 @@ const KEPT = "scene";
 const KEPT_SEED = "scene-seed";
 
 const restored = loadMessage(KEPT, SceneSchema);
-/** Without its adapters and its seed, which stand beside it. */
+/** Without its adapters and its seed, which are kept separately. */
 const [scene, setScene] = createSignal(restored && create(SceneSchema, { ...restored, adapters: [] }));
 /** The seed as it is typed; empty: one more than that of the first pass. */
 const [sceneSeed, setSceneSeed] = createSignal(load("local", KEPT_SEED, isString) ?? "");
