@@ -178,6 +178,7 @@ mod tests {
             of::<ResizeMode>("RESIZE_MODE"),
             of::<Upscaler>("UPSCALER"),
             of::<JobState>("JOB_STATE"),
+            of::<Placement>("PLACEMENT"),
             of::<Priority>("PRIORITY"),
         ])
     }

@@ -286,6 +286,11 @@ async fn a_shared_job_is_cancelled_and_a_device_that_assists_is_drained() {
 async fn estimates_count_a_second_device_and_learn_from_one_alone() {
     let server = Server::start(two(steps_of_ms(20))).await;
     for placement in [Placement::Throughput, Placement::Throughput, Placement::Latency, Placement::Latency] {
+        // A second device that is still busy would leave the job to the first one, which learns from it.
+        until_devices(&server, |devices| {
+            devices.iter().all(|device| device.job_id.is_empty() && !device.models.is_empty())
+        })
+        .await;
         let job_id = create(&server, request(20), asking(placement)).await;
         assert_eq!(ended(&server, &job_id).await.state(), JobState::Completed);
     }

@@ -8,7 +8,7 @@ use sakuga_fleet::{
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{Completed, GenerateEvent, Preview, Started, Step};
 
-use crate::servers::Servers;
+use crate::servers::{Servers, round_trip};
 use crate::story::{create, names};
 
 fn preview(job: &str, sequence: u64, bytes: usize) -> GenerateEvent {
@@ -22,8 +22,7 @@ async fn previews_reach_readers_and_the_last_one_is_kept() {
     let worker = servers.fleet(Role::Worker).await;
     let gateway = Fleet::open(&servers.settings(), Role::Gateway).await.expect("a connection");
     let mut reader = gateway.live.subscribe("job").await.expect("a reader");
-    // The subscription is at the server once an answer came over the same connection.
-    gateway.lossy().client().flush().await.expect("flushed");
+    round_trip(gateway.lossy().client()).await;
     assert_eq!(gateway.live.last("job", 1).await, Ok(None));
     for sequence in [3, 5] {
         worker.live.publish(&preview("job", sequence, 1000)).await.expect("sent");
@@ -45,7 +44,7 @@ async fn a_slow_reader_of_previews_loses_nothing_else() {
     let gateway = Fleet::open(&servers.settings(), Role::Gateway).await.expect("a connection");
     create(&gateway, "job", "").await.expect("accepted");
     let mut slow = gateway.live.subscribe("job").await.expect("a reader");
-    gateway.lossy().client().flush().await.expect("flushed");
+    round_trip(gateway.lossy().client()).await;
     let begun = Attempt::begin(&worker.log, "job", (1, 1), 3).await.expect("begun");
     let Begun::Attempt(mut attempt) = begun else { panic!("{begun:?}") };
     attempt.publish(Event::Started(Started::default())).await.expect("stored");
@@ -57,7 +56,7 @@ async fn a_slow_reader_of_previews_loses_nothing_else() {
     attempt.publish(Event::Completed(Completed::default())).await.expect("stored");
     // The flood is over for the reader when what follows it arrives.
     assert_eq!(names(&gateway, "job").await, ["accepted", "started", "step", "completed"]);
-    worker.lossy().client().flush().await.expect("flushed");
+    round_trip(worker.lossy().client()).await;
     let until = Instant::now() + Duration::from_secs(10);
     while gateway.lossy().faults().dropped() == 0 {
         assert!(Instant::now() < until, "3000 previews that nobody reads do not all wait in memory");
@@ -97,7 +96,7 @@ async fn a_cancellation_reaches_the_worker_of_the_job_alone() {
     assert_eq!(gateway.cancels.ask("job", "requested").await, Ok(Asked::NoWorker));
     let (mut hears, mut other) =
         (worker.cancels.hear("job").await.expect("heard"), worker.cancels.hear("other").await.expect("heard"));
-    worker.control().client().flush().await.expect("flushed");
+    round_trip(worker.control().client()).await;
     let hearing = tokio::spawn(async move { hears.next().await });
     assert_eq!(gateway.cancels.ask("job", "requested").await, Ok(Asked::Cancelling));
     assert_eq!(hearing.await.expect("no panic"), "requested");

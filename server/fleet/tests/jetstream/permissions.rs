@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sakuga_fleet::{Announcement, Fleet, Role, Settings};
+use sakuga_fleet::{Announcement, Asked, Fleet, Role, Settings};
 use sakuga_proto::generation::v1::{GenerateEvent, Preview, generate_event::Event};
 
 use crate::servers::{Choice, Servers};
@@ -38,15 +38,22 @@ async fn the_roles_work_with_their_least_permissions() {
     gateway.work.publish(&item("job")).await.expect("published");
     let mut hears = worker.cancels.hear("job").await.expect("heard");
     let mut previews = gateway.live.subscribe("job").await.expect("a reader");
-    gateway.lossy().client().flush().await.expect("flushed");
-    worker.control().client().flush().await.expect("flushed");
     let hearing = tokio::spawn(async move { hears.next().await });
-    gateway.cancels.ask("job", "requested").await.expect("answered");
+    // The server may not know the subscription of the other connection yet.
+    while gateway.cancels.ask("job", "requested").await.expect("an answer") == Asked::NoWorker {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     assert_eq!(hearing.await.expect("no panic"), "requested");
     let event = Event::Preview(Preview::default());
     let preview = GenerateEvent { job_id: "job".into(), event: Some(event), ..GenerateEvent::default() };
-    worker.live.publish(&preview).await.expect("sent");
-    assert_eq!(previews.next().await, Some(preview.clone()));
+    let mut sent = tokio::time::interval(Duration::from_millis(50));
+    let received = loop {
+        tokio::select! {
+            received = previews.next() => break received,
+            _ = sent.tick() => worker.live.publish(&preview).await.expect("sent"),
+        }
+    };
+    assert_eq!(received, Some(preview.clone()));
     assert_eq!(gateway.live.last("job", 0).await, Ok(Some(preview)));
     worker.presence.announce(&Announcement { worker: "w".into(), ..Default::default() }).await.expect("announced");
     assert_eq!(gateway.presence.workers().await.expect("the workers").len(), 1);
