@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check, each timed, and a summary that ends with one line of counts.
 
+mod at_once;
 mod checks;
 mod context;
 mod deny;

@@ -55,6 +55,14 @@ impl<'a> Context<'a> {
         process::run_tee(command, self.limit)
     }
 
+    /// Runs a command and returns whether it succeeded and what it said. That is passed on as a whole, behind a line with the title:
+    /// other commands may run at the same time.
+    pub(crate) fn run_titled(&self, title: &str, command: &mut Command) -> anyhow::Result<(bool, String)> {
+        let (success, output) = process::run_captured(command, self.limit)?;
+        print!("--- {title}\n{output}");
+        Ok((success, output))
+    }
+
     /// Cargo with these arguments, in the repository.
     pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         self.workspace.cargo(arguments)

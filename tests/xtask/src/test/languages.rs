@@ -10,9 +10,9 @@ use crate::python::Environment;
 use crate::server::{SCRIPTED_START_LIMIT, Server};
 use crate::test::context::Context;
 use crate::test::tally::{conclude, join};
-use crate::test::{Verdict, openai, tally};
+use crate::test::{Verdict, at_once, openai, tally};
 use crate::workspace::Workspace;
-use crate::{build, files, npm, stubs};
+use crate::{build, files, interrupt, npm, stubs};
 
 /// The servers draw gradients. A small queue is full soon, and pages in a browser may call.
 const FLAGS: [&str; 7] = ["--listen", "127.0.0.1:0", "--engine", "scripted", "--queue-size", "8", "--grpc-web"];
@@ -30,45 +30,54 @@ const WITH_OLDEST: &[&str] = &[
     "tests/test_watch.py",
 ];
 
-/// A client, how its toolchain is asked for its version, and what is needed where that fails.
-const LANGUAGES: [(&str, [&str; 2], &str, Run); 3] = [
-    ("Go", ["go", "version"], "Go 1.24 or later", go),
-    ("TypeScript", ["npm", "--version"], "Node.js 20 or later with npm", typescript),
-    ("Java", ["mvn", "--version"], "Java 17 or later with Maven", java),
+/// The tests of one client. Longer ones come first.
+const CLIENTS: [Client; 6] = [
+    Client { name: "Python", needed: None, run: python },
+    Client { name: "Java", needed: Some((["mvn", "--version"], "Java 17 or later with Maven")), run: java },
+    Client {
+        name: "TypeScript",
+        needed: Some((["npm", "--version"], "Node.js 20 or later with npm")),
+        run: typescript,
+    },
+    Client { name: "Go", needed: Some((["go", "version"], "Go 1.24 or later")), run: go },
+    Client { name: "Python (oldest packages)", needed: None, run: oldest_python },
+    Client { name: "OpenAI", needed: None, run: openai::check },
 ];
 
-type Run = fn(&Context<'_>, &Servers) -> anyhow::Result<Verdict>;
+struct Client {
+    name: &'static str,
+    /// How its toolchain is asked for its version, and what is needed where that fails.
+    needed: Option<([&'static str; 2], &'static str)>,
+    /// Runs its tests with this server program.
+    run: fn(&Context<'_>, &Path) -> anyhow::Result<Verdict>,
+}
 
-/// Runs the tests of every client whose toolchain is there, and names the others.
+impl Client {
+    fn check(&self, context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
+        if let Some(([tool, argument], needed)) = self.needed
+            && !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success())
+        {
+            return Ok(Verdict::skipped(format!("the {} client: {needed} is not installed", self.name)));
+        }
+        let verdict = (self.run)(context, program).with_context(|| self.name.to_owned())?;
+        let is_empty = verdict.passed + verdict.failed == 0 && verdict.skipped.is_empty();
+        ensure!(!is_empty, "{}: no test ran", self.name);
+        Ok(verdict)
+    }
+}
+
+/// Runs the tests of every client whose toolchain is there, two clients at a time, and names the others.
 pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let program = build::like_tests(context.workspace())?.server;
-    let servers = Servers::start(context, &program)?;
-    let mut verdict = Verdict { skipped: servers.skipped.clone(), ..Verdict::default() };
+    let found = at_once::run(&CLIENTS, |client| client.check(context, &program), |_| interrupt::raised());
+    let mut verdict = Verdict::default();
     let mut failed = Vec::new();
-    for (language, [tool, argument], needed, run) in LANGUAGES {
-        if !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success()) {
-            verdict.skipped.push(format!("the {language} client: {needed} is not installed"));
-            continue;
-        }
-        println!("--- {language}");
-        match run(context, &servers) {
-            Ok(found) => {
-                if found.passed + found.failed == 0 {
-                    failed.push(format!("{language}: no test ran"));
-                }
-                join(&mut verdict, found);
-            }
-            Err(error) => failed.push(format!("{language}: {error:#}")),
+    for found in found {
+        match found {
+            Ok(found) => join(&mut verdict, found),
+            Err(error) => failed.push(format!("{error:#}")),
         }
     }
-    for server in servers.running {
-        server.stop()?;
-    }
-    println!("--- Python");
-    let found = python(context, &program)?;
-    join(&mut verdict, found);
-    let found = openai::check(context, &program)?;
-    join(&mut verdict, found);
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(verdict)
 }
@@ -92,8 +101,9 @@ struct Servers {
 }
 
 impl Servers {
-    fn start(context: &Context<'_>, program: &Path) -> anyhow::Result<Self> {
-        let folder = context.workspace().target.join("languages");
+    /// Starts them for one client: limits that its tests reach are not reached by others.
+    fn start(context: &Context<'_>, program: &Path, client: &str) -> anyhow::Result<Self> {
+        let folder = context.workspace().target.join("languages").join(client);
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let spawn = |arguments: &[&str], log: &str| {
             let mut command = Command::new(program);
@@ -107,7 +117,7 @@ impl Servers {
             skipped: Vec::new(),
         };
         match context.python() {
-            Err(reason) => servers.skipped.push(format!("TLS with a token in Go, TypeScript and Java: {reason}")),
+            Err(reason) => servers.skipped.push(format!("TLS with a token: {reason}")),
             Ok(environment) => {
                 let mut certificates = Command::new(environment.python());
                 certificates.args(["-m", "trustme", "--quiet", "--identities", "localhost", "127.0.0.1"]);
@@ -124,6 +134,23 @@ impl Servers {
             }
         }
         Ok(servers)
+    }
+
+    /// Runs the tests of the client and stops the servers. `read` counts what the tests printed.
+    fn test(
+        self,
+        context: &Context<'_>,
+        client: &str,
+        mut command: Command,
+        read: impl Fn(&str) -> Verdict,
+    ) -> anyhow::Result<Verdict> {
+        let (success, output) = context.run_titled(client, self.name_to(&mut command))?;
+        let mut found = read(&output);
+        found.skipped.extend(self.skipped);
+        for server in self.running {
+            server.stop()?;
+        }
+        conclude(client, success, &output, found)
     }
 
     /// Tells a test where the servers are, and nothing about others.
@@ -144,24 +171,22 @@ fn new_token(program: &Path, file: &Path) -> anyhow::Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-fn go(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
+fn go(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     let folder = context.workspace().root.join("client/go");
     context.check(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?;
     let mut command = Command::new("go");
     // What is remembered of an earlier run is not what these servers do.
     command.args(["test", "-count=1", "-v", "./..."]).current_dir(&folder);
-    let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("Go", success, &output, tally::read_go(&output))
+    Servers::start(context, program, "go")?.test(context, "Go", command, tally::read_go)
 }
 
-fn typescript(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
+fn typescript(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     let folder = typescript_folder(context.workspace())?;
     context.check(Command::new("npm").args(["run", "--silent", "build"]).current_dir(&folder))?;
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "test"]).current_dir(&folder);
     command.env("SAKUGA_TEST_COOKBOOK", context.workspace().root.join("client/COOKBOOK.md"));
-    let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("TypeScript", success, &output, tally::read_tap(&output))
+    Servers::start(context, program, "typescript")?.test(context, "TypeScript", command, tally::read_tap)
 }
 
 /// The package in the target folder, with its dependencies: nothing is written into the source folders.
@@ -180,31 +205,28 @@ fn typescript_folder(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-fn java(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
+fn java(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     let mut command = Command::new("mvn");
     let target = context.workspace().target.join("java");
     command
         .args(["--batch-mode", "--no-transfer-progress", "verify"])
         .arg(format!("-DbuildFolder={}", target.display()));
     command.current_dir(context.workspace().root.join("client/java"));
-    let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("Java", success, &output, tally::read_surefire(&output))
+    Servers::start(context, program, "java")?.test(context, "Java", command, tally::read_surefire)
 }
 
 fn python(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
-    let environment = match context.python() {
-        Ok(environment) => environment,
-        Err(reason) => return Ok(Verdict::skipped(format!("the Python client: {reason}"))),
-    };
-    let mut verdict = pytest(context, program, environment, "newest", &[])?;
-    match Environment::with(context.workspace(), "client/python/oldest.txt", "python-oldest") {
-        Ok(oldest) => {
-            let with_oldest = pytest(context, program, &oldest, "oldest", WITH_OLDEST)?;
-            join(&mut verdict, with_oldest);
-        }
-        Err(error) => verdict.skipped.push(format!("Python with the oldest packages: {error:#}")),
+    match context.python() {
+        Ok(environment) => pytest(context, program, environment, "Python", &[]),
+        Err(reason) => Ok(Verdict::skipped(format!("the Python client: {reason}"))),
     }
-    Ok(verdict)
+}
+
+fn oldest_python(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
+    match Environment::with(context.workspace(), "client/python/oldest.txt", "python-oldest") {
+        Ok(oldest) => pytest(context, program, &oldest, "Python (oldest packages)", WITH_OLDEST),
+        Err(error) => Ok(Verdict::skipped(format!("Python with the oldest packages: {error:#}"))),
+    }
 }
 
 /// Runs the tests of the Python client, all of them or these.
@@ -212,16 +234,15 @@ fn pytest(
     context: &Context<'_>,
     program: &Path,
     environment: &Environment,
-    packages: &str,
+    title: &str,
     tests: &[&str],
 ) -> anyhow::Result<Verdict> {
-    println!("with the {packages} packages");
     let mut command = Command::new(environment.python());
     // Nothing is written into the source folders.
     command.args(["-B", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]).args(tests);
     command.env("SAKUGA_SERVER_BIN", program).current_dir(context.workspace().root.join(PYTHON_CLIENT));
-    let (success, output) = context.tee(&mut command)?;
-    conclude("Python", success, &output, tally::read_pytest(&output))
+    let (success, output) = context.run_titled(title, &mut command)?;
+    conclude(title, success, &output, tally::read_pytest(&output))
 }
 
 #[cfg(test)]

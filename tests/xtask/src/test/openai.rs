@@ -27,14 +27,12 @@ pub(super) fn check(context: &Context<'_>, program: &Path) -> anyhow::Result<Ver
     let mut verdict = Verdict::default();
     match Environment::with(context.workspace(), "tests/openai/requirements.txt", "python-openai") {
         Ok(environment) => {
-            println!("--- OpenAI's client for Python");
             let found = with_servers(context, program, |variables| python(context, &environment, variables))?;
             join(&mut verdict, found);
         }
         Err(error) => verdict.skipped.push(format!("OpenAI's client for Python: {error:#}")),
     }
     if npm::is_installed(NODE) {
-        println!("--- OpenAI's client for Node.js");
         let found = with_servers(context, program, |variables| node(context, variables))?;
         join(&mut verdict, found);
     } else {
@@ -84,7 +82,7 @@ fn python(context: &Context<'_>, environment: &Environment, variables: &Variable
     // Nothing is written into the source folders.
     command.args(["-B", "-m", "pytest", "--quiet", "-ra", "-p", "no:cacheprovider", TESTS]);
     command.current_dir(&context.workspace().root).envs(variables.iter().cloned());
-    let (success, output) = context.tee(&mut command)?;
+    let (success, output) = context.run_titled("OpenAI's client for Python", &mut command)?;
     conclude("OpenAI's client for Python", success, &output, tally::read_pytest(&output))
 }
 
@@ -95,6 +93,6 @@ fn node(context: &Context<'_>, variables: &Variables) -> anyhow::Result<Verdict>
     fs::copy(source.join(name), folder.join(name)).with_context(|| format!("cannot copy {name}"))?;
     let mut command = Command::new("npm");
     command.args(["run", "--silent", "test"]).current_dir(&folder).envs(variables.iter().cloned());
-    let (success, output) = context.tee(&mut command)?;
+    let (success, output) = context.run_titled("OpenAI's client for Node.js", &mut command)?;
     conclude("OpenAI's client for Node.js", success, &output, tally::read_tap(&output))
 }

@@ -1,22 +1,17 @@
-//! The test programs of the workspace: built by Cargo, then run several at a time.
+//! The test programs of the workspace: built by Cargo, then run two at a time.
 //!
 //! Cargo runs them one after the other. At the end of each program a single test often waits or computes alone, so half of a
 //! machine is idle. Each program still runs its tests in one process, which they share models and servers in.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::test::context::Context;
-use crate::test::{slowest, times};
+use crate::test::{at_once, slowest, times};
 use crate::{build, process};
-
-/// Programs that run at the same time. Many tests wait for a server or a clock, so two programs share two cores well.
-const AT_ONCE: usize = 2;
 
 /// A test program.
 #[derive(Debug, PartialEq)]
@@ -55,28 +50,16 @@ pub(crate) fn run(
     // The longest begin first, so that none of them runs alone at the end. Programs without a known time begin before them.
     programs.sort_by_key(|program| std::cmp::Reverse(times::of(&known, &program.file_name()).unwrap_or(Duration::MAX)));
 
-    let waiting = Mutex::new(programs.iter());
-    let ended = Mutex::new(Vec::new());
-    let work = || {
-        // The lock is released before the program runs.
-        let next = || waiting.lock().ok()?.next();
-        while let Some(program) = next() {
-            let begun = Instant::now();
-            let outcome = run_one(context, program, arguments, variables);
-            let is_stopped = outcome.is_err();
-            let Ok(mut ended) = ended.lock() else { return };
-            if let Ok((_, output)) = &outcome {
-                // Under the lock, so that the lines of two programs do not mix.
-                print!("{output}");
-            }
-            ended.push((program.file_name(), begun.elapsed(), outcome));
-            if is_stopped {
-                return;
-            }
+    let work = |program: &Program| {
+        let begun = Instant::now();
+        let outcome = run_one(context, program, arguments, variables);
+        if let Ok((_, output)) = &outcome {
+            // At once, so that the lines of two programs do not mix.
+            print!("{output}");
         }
+        (program.file_name(), begun.elapsed(), outcome)
     };
-    thread::scope(|scope| (0..AT_ONCE).for_each(|_| drop(scope.spawn(work))));
-    let ended = ended.into_inner().unwrap_or_default();
+    let ended = at_once::run(&programs, work, |(_, _, outcome)| outcome.is_err());
     times::write(&file, ended.iter().map(|(name, time, _)| (name.as_str(), *time)));
     let mut all = (true, String::new());
     for (_, _, outcome) in ended {
