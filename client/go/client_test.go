@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -326,6 +327,43 @@ func TestTheExamplesRun(t *testing.T) {
 		if picture, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(picture, []byte("\x89PNG")) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// The first Go program of the README draws a picture as it stands, in ten lines apart from the imports and the checks of errors.
+func TestTheLinesOfTheReadmeDraw(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, program, found := strings.Cut(string(readme), "```go\n")
+	program, _, closed := strings.Cut(program, "```\n")
+	if !found || !closed {
+		t.Fatal("README.md has no Go program")
+	}
+	_, body, _ := strings.Cut(program, "func main() {\n")
+	body = regexp.MustCompile(`(?m)^\s*if err != nil {\n\s*log\.Fatal\(err\)\n\s*}\n|^\s*}\n`).ReplaceAllString(body, "")
+	if lines := strings.Count(body, "\n"); lines == 0 || lines > 10 {
+		t.Errorf("%d lines:\n%s", lines, body)
+	}
+	folder := t.TempDir()
+	file := filepath.Join(folder, "main.go")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary := filepath.Join(folder, "program")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, file)
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	run := exec.CommandContext(t.Context(), binary)
+	run.Dir, run.Env = folder, append(os.Environ(), "SAKUGA_SERVER="+environment(t, "SAKUGA_TEST_SERVER"))
+	output, err := run.CombinedOutput()
+	if err != nil || !strings.Contains(string(output), "step 1 of ") {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if picture, err := os.ReadFile(filepath.Join(folder, "girl.png")); err != nil || !bytes.HasPrefix(picture, []byte("\x89PNG")) {
+		t.Fatal(err)
 	}
 }
 

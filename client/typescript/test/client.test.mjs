@@ -248,6 +248,33 @@ test("the examples run", { skip }, async () => {
   }
 });
 
+test("the lines of the README draw as they stand, and there are ten of them", { skip }, async () => {
+  const page = new URL("../README.md", import.meta.url);
+  const [, lines] = /^```ts\n(.*?)^```$/ms.exec(await readFile(page, "utf8"));
+  const statements = lines.split("\n").filter((line) => !/^(import .*|\s*}?)$/.test(line));
+  assert.ok(statements.length <= 10, statements.join("\n"));
+  const folder = await mkdtemp(path.join(tmpdir(), "sakuga-"));
+  // Within the package, so that it finds the package by its name.
+  const module = fileURLToPath(new URL("../dist/readme.mjs", import.meta.url));
+  await writeFile(module, lines);
+  try {
+    const run = spawn(process.execPath, [module], {
+      cwd: folder,
+      env: { ...process.env, SAKUGA_SERVER: SAKUGA_TEST_SERVER },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    run.stdout.on("data", (data) => (output += data));
+    const [code] = await once(run, "close");
+    assert.equal(code, 0);
+    assert.match(output, /^step 1 of \d+$/m);
+    assert.equal((await readFile(path.join(folder, "girl.png"))).subarray(1, 4).toString(), "PNG");
+  } finally {
+    await rm(folder, { recursive: true });
+    await rm(module);
+  }
+});
+
 test("the recipe of the cookbook runs, and continues where it was left", { skip }, async () => {
   const page = process.env.SAKUGA_TEST_COOKBOOK ?? fileURLToPath(new URL("../../COOKBOOK.md", import.meta.url));
   const [, recipe] = /^```js\n(.*?)^```$/ms.exec(await readFile(page, "utf8"));

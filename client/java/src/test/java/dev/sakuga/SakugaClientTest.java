@@ -47,6 +47,8 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfEnvironmentVariable;
@@ -55,6 +57,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Drives the servers that {@code cargo xtask test languages} starts. */
 class SakugaClientTest {
   private static final String SERVER = "SAKUGA_TEST_SERVER";
+  private static final String JAVA = Path.of(System.getProperty("java.home"), "bin", "java").toString();
   private static final String TLS_SERVER = "SAKUGA_TEST_TLS_SERVER";
   private static final String PROMPT =
       "<character_1><n>$character_1$</n><gender>1girl</gender><appearance>blue_hair</appearance></character_1>";
@@ -259,10 +262,28 @@ class SakugaClientTest {
     assertTrue(Files.size(changed) > 100);
   }
 
+  @Test
+  @EnabledIfEnvironmentVariable(named = SERVER, matches = ".+")
+  void theLinesOfTheReadmeDraw(@TempDir Path folder) throws Exception {
+    Matcher block = Pattern.compile("^```java\n(.*?)^```$", Pattern.MULTILINE | Pattern.DOTALL)
+        .matcher(Files.readString(Path.of("README.md")));
+    assertTrue(block.find(), "README.md has no Java program");
+    String body = block.group(1).substring(block.group(1).indexOf("main("));
+    long statements = body.lines().skip(1).filter(line -> !line.isBlank() && !line.strip().equals("}")).count();
+    assertTrue(statements <= 10, body);
+    Path program = Files.writeString(folder.resolve("Girl.java"), block.group(1));
+    ProcessBuilder run = new ProcessBuilder(JAVA, "-cp", System.getProperty("java.class.path"), program.toString());
+    run.directory(folder.toFile()).redirectErrorStream(true).environment().put("SAKUGA_SERVER", System.getenv(SERVER));
+    Process running = run.start();
+    String output = new String(running.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    assertEquals(0, running.waitFor(), output);
+    assertTrue(output.contains("step 1 of "), output);
+    assertTrue(Files.size(folder.resolve("girl.png")) > 100);
+  }
+
   private static void runExample(String name, Path... files) throws Exception {
-    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
     List<String> command =
-        new ArrayList<>(List.of(java, "-cp", System.getProperty("java.class.path"), "dev.sakuga.examples." + name));
+        new ArrayList<>(List.of(JAVA, "-cp", System.getProperty("java.class.path"), "dev.sakuga.examples." + name));
     for (Path file : files) {
       command.add(file.toString());
     }
