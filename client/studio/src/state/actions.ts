@@ -193,7 +193,7 @@ async function begin(name: string, data: Uint8Array<ArrayBuffer>): Promise<void>
   const undo = undoToNow();
   try {
     await beginFrom(name, data);
-    setNotice({ text: t("load.done", { name }), isProblem: false, undo });
+    setNotice({ text: t("image.begun"), isProblem: false, undo });
   } catch (error) {
     noteFile(error);
   }

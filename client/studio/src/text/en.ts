@@ -143,6 +143,7 @@ export const en = {
   "image.pad": "Repeat its edges",
   "image.stretch": "Stretch",
   "image.use": "Begin from this",
+  "image.begun": "The next pictures begin from this image.",
   "image.none": "This model cannot begin from an image.",
   "image.upload": "Uploading…",
   "mask.title": "Paint what is drawn again",

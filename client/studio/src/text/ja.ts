@@ -144,6 +144,7 @@ export const ja: Texts = {
   "image.pad": "端を繰り返す",
   "image.stretch": "引き伸ばす",
   "image.use": "これから始める",
+  "image.begun": "次の絵はこの画像から描き始めます。",
   "image.none": "このモデルは画像から始められません。",
   "image.upload": "アップロード中…",
   "mask.title": "描き直す部分を塗る",

@@ -144,6 +144,7 @@ export const zh: Texts = {
   "image.pad": "重复边缘",
   "image.stretch": "拉伸",
   "image.use": "以此开始",
+  "image.begun": "接下来的图片将从这张图片开始。",
   "image.none": "此模型不能从图片开始。",
   "image.upload": "正在上传…",
   "mask.title": "涂抹要重绘的部分",

@@ -263,7 +263,7 @@ function Actions(props: { job: ShownJob }) {
             {t("picture.redraw")}
           </button>
           <Show when={canBegin() && props.job.pictures.length > 0}>
-            <button type="button" onClick={() => void beginFromArtifact(props.job.id, 0)}>
+            <button type="button" onClick={() => void beginFromArtifact(props.job.id, 0).then(showStartImage)}>
               <Halves />
               {t("image.use")}
             </button>
@@ -276,6 +276,11 @@ function Actions(props: { job: ShownJob }) {
       )}
     </Show>
   );
+}
+
+/** Brings the image of the settings into view. It grows when its file is decoded. */
+function showStartImage(): void {
+  requestAnimationFrame(() => document.getElementById("start-image")?.scrollIntoView({ block: "center" }));
 }
 
 /** The name of a pass of a job that has several. */

@@ -71,9 +71,18 @@ function Pair(props: { left: Entry; right: Entry }) {
                 <For each={rows()}>
                   {(row) => (
                     <tr>
-                      <th scope="row">{row.field}</th>
-                      <td dir="auto">{row.left}</td>
-                      <td dir="auto">{row.right}</td>
+                      <th scope="row">
+                        <For each={row.field.split(/(?<=\.)/)}>
+                          {(part) => (
+                            <>
+                              {part}
+                              <wbr />
+                            </>
+                          )}
+                        </For>
+                      </th>
+                      <Value of={row.left} />
+                      <Value of={row.right} />
                     </tr>
                   )}
                 </For>
@@ -83,5 +92,15 @@ function Pair(props: { left: Entry; right: Entry }) {
         </Show>
       </div>
     </div>
+  );
+}
+
+/** A value of a field; a SHA-256 is shortened, and whole when it is pointed at. */
+function Value(props: { of: string }) {
+  const isHash = () => /^[0-9a-f]{64}$/.test(props.of);
+  return (
+    <td dir="auto" title={isHash() ? props.of : undefined}>
+      {isHash() ? `${props.of.slice(0, 12)}…` : props.of}
+    </td>
   );
 }

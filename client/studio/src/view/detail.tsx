@@ -268,7 +268,12 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
             )}
           </Show>
           <Show when={isAsking()}>
-            <div class="notice" role="group" aria-label={t("picture.delete")}>
+            <div
+              class="notice"
+              role="group"
+              aria-label={t("picture.delete")}
+              ref={(element) => requestAnimationFrame(() => element.scrollIntoView({ block: "nearest" }))}
+            >
               <p>{t("picture.delete.ask")}</p>
               <div class="actions">
                 <button type="button" class="danger" onClick={() => void remove()}>

@@ -160,8 +160,9 @@ function Caption() {
   );
 }
 
-/** For a text without elements: the server reads it and writes it as XML. */
+/** For a text without elements: it is edited as it is, or the server reads it and writes it as XML. */
 function Plain() {
+  const id = createUniqueId();
   const [problem, setProblem] = createSignal("");
   const convert = async (): Promise<void> => {
     const given = text();
@@ -175,16 +176,28 @@ function Plain() {
     }
   };
   return (
-    <div class="notice">
-      <p>{t("prompt.plain")}</p>
-      <button type="button" onClick={() => void convert()}>
-        {t("prompt.convert")}
-      </button>
-      <Show when={problem()}>
-        <p class="problem" role="alert">
-          {problem()}
-        </p>
-      </Show>
+    <div class="cards">
+      <div class="card">
+        <label for={id}>{t("prompt.editor")}</label>
+        <textarea
+          id={id}
+          rows="8"
+          dir="auto"
+          value={text()}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
+      </div>
+      <div class="notice">
+        <p>{t("prompt.plain")}</p>
+        <button type="button" onClick={() => void convert()}>
+          {t("prompt.convert")}
+        </button>
+        <Show when={problem()}>
+          <p class="problem" role="alert">
+            {problem()}
+          </p>
+        </Show>
+      </div>
     </div>
   );
 }

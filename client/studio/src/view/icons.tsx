@@ -11,6 +11,7 @@ function icon(path: string): () => JSX.Element {
 
 export const Plus = icon("M12 5v14M5 12h14");
 export const Cross = icon("M6 6l12 12M18 6L6 18");
+export const Barred = icon("M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18zM5.600 5.600l12.800 12.800");
 export const Pencil = icon("M4 20l1-5L16 4l4 4L9 19zM14 6l4 4");
 export const Clock = icon("M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18zM12 7v5l3.500 2");
 export const Download = icon("M12 4v11M7 11l5 5l5-5M5 20h14");

@@ -116,7 +116,7 @@ function Chosen() {
   const [isPainting, setPainting] = createSignal(false);
   return (
     <>
-      <div class="start-image">
+      <div class="start-image" id="start-image">
         <Show
           when={image()?.picture}
           fallback={<p class="faint">{t("image.earlier", { name: image()?.name ?? "" })}</p>}

@@ -1,12 +1,21 @@
 /** The jobs of this page in a row. */
-import { For, Show } from "solid-js";
+import { For, type JSX, Show } from "solid-js";
 
 import { titleOf } from "../prompt/request";
 import { type ShownJob, dismissJob, isLive, jobs, selectJob, selectedJob } from "../state/jobs";
 import { t } from "../text";
 import { statusText } from "./canvas";
-import { Cross } from "./icons";
+import { Barred, Clock, Cross, File, Info, Spark } from "./icons";
 import { ProgressBar } from "./progress";
+
+/** What stands for a job without any picture. */
+const BLANK: Record<ShownJob["status"], () => JSX.Element> = {
+  queued: Clock,
+  running: Spark,
+  completed: File,
+  failed: Info,
+  cancelled: Barred,
+};
 
 export function JobList() {
   return (
@@ -33,7 +42,7 @@ function Card(props: { job: ShownJob }) {
           selectJob(props.job.id);
         }}
       >
-        <Show when={picture()} fallback={<i class="blank" aria-hidden="true" />}>
+        <Show when={picture()} fallback={<span class="blank">{BLANK[props.job.status]()}</span>}>
           {(address) => <img src={address()} alt="" />}
         </Show>
         <ProgressBar job={props.job} />
