@@ -25,6 +25,8 @@ const RUNNING_ROWS: u16 = 10;
 const PROMPT_MAX: usize = 120;
 /// Columns below which the running job has its picture under its text instead of next to it.
 const NARROW: u16 = 60;
+/// Characters of a device's name that are always shown.
+const NAME_MIN: usize = 6;
 /// Columns from which the list of jobs has their age.
 const WITH_AGE: u16 = 80;
 
@@ -84,9 +86,16 @@ fn draw_devices(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     for (device, area) in model.devices.values().zip(rows.iter()) {
         let [text, curves] = Layout::vertical([Constraint::Length(1); 2]).areas(*area);
         let line = device_line(&device.newest) + &model.of_device(&device.newest);
-        frame.render_widget(Line::from(line), text);
+        frame.render_widget(Line::from(fitting(&line, text.width)), text);
         draw_curves(frame, curves, device);
     }
+}
+
+/// The line of a device in so many columns: its name is shortened before its figures are cut.
+fn fitting(line: &str, columns: u16) -> String {
+    let Some((name, figures)) = line.split_once(": ") else { return line.to_owned() };
+    let room = usize::from(columns).saturating_sub(figures.chars().count() + 2);
+    format!("{}: {figures}", request_text::shortened(name, room.max(NAME_MIN)))
 }
 
 /// A figure of a sample, as a share of a thousand where it has an end.
@@ -164,8 +173,9 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     };
     frame.render_widget(Paragraph::new(preview_lines), picture);
     let [head, gauge, pace] = Layout::vertical([Constraint::Length(1); 3]).areas(text);
-    let place = if is_narrow { short_place(now) } else { place(now) };
-    frame.render_widget(Line::from(place), head);
+    let place = place(now);
+    let is_cut = place.chars().count() > usize::from(head.width);
+    frame.render_widget(Line::from(if is_cut { short_place(now) } else { place }), head);
     frame.render_widget(step_gauge(now), gauge);
     let step = running.and_then(|running| running.step.as_ref());
     let pace_text = step.map(step_line).or_else(|| {
@@ -390,6 +400,17 @@ mod tests {
         for text in ["…3f2b6a10, denoise, 14/28", "…3f2b6a10", "832x1216", "a fox"] {
             assert!(screen.contains(text), "{text}\n{screen}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_device_makes_room_for_its_figures() {
+        let line = "host AMD EPYC (2 threads): 100 % load, 2.5 GiB of 23.5 GiB";
+        assert_eq!(fitting(line, 58), line);
+        assert_eq!(fitting(line, 48), "host AMD EPY...: 100 % load, 2.5 GiB of 23.5 GiB");
+        assert_eq!(fitting(line, 10), "hos...: 100 % load, 2.5 GiB of 23.5 GiB");
+        assert_eq!(fitting("no figures", 3), "no figures");
+        let screen = screen(&busy(), 50, 40);
+        assert!(screen.contains("100 % busy, 20.0 GiB of 80.0 GiB"), "{screen}");
     }
 
     #[test]
