@@ -82,6 +82,27 @@ fn generated_code_is_current() {
     }
 }
 
+#[test]
+fn every_language_has_a_package_of_its_own() {
+    for file in compile(Path::new(env!("CARGO_MANIFEST_DIR")), FILES).file {
+        if !file.name().starts_with("sakuga/") {
+            continue;
+        }
+        // `sakuga.generation.v1`, of which `area` is `generation`.
+        let area = file.package().split('.').nth(1).unwrap_or_else(|| panic!("{} has no area", file.name()));
+        let capital = area[..1].to_uppercase() + &area[1..];
+        let options = file.options.clone().unwrap_or_default();
+        assert_eq!(options.go_package(), format!("sakuga.dev/go/{area}/v1;{area}v1"), "{}", file.name());
+        assert_eq!(options.java_package(), format!("dev.sakuga.{area}.v1"), "{}", file.name());
+        assert!(options.java_multiple_files() && !options.java_outer_classname().is_empty(), "{}", file.name());
+        assert_eq!(options.csharp_namespace(), format!("Sakuga.{capital}.V1"), "{}", file.name());
+        assert_eq!(options.php_namespace(), format!("Sakuga\\{capital}\\V1"), "{}", file.name());
+        assert_eq!(options.ruby_package(), format!("Sakuga::{capital}::V1"), "{}", file.name());
+        assert_eq!(options.objc_class_prefix(), format!("SK{}", &capital[..1]), "{}", file.name());
+        assert_eq!(options.swift_prefix(), options.objc_class_prefix(), "{}", file.name());
+    }
+}
+
 /// The protos under `root/sakuga`, as import names, sorted.
 fn proto_files(root: &Path) -> Vec<String> {
     let mut found = Vec::new();
