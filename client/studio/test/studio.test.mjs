@@ -58,6 +58,44 @@ test("a mistake is shown at its place, and its fix removes it", async (t) => {
   await page.locator(".finding", { hasText: "appearence" }).first().waitFor();
 });
 
+test("the check waits for a pause, and an answer to an earlier text is dropped", async (t) => {
+  const page = await open(t, studio, { store: { view: "xml", prompt: "" } });
+  let [checks, release] = [0, undefined];
+  const isReleased = new Promise((resolve) => (release = resolve));
+  await page.route("**/sakuga.prompt.v1.PromptService/ValidatePrompt", async (route) => {
+    checks += 1;
+    if (!route.request().postDataBuffer().includes("appearence")) {
+      return route.continue();
+    }
+    const response = await route.fetch();
+    await isReleased;
+    // The page does not wait for it any more.
+    return route.fulfill({ response }).catch(() => undefined);
+  });
+  await page.locator(".cm-content").click();
+  const held = page.waitForRequest((request) => request.postDataBuffer()?.includes("appearence") ?? false);
+  await page.keyboard.insertText(MISTAKE);
+  await held;
+  const before = checks;
+  await page.keyboard.press("Control+a");
+  await page.keyboard.type("A lighthouse by the sea, seen from far away.", { delay: 10 });
+  await checked(page);
+  assert.ok(checks - before < 10, `${checks - before} checks for 44 keys`);
+  release();
+  await page.waitForTimeout(500);
+  assert.equal(await page.locator(".finding", { hasText: "appearence" }).count(), 0);
+  assert.equal(await page.locator(".cm-lintRange", { hasText: "appearence" }).count(), 0);
+});
+
+test("elements are completed from the schema", async (t) => {
+  const prompt = "<character_1>\n\n</character_1>\n";
+  const page = await open(t, studio, { store: { view: "xml", prompt } });
+  await page.locator(".cm-line").nth(1).click();
+  await page.keyboard.type("<exp");
+  await page.locator(".cm-tooltip-autocomplete li", { hasText: "expression" }).first().click();
+  assert.match(await textOf(page), /^<character_1>\n<expression/);
+});
+
 test("form and text are in step, and nothing else changes", async (t) => {
   const text =
     "<!-- mine -->\n<character_1>\n<gender>1girl</gender>\n  <appearance>a_b,   c</appearance>\n</character_1>\n";
