@@ -10,19 +10,22 @@ pub(crate) fn median(spread: Option<Spread>, unit: f64) -> String {
     spread.map(|spread| number(spread.median / unit)).unwrap_or_default()
 }
 
-/// The median with its quartiles: `117.5 (116.4 to 119)`.
+/// The median with its quartiles, `117.5 (116.4 to 119)`; a single value without.
 pub(crate) fn quartiles(spread: Option<Spread>, unit: f64) -> String {
     let text = |spread: Spread| {
         let [low, median, high] =
             [spread.lower_quartile, spread.median, spread.upper_quartile].map(|value| number(value / unit));
-        format!("{median} ({low} to {high})")
+        if spread.count == 1 { median } else { format!("{median} ({low} to {high})") }
     };
     spread.map(text).unwrap_or_default()
 }
 
-/// Mean and standard deviation: `98.2 ± 1.4`.
+/// Mean and standard deviation, `98.2 ± 1.4`; a single value without.
 pub(crate) fn mean(spread: Option<Spread>, unit: f64) -> String {
-    let text = |spread: Spread| format!("{} ± {}", number(spread.mean / unit), number(spread.deviation / unit));
+    let text = |spread: Spread| match spread.count {
+        1 => number(spread.mean / unit),
+        _ => format!("{} ± {}", number(spread.mean / unit), number(spread.deviation / unit)),
+    };
     spread.map(text).unwrap_or_default()
 }
 
@@ -51,6 +54,8 @@ mod tests {
         assert_eq!(median(spread, 1e3), "2");
         assert_eq!(quartiles(spread, 1e3), "2 (1.5 to 3)");
         assert_eq!(mean(spread, 1e3), "2.33 ± 1.53");
+        let one = Spread::of([2000.0]);
+        assert_eq!((quartiles(one, 1e3), mean(one, 1e3)), ("2".into(), "2".into()));
         assert_eq!(mib(Some(1_310_720)), "1.25");
         assert_eq!(percent(Some(0.0123)), "1.23 %");
         assert_eq!(ratio(Some(2.0)), "2.000");

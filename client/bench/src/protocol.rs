@@ -69,12 +69,14 @@ impl fmt::Display for Protocol {
         write!(formatter, " ({})", sampling.solver_name())?;
         let numbers = sampling.numbers();
         write!(formatter, "{}{numbers}; ", if numbers.is_empty() { "" } else { ", " })?;
-        match self.repeats {
-            1 => formatter.write_str("1 picture")?,
-            repeats => write!(formatter, "{repeats} pictures")?,
+        let seed = request.seed.unwrap_or_default();
+        match (self.repeats, self.warmup) {
+            // The events of a job, and not a measurement.
+            (1, 0) => return write!(formatter, "1 picture, seed {seed}"),
+            (1, _) => formatter.write_str("1 picture")?,
+            (repeats, _) => write!(formatter, "{repeats} pictures")?,
         }
-        write!(formatter, " of each case after {} for warm-up", self.warmup)?;
-        write!(formatter, ", seeds from {}", request.seed.unwrap_or_default())
+        write!(formatter, " of each case after {} for warm-up, seeds from {seed}", self.warmup)
     }
 }
 
@@ -272,6 +274,8 @@ mod tests {
         let text = "1024 x 1024 px, 28 steps (euler), guidance 5, renorm 0.7, shift 6; 5 pictures of each case after 1 for \
                     warm-up, seeds from 7";
         assert_eq!(new.to_string(), text);
+        (new.repeats, new.warmup) = (1, 0);
+        assert!(new.to_string().ends_with("shift 6; 1 picture, seed 7"), "{new}");
     }
 
     #[test]
