@@ -145,6 +145,35 @@ test("on a phone the image to begin from and the question before a deletion come
   await dialog.waitFor({ state: "detached" });
 });
 
+test("a mask is painted with a finger", async (t) => {
+  const page = await open(t, studio, { viewport: PHONE, hasTouch: true, isMobile: true });
+  await draw(page, 4);
+  await finished(page).waitFor();
+  await page.getByRole("button", { name: "Begin from this" }).click();
+  await page.getByRole("button", { name: "Paint a mask" }).click();
+  const board = page.getByRole("application");
+  const { x, y, width, height } = await board.boundingBox();
+  const session = await page.context().newCDPSession(page);
+  const touch = (type, ...points) => session.send("Input.dispatchTouchEvent", { type, touchPoints: points });
+  await touch("touchStart", { x: x + width / 4, y: y + height / 4 });
+  for (let part = 1; part <= 8; part += 1) {
+    await touch("touchMove", { x: x + width / 4, y: y + height / 4 + (part * height) / 20 });
+  }
+  await touch("touchEnd");
+  const painted = await board.evaluate((canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const isWhite = (column, row) => {
+      const [left, top] = [Math.round(column * canvas.width), Math.round(row * canvas.height)];
+      return data[4 * (top * canvas.width + left) + 3] > 127;
+    };
+    return [0.3, 0.45, 0.6].map((row) => isWhite(0.25, row)).concat(isWhite(0.75, 0.45));
+  });
+  assert.deepEqual(painted, [true, true, true, false]);
+  assert.equal((await board.boundingBox()).y, y, "the page does not move under the finger");
+  await page.getByRole("button", { name: "Use this mask" }).click();
+  await page.getByRole("img", { name: "The mask" }).waitFor();
+});
+
 test("two pictures are compared field by field, with short names of their images", async (t) => {
   const page = await open(t, studio);
   await draw(page, 6);

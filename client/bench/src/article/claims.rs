@@ -67,7 +67,7 @@ pub struct Claimed {
     pub memory_gb: f64,
     /// The most memory, which is that of the first picture.
     pub memory_peak_gb: Option<f64>,
-    /// How far the memory moves.
+    /// Range of the memory in use.
     pub memory_range_gb: f64,
     /// Busy share, mean.
     pub utilization_percent: f64,
