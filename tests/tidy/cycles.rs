@@ -5,7 +5,7 @@
 //! counts as an edge to the module that declares the item. A parent and its children may use each other, and code under
 //! `#[cfg(test)]` may use anything.
 //!
-//! `cargo test --workspace --test tidy cycles -- --nocapture` prints every cycle with the lines that make its edges.
+//! A failure names every cycle with the lines that make its edges.
 
 mod graph;
 mod modules;
@@ -21,41 +21,12 @@ use crate::metadata::{self, Target};
 use graph::Cycle;
 use modules::Tree;
 
-/// Modules that are still part of a cycle: package, parent module, names. The list may only shrink, and is to end empty:
-/// a module that is in no cycle any more has to leave it.
-#[rustfmt::skip]
-const REMAINING: &[(&str, &str, &[&str])] = &[
-];
-
 /// The cycles of one library or program.
 fn cycles_of(target: &Target) -> Vec<Cycle> {
     let root = repository();
     let read = |path: &Path| std::fs::read_to_string(root.join(path)).ok();
     let tree = Tree::read(&target.source, &read).unwrap_or_else(|error| panic!("{error}"));
     graph::cycles(&tree)
-}
-
-/// Cycles beyond the list, and entries of the list that no cycle needs. One element for each module of each list.
-fn beyond(package: &str, cycles: &[Cycle], remaining: &[(&str, &str, &[&str])]) -> Vec<String> {
-    let listed: BTreeSet<(&str, &str)> = remaining
-        .iter()
-        .filter(|(of, ..)| *of == package)
-        .flat_map(|(_, parent, names)| names.iter().map(move |name| (*parent, *name)))
-        .collect();
-    let found: BTreeSet<(&str, &str)> = cycles
-        .iter()
-        .flat_map(|cycle| cycle.modules.iter().map(move |name| (cycle.parent.as_str(), name.as_str())))
-        .collect();
-    let mut findings = Vec::new();
-    for cycle in cycles {
-        if cycle.modules.iter().any(|name| !listed.contains(&(cycle.parent.as_str(), name))) {
-            findings.push(format!("{package}: {cycle}"));
-        }
-    }
-    for (parent, name) in listed.difference(&found) {
-        findings.push(format!("{package}: {parent}::{name} is in no cycle: remove it from REMAINING"));
-    }
-    findings
 }
 
 #[test]
@@ -65,13 +36,8 @@ fn no_module_depends_on_itself_through_its_siblings() {
     let packages: BTreeSet<&str> = targets.iter().map(|target| target.package.as_str()).collect();
     assert!(packages.contains("sakuga-server") && packages.contains("sakuga-model"), "{packages:?}");
     for package in packages {
-        let cycles: Vec<Cycle> =
-            targets.iter().filter(|target| target.package == package).flat_map(cycles_of).collect();
-        let beyond = beyond(package, &cycles, REMAINING);
-        if beyond.is_empty() {
-            cycles.iter().for_each(|cycle| println!("{package}: {cycle}"));
-        }
-        findings.extend(beyond);
+        let of_package = targets.iter().filter(|target| target.package == package);
+        findings.extend(of_package.flat_map(cycles_of).map(|cycle| format!("{package}: {cycle}")));
     }
     assert_none(&findings);
 }
@@ -133,15 +99,4 @@ fn a_missing_file_is_an_error() {
     let read = |path: &Path| (path == Path::new("lib.rs")).then(|| "mod a;".to_owned());
     let error = Tree::read(Path::new("lib.rs"), &read).unwrap_err();
     assert_eq!(error, "lib.rs:1: there is no file for `mod a`");
-}
-
-#[test]
-fn the_list_of_remaining_cycles_only_shrinks() {
-    let files = [("lib.rs", "mod a { use crate::b; } mod b { use crate::a; } mod c {}")];
-    let cycles = graph::cycles(&tree(&files));
-    assert!(beyond("x", &cycles, &[("x", "crate", &["a", "b"])]).is_empty());
-    assert_eq!(beyond("x", &cycles, &[]).len(), 1);
-    assert_eq!(beyond("x", &cycles, &[("x", "crate", &["a"]), ("y", "crate", &["b"])]).len(), 1);
-    let stale = beyond("x", &cycles, &[("x", "crate", &["a", "b", "c"])]);
-    assert_eq!(stale, ["x: crate::c is in no cycle: remove it from REMAINING"]);
 }
