@@ -12,7 +12,7 @@ use sakuga_proto::json::{self, UnknownFields};
 pub const KEYWORD: &str = "sakuga";
 
 /// The version of the record that this crate reads.
-pub const RECORD_VERSION: u32 = 1;
+const RECORD_VERSION: u32 = 1;
 
 /// The most memory for reading a file, in bytes. A picture of 16 megapixels needs 48 MB.
 const MAX_MEMORY_BYTES: usize = 512 * 1024 * 1024;

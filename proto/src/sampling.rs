@@ -22,7 +22,7 @@ impl Sampling {
     }
 
     /// The noise schedule's name as commands write it, such as `karras`; empty if none is given.
-    pub fn schedule_name(&self) -> String {
+    fn schedule_name(&self) -> String {
         match self.schedule() {
             NoiseSchedule::Unspecified => String::new(),
             schedule => schedule.as_str_name().trim_start_matches(SCHEDULE_PREFIX).to_lowercase(),

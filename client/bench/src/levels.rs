@@ -81,7 +81,7 @@ impl Measured {
     }
 
     /// The steps, from 1, in which at least half of everything reused.
-    pub fn typical_steps(&self) -> Vec<usize> {
+    fn typical_steps(&self) -> Vec<usize> {
         let half = 0.5 * self.psnr_db.len() as f64;
         (1..).zip(&self.reused).filter(|(_, sum)| **sum >= half && **sum > 0.0).map(|(step, _)| step).collect()
     }
@@ -125,7 +125,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// Settings as the profile states them; `null` without a rule of change.
-pub fn cache_json(cache: &StepCache) -> Value {
+fn cache_json(cache: &StepCache) -> Value {
     let Some(Rule::ByChange(change)) = &cache.rule else { return Value::Null };
     json!({
         "front_blocks": cache.front_blocks,

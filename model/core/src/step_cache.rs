@@ -76,19 +76,20 @@ impl StepSet {
 
 impl StepCache {
     /// Bounds of [`ReuseRule::Change`]'s threshold.
-    pub const THRESHOLD: Limit<f32> = Limit { field: "sampling.step_cache.by_change.threshold", min: 0.0, max: 1.0 };
+    pub(crate) const THRESHOLD: Limit<f32> =
+        Limit { field: "sampling.step_cache.by_change.threshold", min: 0.0, max: 1.0 };
     /// Bounds of [`ReuseRule::Change`]'s warm-up.
-    pub const WARMUP_STEPS: Limit<u32> =
+    pub(crate) const WARMUP_STEPS: Limit<u32> =
         Limit { field: "sampling.step_cache.by_change.warmup_steps", min: 0, max: STEPS.max };
     /// Bounds of [`ReuseRule::Change`]'s limit in a row.
-    pub const CONSECUTIVE: Limit<u32> =
+    pub(crate) const CONSECUTIVE: Limit<u32> =
         Limit { field: "sampling.step_cache.by_change.max_consecutive", min: 0, max: STEPS.max };
     /// Bounds of the order of the extrapolation.
-    pub const TAYLOR_ORDER: Limit<u32> = Limit { field: "sampling.step_cache.taylor_order", min: 0, max: 1 };
+    pub(crate) const TAYLOR_ORDER: Limit<u32> = Limit { field: "sampling.step_cache.taylor_order", min: 0, max: 1 };
     /// The field of [`front_blocks`](Self::front_blocks).
     pub const FRONT_FIELD: &str = "sampling.step_cache.front_blocks";
     /// The field of [`back_blocks`](Self::back_blocks).
-    pub const BACK_FIELD: &str = "sampling.step_cache.back_blocks";
+    pub(crate) const BACK_FIELD: &str = "sampling.step_cache.back_blocks";
     /// The field of the steps of [`ReuseRule::Steps`].
     pub const STEPS_FIELD: &str = "sampling.step_cache.in_steps.steps";
 

@@ -49,7 +49,7 @@ pub struct Shape {
 
 impl Shape {
     /// Rows and columns of the result.
-    pub fn output_size(&self) -> [usize; 2] {
+    fn output_size(&self) -> [usize; 2] {
         self.input_size.map(|size| (size + 2 * self.padding - self.kernel) / self.stride + 1)
     }
 
@@ -67,7 +67,7 @@ pub struct Operands {
     pub x: u64,
     /// The filter, `[output, kernel, kernel, input]`.
     pub filter: u64,
-    /// The result, `[batch, height, width, output]` with the size of [`Shape::output_size`].
+    /// The result, `[batch, height, width, output]` in the size of the result.
     pub y: u64,
 }
 

@@ -62,7 +62,7 @@ fn known<'f>(
         for (name, count, width) in vectors {
             inspection.fact("vectors", format!("{name}: {count} of {width} values"));
         }
-        return Ok(inspection.refuse("the server does not offer embeddings yet"));
+        return Ok(inspection.refuse("the server reads embeddings only inside adapters"));
     }
     if let Some(outline) = outline(path)? {
         return Ok(adapter(path, outline));

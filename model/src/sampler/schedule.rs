@@ -22,7 +22,7 @@ const DPM_SIGMA_START: f64 = 1.0 - 1e-3;
 
 /// Moves a time towards noise: `t / (t + shift - shift t)`, which is `shift sigma / (1 + (shift - 1) sigma)` for
 /// `sigma = 1 - t` (Esser et al. 2024, arXiv:2403.03206, section 5.3.2). A shift of 1 changes nothing.
-pub fn shift_time(t: f64, shift: f64) -> f64 {
+fn shift_time(t: f64, shift: f64) -> f64 {
     t / (t + shift - shift * t)
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{PullError, at};
 
 /// The file's name.
-pub const RECORD_FILE: &str = "sakuga-pull.json";
+const RECORD_FILE: &str = "sakuga-pull.json";
 /// Bytes of a record that are read.
 const RECORD_BYTES_MAX: u64 = 4 << 20;
 

@@ -75,7 +75,7 @@ impl From<&Reading> for Answer {
 }
 
 /// The reading of eyes that should be open and are closed.
-pub const SHUT: &str = "shut";
+const SHUT: &str = "shut";
 
 /// The readings of the oracle, by figure and of the picture as a whole.
 #[must_use]

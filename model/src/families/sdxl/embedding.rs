@@ -56,6 +56,7 @@ impl Embeddings {
     /// # Errors
     ///
     /// The file cannot be read, has other tensors, vectors of another width, too many, or none.
+    #[doc(hidden)]
     pub fn add(&mut self, name: &str, path: &Path, widths: [usize; 2], device: &Device) -> Result<(), LoadError> {
         let file = SafetensorsFile::open(path)?;
         self.add_entries(

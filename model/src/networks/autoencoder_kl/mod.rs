@@ -218,7 +218,7 @@ impl AutoencoderKl {
     }
 
     /// [`encode`](Self::encode) with this tiling instead of the default one.
-    pub fn encode_tiled(&self, image: Tensor<4>, tiling: &Tiling) -> Option<Tensor<4>> {
+    fn encode_tiled(&self, image: Tensor<4>, tiling: &Tiling) -> Option<Tensor<4>> {
         self.encoder.as_ref()?;
         let [_, _, height, width] = image.dims();
         let factor = self.config.factor();

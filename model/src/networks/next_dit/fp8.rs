@@ -51,7 +51,7 @@ impl NextDit {
     }
 
     /// The fp8 layers, block by block: query, key and value; the attention's output; gate and up; down.
-    pub fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
+    fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
         self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections).filter_map(|layer| match layer {
             Projection::Quantised(layer) => Fp8Linear::downcast(layer.as_ref()).ok(),
             Projection::Loaded(_) => None,
