@@ -155,7 +155,7 @@ async fn a_job_behind_another_starts_after_it() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_comes_with_changes_that_make_it_fit() {
+async fn a_request_over_the_memory_limit_gets_changes_each_of_which_makes_it_fit() {
     let needed = {
         let server = Server::start(scripted(quick())).await;
         let two = estimate(&server, GenerateRequest { images: 2, ..request(1) }).await.memory_needed_bytes;

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn strength_and_resize_are_those_of_a_scene_without_an_image_to_begin_from() {
+    fn without_init_strength_and_resize_change_the_scene() {
         let scene = wire::Scene { strength: Some(0.4), ..wire::Scene::default() };
         let before = GenerateRequest { scene: Some(scene.clone()), ..GenerateRequest::default() };
         assert_eq!(applied("", before.clone()), before);
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_four_are_refused() {
+    fn a_box_without_exactly_four_numbers_is_refused() {
         for text in ["", "1,2,3", "1,2,3,4,5", "a,2,3,4", "-1,2,3,4"] {
             assert!(parse_box(text).unwrap_err().contains("40,10,120,80"), "{text}");
         }

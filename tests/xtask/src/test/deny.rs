@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_missing_database_excuses_a_failure() {
+    fn a_failure_is_excused_only_by_a_missing_advisory_database() {
         assert!(database_is_missing("2026-01-01 [ERROR] failed to fetch advisory database https://db"));
         assert!(!database_is_missing("error[vulnerability]: a fault in some crate\nadvisories FAILED"));
     }

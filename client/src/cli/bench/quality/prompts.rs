@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scenes_are_the_same_again_and_differ() {
+    fn equal_seeds_give_equal_prompts_and_others_differ() {
         let texts = |seed| prompts(None, 6, seed).unwrap().into_iter().map(|prompt| prompt.text).collect::<Vec<_>>();
         assert_eq!(texts(1), texts(1));
         assert_ne!(texts(1), texts(2));
