@@ -80,7 +80,7 @@ impl Generation {
         }
     }
 
-    /// Watches an existing job, which goes on when the stream is dropped.
+    /// Watches an existing job, which continues when the stream is dropped.
     pub(crate) fn watch(connection: &Connection, job_id: String, after: Option<u64>, resume: Resume) -> Self {
         let follower = Follower::start(connection, job_id, after, resume, OnDrop::LeaveRunning);
         Self::new(connection, Source::Job(follower), after.map_or(0, |after| after.saturating_add(1)))

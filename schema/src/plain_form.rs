@@ -6,7 +6,7 @@ pub(crate) fn plain_form(character: char) -> char {
     const LETTERS: u32 = 26;
     let code = u32::from(character);
     let shifted = |first: char, to: char| char::from_u32(code - u32::from(first) + u32::from(to)).unwrap_or(character);
-    // The mathematical alphabets are 13 pairs of capital and small letters, the digits five rows of ten.
+    // The mathematical alphabets are 13 pairs of capital and lowercase letters, the digits five rows of ten.
     let letter = |index: u32| {
         let first = if (index / LETTERS).is_multiple_of(2) { 'A' } else { 'a' };
         char::from_u32(u32::from(first) + index % LETTERS).unwrap_or(character)

@@ -1,4 +1,4 @@
-//! From text to a spanned tree. Nothing fails here: every fault becomes a finding and reading goes on.
+//! From text to a spanned tree. Nothing fails here: every fault becomes a finding and reading continues.
 //!
 //! quick-xml reads the events ([`walk`]). In front of it stands [`scan`], because a prompt's `>_<` is not markup, and
 //! after it the [`recovery`]: end tags that do not match, elements that are never closed, tags without `>`.

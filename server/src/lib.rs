@@ -11,13 +11,15 @@
 //!    `request/mod.rs` with `request/rules.rs`, `request/faults.rs` and `request/images/` checks it and makes a
 //!    `request::Request` with every default filled in, or reports all of its faults. Limits come from
 //!    [`sakuga_model_core::limits`]. `jobs/scene.rs` with `wire/scene.rs` checks a scene in the same way for its own model.
-//! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a `job::Job` with a
-//!    journal and waits in `scheduler/queue.rs`.
+//! 4. `jobs/memory.rs` refuses a job that cannot fit into the device's memory, and `Reservation::position` one whose estimate
+//!    exceeds its timeout. Then the record of `jobs/record.rs` and the first events are committed by `store/writer.rs`; the
+//!    request becomes a `job::Job` with a journal and waits in `scheduler/queue.rs`.
 //! 5. `scheduler/state/pool.rs` decides which device runs the job. `scheduler/worker.rs` runs on the thread that owns the models of
 //!    that device. It loads the job's model if necessary; `models/table.rs` decides what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`, and `scheduler/scene.rs` has the model of a scene draw over the pictures. Models are opened by
-//!    `engine/burn.rs`, or by `engine/scripted.rs` in tests.
+//!    `engine/burn.rs`, or by `engine/scripted.rs` in tests. `scheduler/state/second.rs` may give the job a second device, whose
+//!    worker runs `scheduler/assist.rs`; `scheduler/exchange.rs` connects both workers.
 //! 6. `encoder/finish.rs` encodes the pixels to files on its own thread (`picture.rs`), `encoder/sink.rs` writes them to
 //!    `store/artifacts.rs`, and the terminal event is published.
 //!
@@ -25,10 +27,11 @@
 //!
 //! 1. `scheduler/job_monitor.rs` gets [`Progress`](sakuga_model_core::Progress) from the model; `encoder/` adds previews
 //!    (`preview.rs`) and pictures; `gpu/sampler.rs` adds samples of the device. Each becomes an `event::EventBody`.
-//! 2. `journal/state.rs` numbers it and refuses what is out of order; `jobs/event_encoder.rs` with `wire/to_proto/` and
-//!    `wire/frame.rs` encodes it, once for the store and all readers.
+//! 2. `journal/publish.rs` takes it; `journal/state.rs` numbers it and refuses what is out of order. `jobs/event_encoder.rs`
+//!    with `wire/to_proto/` and `wire/frame.rs` encodes it, once for the store and all readers; `ObservedEncoder` of `trace/`
+//!    observes it there.
 //! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
-//! 4. `journal/publish.rs` wakes the readers (`journal/readers.rs`). `journal/reader.rs` returns the event as an
+//! 4. `journal/publish.rs` then wakes the readers (`journal/readers.rs`). `journal/reader.rs` returns the event as an
 //!    `event_frame::EventFrame` to `service/event_stream.rs`, through `service/generation.rs` or `service/watch_stream.rs`. The pieces
 //!    of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //! 5. `transport/outgoing.rs` counts what connections have not written yet. All streams of WatchJob hand the same bytes to their

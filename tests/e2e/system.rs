@@ -83,7 +83,7 @@ async fn the_device_can_be_watched() {
     let call = WatchGpuStatsRequest { interval_ms: 100, all_devices: false };
     let mut samples = system.watch_gpu_stats(call).await.unwrap().into_inner();
     for _ in 0..3 {
-        let stats = samples.message().await.unwrap().expect("the stream goes on").stats.expect("a sample");
+        let stats = samples.message().await.unwrap().expect("the stream continues").stats.expect("a sample");
         assert!(matches!(stats.source(), StatsSource::Host | StatsSource::Nvml), "{stats:?}");
         assert!(stats.memory_total_bytes.is_some_and(|total| total > 0), "{stats:?}");
         assert!(stats.time.is_some());

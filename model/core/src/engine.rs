@@ -20,7 +20,7 @@ pub trait ImageModel: Send {
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
 
     /// [`generate`](Self::generate) with the help of another device that has the same model, which [assists](Self::assist). The
-    /// pictures have the very bits of [`generate`](Self::generate), also if the other device is lost on the way. A model that cannot
+    /// pictures are bit-identical to those of [`generate`](Self::generate), also if the other device is lost on the way. A model that cannot
     /// share draws alone.
     ///
     /// # Errors

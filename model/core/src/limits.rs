@@ -13,7 +13,8 @@ pub const IMAGES: Limit<u32> = Limit { field: "images", min: 1, max: 16 };
 pub const PREVIEW_EDGE_PX: Limit<u32> = Limit { field: "preview.max_edge", min: 16, max: 2048 };
 /// Characters of the name that a caller gives a request. Empty: the server makes one.
 pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, max: 64 };
-/// Bytes of a prompt's text. One message repeats it three times: typed, negative, and as the text encoders read it.
+/// Bytes of a prompt's text. The metadata of a picture contain up to three texts of this size: the prompt as a typed message, the
+/// negative prompt, and the prompt as the text encoders read it.
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
 /// Bytes of a system prompt in UTF-8.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
@@ -34,7 +35,7 @@ pub const CONTROL_START: Limit<f32> = Limit { field: "controls.start", min: 0.0,
 /// The share of the steps at which it stops.
 pub const CONTROL_END: Limit<f32> = Limit { field: "controls.end", min: 0.0, max: 1.0 };
 
-/// The share of a schedule that is computed when an image is changed. Also at least one step must be computed.
+/// The share of a schedule that is computed when an image is changed. At least one step must also be computed.
 pub const STRENGTH: Limit<f32> = Limit { field: "init.strength", min: 0.0, max: 1.0 };
 /// Pixels over which the edge of a mask is soft.
 pub const FEATHER_PX: Limit<u32> = Limit { field: "mask.feather", min: 0, max: 256 };
@@ -42,7 +43,7 @@ pub const FEATHER_PX: Limit<u32> = Limit { field: "mask.feather", min: 0, max: 2
 pub const PADDING_PX: Limit<u32> = Limit { field: "mask.masked_only.padding", min: 0, max: 1024 };
 /// Rectangles of a mask.
 pub const BOXES: Limit<usize> = Limit { field: "mask.boxes", min: 0, max: 64 };
-/// The size after a second pass, as a multiple of the size before it. Also the larger size must be one that the model draws.
+/// The size after a second pass, as a multiple of the size before it. The larger size must also be one that the model draws.
 pub const FACTOR: Limit<f32> = Limit { field: "second_pass.factor", min: 1.0, max: 4.0 };
 /// The share of its schedule that a second pass computes.
 pub const SECOND_STRENGTH: Limit<f32> = Limit { field: "second_pass.strength", min: 0.0, max: 1.0 };

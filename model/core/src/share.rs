@@ -3,7 +3,7 @@
 //!
 //! Both have the same model and read the texts of the request. The leading device does everything else, such as the steps of the
 //! solver, evaluations without guidance, previews and pictures. Before a guided evaluation it sends the latents to the assisting
-//! device, and after it takes its prediction. The latents of an evaluation are all that both share, so the picture has the very bits
+//! device, and after it takes its prediction. The latents of an evaluation are all that both share, so the picture is bit-identical to
 //! that the leading device would draw alone.
 
 /// The unconditional half of one evaluation, which the assisting device computes.
@@ -51,7 +51,7 @@ pub trait Assistant: Sync {
     /// The device has left, or the job has to stop.
     fn finish(&self) -> Result<HalfPrediction, PeerLost>;
 
-    /// Lets the device go: there are no more evaluations for it.
+    /// Releases the device: there are no more evaluations for it.
     fn release(&self);
 }
 

@@ -10,7 +10,7 @@ use crate::{Assistant, HalfPrediction, HalfTask, Leader, PeerLost};
 #[derive(Debug)]
 pub struct LeadingLink(Mutex<Option<(Sender<HalfTask>, Receiver<HalfPrediction>)>>);
 
-/// The end of the assisting device. The leading one goes on alone when it is dropped.
+/// The end of the assisting device. The leading one continues alone when it is dropped.
 #[derive(Debug)]
 pub struct AssistingLink {
     tasks: Receiver<HalfTask>,

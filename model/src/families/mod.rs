@@ -18,8 +18,8 @@
 //!    [`files_of_folder`] and `part_names` in this file, `inspect/file.rs` and `inspect/folder.rs`. In [`load`], refuse
 //!    [`LoadOptions::refiner`] and warn of [`LoadOptions::controlnets`] if the family has none, as for NewBie. Add the
 //!    names of its networks to `NETWORKS` of the test `sources` in `sakuga-tidy`: no file of the server may name them.
-//! 3. **Loading.** `source.rs` lists the files of a folder in `FOLDER` and opens its parts, and `networks.rs` loads
-//!    them. Every reader gets [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model
+//! 3. **Loading.** `source.rs` lists the files of a folder in `FOLDER` (a list of `FolderPart`, see
+//!    `families/folder_files.rs`), which the family's `mod.rs` re-exports, and opens its parts; `networks.rs` loads them. Every reader gets [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model
 //!    and compute nothing. `families/fingerprint.rs` identifies the files, and `families/vocabulary.rs` reads the
 //!    vocabulary; keep what loading reads besides weights in [`LoadOptions::facts`].
 //! 4. **Description.** `info.rs` fills [`ModelInfo`]: encoders, stages, solvers, sizes and defaults.
@@ -27,14 +27,16 @@
 //!    [`PromptText`](sakuga_model_core::PromptText) says in which form the server passes prompts. `preview.rs` has the
 //!    linear preview of the latents.
 //! 5. **Drawing.** `pipeline.rs` implements `FamilyStages` of `families/generate.rs`, which has the order of the work
-//!    and profiles the stages. `encode_text` tokenizes and encodes (`text.rs`), and `drawing` returns the decoders.
+//!    and profiles the stages. `encode_text` tokenizes and encodes (`text.rs`), and `drawing` returns the decoders and the encoder of init images.
 //!    `denoise` computes one pass, batch by batch ([`GenerationSpec::batches`]). A batch starts from noise
 //!    ([`sampler::noise`](crate::sampler::noise), stream `PassPlan::stream`), or from the latents of `PassPlan::start`
 //!    with that noise. Each step evaluates the network with guidance (`denoise.rs`), applies the mask of
 //!    `PassPlan::start`, and is reported by `StepReporter`. Flow matching is integrated by `sampler/solver.rs`; noise
 //!    and v predictions at discrete training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//!    `SharedGuidance` exchanges halves of guidance with another device, or `shared_dtype` says that the family cannot.
-//!    `pipeline.rs` also implements [`FamilyModel`], mostly by calls of `families/place.rs`.
+//!    `SharedGuidance` exchanges halves of guidance with another device, and `FamilyStages::assist` computes the halves that a
+//!    leading device hands out; a family that cannot share returns `None` from `shared_dtype`, and its `assist` is then not called.
+//!    `pipeline.rs` also implements [`FamilyModel`]: `generate_with` and `assist` call those of `families/generate.rs`, `warm_up`
+//!    draws each size once, and the rest is mostly calls of `families/place.rs`.
 //! 6. **Adapters of requests**, optional: `adapters.rs` maps names of adapters to tensors and implements
 //!    [`AdapterInspector`]; each network lends its weights as `nn/adaptable.rs` names them; `applied.rs` implements
 //!    `AdaptedNetworks` of `families/applied.rs`, with which [`FamilyModel::switch_adapters`] is one call. Prefixes of
@@ -172,8 +174,8 @@ pub trait FamilyModel: Send {
         adapters.is_empty()
     }
 
-    /// Changes the weights to those of a request with these adapters. Without any, they have the very bits that they were
-    /// loaded with. After an error they have these too.
+    /// Changes the weights to those of a request with these adapters. Without any, they are bit-identical to those that
+    /// were loaded. After an error they have these too.
     ///
     /// # Errors
     ///

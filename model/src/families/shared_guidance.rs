@@ -27,7 +27,7 @@ pub(crate) struct Exchange<'a> {
 struct State {
     /// Whether the assisting device has left.
     is_alone: bool,
-    /// Whether it was lost before it was let go.
+    /// Whether it was lost before it was released.
     is_lost: bool,
     /// This device failed.
     failure: Option<EngineError>,
@@ -47,7 +47,7 @@ impl<'a> SharedGuidance<'a> {
         self.state().is_alone
     }
 
-    /// Whether the assisting device was lost before it was let go.
+    /// Whether the assisting device was lost before it was released.
     pub(crate) fn is_lost(&self) -> bool {
         self.state().is_lost
     }
@@ -57,7 +57,7 @@ impl<'a> SharedGuidance<'a> {
         self.state().failure.take()
     }
 
-    /// Lets the assisting device go. Later evaluations are computed here.
+    /// Releases the assisting device. Later evaluations are computed here.
     pub(crate) fn release(&self) {
         self.state().is_alone = true;
         self.assistant.release();
@@ -99,7 +99,7 @@ impl<'a> SharedGuidance<'a> {
             let mut state = self.state();
             (state.is_alone, state.is_lost) = (true, true);
             drop(state);
-            tracing::warn!("the device that computes half of the guidance has left; this one goes on alone");
+            tracing::warn!("the device that computes half of the guidance has left; this one continues alone");
         }
         exchanged.ok()
     }

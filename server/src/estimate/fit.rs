@@ -133,7 +133,7 @@ impl Fit {
             .collect();
         let assumed: Vec<[f64; UNKNOWNS]> =
             assumed.iter().map(|(work, seconds)| scaled(&terms(work, self.knots), *seconds)).collect();
-        // Of a first measurement, nothing is taken for preparation as long as no second one is shorter.
+        // A single measurement of a shape counts as steady time: a cost of first use is only inferred once a shorter measurement exists.
         let free: Vec<[f64; UNKNOWNS]> = FIRST_TERMS
             .map(|term| scaled(&std::array::from_fn(|index| f64::from(u8::from(index == term))), typical_scale(&all)))
             .collect();

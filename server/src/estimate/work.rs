@@ -15,7 +15,8 @@ use crate::preview::PreviewPolicy;
 /// Work of a control network relative to its denoiser: it is a copy of the half that reduces the resolution.
 const CONTROL_SHARE: f64 = 0.4;
 
-/// The amount of work in each part of a job. [`JobWork::on`] adds what a device does for the first time; before that, nothing is.
+/// The amount of work in each part of a job. It counts no first uses; [`JobWork::on`] adds
+/// those of a device.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct JobWork {
     pub(super) passes: Vec<PassWork>,
@@ -149,7 +150,7 @@ impl JobWork {
         add(Part::EncodeImage, last_pass, all_steps, Work::each(drawn, file), None);
     }
 
-    /// The same work with what `seen` has not: shapes that are used for the first time, and texts that were not read lately.
+    /// The same work with its first uses: shapes that `seen` lacks, and texts that were not read lately.
     pub(crate) fn on(&self, seen: &Seen) -> Cow<'_, Self> {
         if seen.has_all(&self.shapes, &self.texts.keys) {
             return Cow::Borrowed(self);

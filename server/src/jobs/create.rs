@@ -1,7 +1,9 @@
 //! Creates jobs: a request becomes a stored job, or is refused and nothing is stored.
 //!
 //! Cheap checks come first: the client's rate and the queue limit are checked before prompts are parsed and tokens are counted, so a
-//! flood of refused calls costs little. A call with an invalid request therefore counts towards the client's rate.
+//! flood of refused calls costs little. A call with an invalid request therefore counts towards the client's rate. Only the lookup of
+//! a call's `request_id` comes before: a repeated call gets its job without counting. It costs a SHA-256 of the call and up to two
+//! reads of the store.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

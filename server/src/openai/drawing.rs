@@ -15,7 +15,7 @@ use crate::error::{ServerError, Violation};
 use crate::models::{Catalog, ServedModel};
 use crate::request::images::Uploads;
 
-/// How long a job that streams goes on after its connection was cut, unless the request has options of its own.
+/// How long a job that streams continues after its connection was cut, unless the request has options of its own.
 const RESUME_GRACE_S: i64 = 30;
 /// Parameters of both endpoints.
 const COMMON: [&str; 13] = [

@@ -25,7 +25,7 @@ impl Worker {
             None => Err(EngineError::Failed("the model is not on the device".to_owned())),
         };
         let model = task.model;
-        // The leading device goes on alone.
+        // The leading device continues alone.
         drop(task);
         shared.assist_done(self.lease);
         match assisted {

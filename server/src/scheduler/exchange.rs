@@ -13,8 +13,8 @@ use super::share::{AssistTask, Second};
 use super::shared::Shared;
 use crate::job::JobHandle;
 
-/// Time between two looks at the other worker while one waits for it.
-const LOOK: Duration = Duration::from_millis(50);
+/// Interval at which a waiting worker checks the other one.
+const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The assisting device as the engine of the leading one sees it.
 pub(super) struct LeadingEnd<'a> {
@@ -36,14 +36,14 @@ impl Assistant for LeadingEnd<'_> {
         let ends = self.second.ends();
         let (_, halves) = ends.as_ref().ok_or(PeerLost)?;
         wait(halves, || {
-            let goes_on = self.shared.record_report(self.lease) && self.job.cancel_reason().is_none();
-            goes_on && self.shared.is_current(self.second.lease())
+            let is_wanted = self.shared.record_report(self.lease) && self.job.cancel_reason().is_none();
+            is_wanted && self.shared.is_current(self.second.lease())
         })
         .ok_or(PeerLost)
     }
 
     fn release(&self) {
-        self.second.let_go();
+        self.second.release();
     }
 }
 
@@ -72,13 +72,13 @@ impl Leader for AssistingEnd<'_> {
     }
 }
 
-/// The next message; `None`: the other end is gone, or `goes_on` says so.
-fn wait<T>(messages: &Receiver<T>, goes_on: impl Fn() -> bool) -> Option<T> {
+/// The next message; `None`: the other end is gone, or `continues` returned false.
+fn wait<T>(messages: &Receiver<T>, continues: impl Fn() -> bool) -> Option<T> {
     loop {
-        match messages.recv_timeout(LOOK) {
+        match messages.recv_timeout(CHECK_INTERVAL) {
             Ok(message) => return Some(message),
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) if !goes_on() => return None,
+            Err(RecvTimeoutError::Timeout) if !continues() => return None,
             Err(RecvTimeoutError::Timeout) => {}
         }
     }

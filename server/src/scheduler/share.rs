@@ -1,7 +1,7 @@
 //! Jobs that two devices draw: what connects the leading worker with the assisting one.
 //!
-//! A job that asks for it gets a second device if one is free when it starts. If the assisting device is lost, the leading one computes
-//! both halves; if the leading one is lost, the job fails as on one device.
+//! A job that asks for it, or that would miss its deadline on one device, gets a second device if one is free when it starts. If the
+//! assisting device is lost, the leading one computes both halves; if the leading one is lost, the job fails as on one device.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 
@@ -33,7 +33,7 @@ pub(super) struct AssistTask {
 pub(super) struct Second {
     /// The assisting worker.
     lease: Lease,
-    /// `None` once the assisting device was let go.
+    /// `None` once the assisting device was released.
     ends: Mutex<Option<Ends>>,
 }
 
@@ -52,8 +52,8 @@ impl Second {
         self.lease.device
     }
 
-    /// Lets the assisting device go.
-    pub(super) fn let_go(&self) {
+    /// Releases the assisting device.
+    pub(super) fn release(&self) {
         self.ends.lock().take();
     }
 
@@ -62,7 +62,7 @@ impl Second {
         self.lease
     }
 
-    /// Both directions of the exchange; `None` once the assisting device was let go.
+    /// Both directions of the exchange; `None` once the assisting device was released.
     pub(super) fn ends(&self) -> MutexGuard<'_, Option<Ends>> {
         self.ends.lock()
     }

@@ -274,7 +274,7 @@ impl Shared {
         Begun { expected: prediction.map(|prediction| prediction.expected_on_device()), work }
     }
 
-    /// Learns from the pass of a job with a scene that ended while the job goes on.
+    /// Learns from the pass of a job with a scene that ended while the job continues.
     pub(super) fn learn_pass(&self, lease: Lease, model: ModelId, measured: &JobMeasurements) {
         let mut state = self.state.lock();
         if state.is_current(lease) {

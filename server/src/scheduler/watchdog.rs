@@ -44,7 +44,7 @@ pub(super) fn start(
                     silence_s,
                     "the engine hangs; its thread is abandoned"
                 );
-                // A job in which the device only assisted goes on without it.
+                // A job in which the device only assisted continues without it.
                 if let Silent::Drawing(running) = &silent {
                     running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
                     live.remove(&running.id);

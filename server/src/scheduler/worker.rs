@@ -133,7 +133,7 @@ impl Worker {
         let measured = monitor.measured(finished);
         // It has no part in the rest, also if the engine has not let it go.
         if let Some(second) = second {
-            second.let_go();
+            second.release();
         }
         let joules = if is_finished { context.telemetry.joules(&job.handle.id, took) } else { None };
         let measured = match is_finished {

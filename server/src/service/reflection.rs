@@ -113,7 +113,7 @@ enum Answer {
     Services(Vec<String>),
 }
 
-/// Why there is no answer. The stream goes on.
+/// Why there is no answer. The stream continues.
 struct Refusal {
     code: Code,
     message: String,

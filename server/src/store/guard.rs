@@ -49,7 +49,7 @@ mod tests {
         assert_eq!(caught(|| 7), Ok(7));
         let error = caught(|| panic!("page {} is wrong", 3)).expect_err("it panics");
         assert!(error.starts_with("page 3 is wrong (guard.rs:"), "{error}");
-        let nested = caught(|| caught(|| panic!("inner")).is_err()).expect("the outer one goes on");
+        let nested = caught(|| caught(|| panic!("inner")).is_err()).expect("the outer one continues");
         assert!(nested);
     }
 }

@@ -107,8 +107,7 @@ fn look(folder: &Path) -> Result<(), StoreError> {
     writable.map(drop).map_err(|error| StoreError::Io(format!("cannot write {}: {error}", path.display())))
 }
 
-/// Refuses a database that may have more damage than its damaged values: they make the checksum of their page wrong; without one
-/// it is something else.
+/// Refuses a database whose page checksums are wrong, unless damaged values explain that, or whose damage was noted before.
 fn refuse_damage(path: &Path, is_sound: bool, damaged: &[DamagedValue]) -> Result<(), StoreError> {
     let noted = noted_damage(path);
     if is_sound || (!damaged.is_empty() && noted.is_none()) {

@@ -247,7 +247,7 @@ mod tests {
         writer.write(vec![behind], || ());
         drop(writer);
         go.send(()).expect("it waits");
-        dropped.recv_timeout(Duration::from_secs(20)).expect("the thread goes on");
+        dropped.recv_timeout(Duration::from_secs(20)).expect("the thread continues");
         let until = std::time::Instant::now() + Duration::from_secs(20);
         while store.job("behind") != Ok(Some(vec![1])) {
             assert!(std::time::Instant::now() < until, "what waits behind it is committed");

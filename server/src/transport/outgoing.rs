@@ -323,7 +323,7 @@ mod tests {
             let piece = move |()| Ok::<_, Status>(Frame::data(Bytes::from(vec![7; own.piece_bytes(PIECE) as usize])));
             let mut body = outgoing.bound(Body::new(StreamBody::new(tokio_stream::iter([(); 40]).map(piece))));
             let frames = unread(&mut body);
-            assert!(!frames.is_empty(), "each goes on");
+            assert!(!frames.is_empty(), "each continues");
             held.push(frames);
         }
         let bytes: usize = held.iter().flatten().map(Bytes::len).sum();
@@ -365,7 +365,7 @@ mod tests {
         let _large = fast.hand_over(Bytes::from(vec![1; 10 * FRAME]), room);
         assert_eq!(outgoing.bytes(), 12 * FRAME);
         assert!(fast.poll_room(context).is_pending());
-        let Poll::Ready(room) = outgoing.stream().poll_room(context) else { panic!("another stream goes on") };
+        let Poll::Ready(room) = outgoing.stream().poll_room(context) else { panic!("another stream continues") };
         drop(room);
         assert!(outgoing.stream().hand_over_preview(preview()).is_none(), "but without previews");
     }

@@ -34,7 +34,7 @@ async fn jobs_that_wait_are_kept_and_ended_ones_stay() {
     let watch = |job_id: &str| WatchJobRequest { job_id: job_id.into(), ..WatchJobRequest::default() };
     let mut stream = jobs.watch_job(watch(&made[1].0)).await.expect("there").into_inner();
     loop {
-        let response = stream.message().await.expect("it lives").expect("it goes on");
+        let response = stream.message().await.expect("it lives").expect("it continues");
         if format!("{response:?}").contains("Step(") {
             break;
         }
@@ -160,7 +160,7 @@ async fn a_scene_goes_on_as_the_same_job_after_a_kill_in_its_second_pass() {
     let is_second_pass =
         |event: &GenerateEvent| matches!(&event.event, Some(Event::Stage(stage)) if stage.pass_number == 2);
     loop {
-        let response = stream.message().await.expect("it lives").expect("it goes on");
+        let response = stream.message().await.expect("it lives").expect("it continues");
         let Some(Message::Event(event)) = response.message else { continue };
         let is_over = is_second_pass(&event);
         made[0].1.events.push(event);

@@ -128,7 +128,7 @@ async fn a_connection_that_falls_silent_is_closed_and_its_jobs_follow_their_opti
     assert!(took >= timeout, "{took:?}");
     drop(wire);
 
-    // One that goes on without a reader, and one whose reader may stay away for a while.
+    // One that continues without a reader, and one whose reader may stay away for a while.
     for (options, steps, expected) in [
         (JobOptions::default(), 40, JobState::Completed),
         (

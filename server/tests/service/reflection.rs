@@ -22,7 +22,7 @@ async fn ask(server: &Server, questions: Vec<Option<MessageRequest>>) -> Vec<Mes
         client.server_reflection_info(tokio_stream::iter(requests.clone())).await.expect("asked").into_inner();
     let mut answers = Vec::new();
     for request in requests {
-        let answer = stream.message().await.expect("the stream goes on").expect("an answer for each question");
+        let answer = stream.message().await.expect("the stream continues").expect("an answer for each question");
         assert_eq!((answer.valid_host.as_str(), answer.original_request), ("here", Some(request)));
         answers.push(answer.message_response.expect("an answer"));
     }

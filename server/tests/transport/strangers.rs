@@ -135,7 +135,7 @@ async fn a_revoked_token_ends_its_open_streams_within_two_seconds() {
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "TOKEN_REVOKED"));
     // Two seconds on a free machine: the file is looked at once a second.
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    other.message().await.expect("the other token's stream goes on").expect("no end");
+    other.message().await.expect("the other token's stream continues").expect("no end");
 
     std::fs::remove_file(file.path()).expect("removed");
     eventually("a file that is missing has no token", || async {

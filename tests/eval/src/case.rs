@@ -146,8 +146,8 @@ impl Case {
     }
 }
 
-/// Three colours of hair, of eyes and of clothes that are neighbours: each is taken for another one first. No pair of hair and eyes
-/// is one that training holds out.
+/// Three similar colours of hair, of eyes and of clothes: the ones that a model mistakes for each other first. Training does not hold
+/// out any of their pairs of hair and eyes.
 type Near = ([HairColor; 3], [EyeColor; 3], [ClothColor; 3]);
 const NEAR: [Near; 4] = [
     (

@@ -1,7 +1,8 @@
 //! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `studio`, `dist`, `python` and `stubs`.
 //!
-//! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
-//! Cargo's target folder.
+//! They need a Rust toolchain, a C compiler, Python 3 and the package registries. Everything that they write lies under Cargo's
+//! target folder, except for the studio's page (`client/studio/dist`) and the generated code of the clients, which `python` and
+//! `stubs` write.
 
 #![forbid(unsafe_code)]
 

@@ -118,7 +118,7 @@ impl ArticleFigures {
                 return FormFigures::default();
             };
             let figures = Figures::of_case(record_of_case);
-            // A program that keeps no texts, and so reports no cached ones as faster, encodes every text as a new one.
+            // A program that caches no texts encodes every text as a new one. Its cached texts are not faster.
             let keeps_none = text_ms(record, TextKind::Cached).is_some_and(|cached| {
                 text_ms(record, TextKind::Cold).is_some_and(|cold| cached.median > cold.median / 2.0)
             });

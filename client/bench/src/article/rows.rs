@@ -82,8 +82,8 @@ pub fn texts_table(comparison: &Comparison, others: &[Record], claims: &Claims) 
     table
 }
 
-/// The three figures of the article's summary, NewBie against SD-Anime: of each source, and as the summary states them, which its
-/// other figures do not all give.
+/// The three figures of the article's summary, NewBie against SD-Anime, computed from each source. The last column has the
+/// figures that the summary states: not all of them follow from the article's other figures.
 pub(super) fn summary(sources: &[Source], claims: &Claims) -> Table {
     let mut names: Vec<&str> = Vec::new();
     for source in sources {

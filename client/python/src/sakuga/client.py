@@ -204,7 +204,7 @@ class Client:
 
     def upload_asset(self, source: FileLike) -> asset_service_pb2.Asset:
         """Uploads a picture or an adapter, bytes or a path, and returns its asset, whose `sha256` requests name. After a lost
-        connection it goes on where it was. What the server has as an asset of this client is not sent again."""
+        connection it continues where it was. What the server has as an asset of this client is not sent again."""
         upload, retry = Upload(source), Retry()
         while True:
             try:
@@ -215,7 +215,7 @@ class Client:
                     retry.after(refused)
 
     def get_asset(self, sha256: str) -> bytes:
-        """The bytes of an asset, compared with their SHA-256. After a lost connection it goes on where it was."""
+        """The bytes of an asset, compared with their SHA-256. After a lost connection it continues where it was."""
         download, retry = Download(sha256), Retry()
         while True:
             try:

@@ -30,16 +30,16 @@ const SD_STEPS: u32 = 30;
 const SD_GUIDANCE: f32 = 7.0;
 
 const AFTER_HELP: &str = "\
-Each model is measured alone on the device: both are unloaded, one is loaded while the device is sampled, and then drawn with by \
-the protocol of `sakuga bench`, after three pictures for warm-up; the encoders read new texts of each case; and one more picture has \
-its operations measured. NewBie draws with 28 steps, Stable Diffusion XL with 30 of DPM++ 2M, Karras' schedule, guidance 7 and \
+Each model is measured alone on the device: both are unloaded, then one is loaded while the device is sampled. It draws by the \
+protocol of `sakuga bench`, after three pictures for warm-up. Then the text encoders are timed on new texts of each case, and one \
+more picture is profiled. NewBie draws with 28 steps, Stable Diffusion XL with 30 of DPM++ 2M, Karras' schedule, guidance 7 and \
 the model's refiner, if it has one. Unloading needs a token with the scope admin where the server requires one; without it loading is \
 not measured. Nothing else should use the server.
 
 DIR gets article.json with every sample, article.html, and the charts as charts/*.svg and charts/*.png. --from makes the page again, \
 for example with runs of PyTorch, as tests/torch/bench.py and bench_sdxl.py write them.";
 
-/// Compare two systems as the article does that the protocol is from
+/// Compare NewBie and Stable Diffusion XL on one device, next to PyTorch's runs and a published article's claims
 ///
 /// Measures NewBie and Stable Diffusion XL on one server: loading, memory, utilisation, times, and prompts as XML and as text. The
 /// page has them next to PyTorch's runs and to the article's claims, with the least that its card needs.

@@ -38,11 +38,11 @@ pub(crate) struct EstimateArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Jobs that are drawn before those that count
+    /// Warm-up jobs, which are not evaluated
     #[arg(long, value_name = "N", default_value_t = 20)]
     learn: u32,
 
-    /// Jobs that count
+    /// Jobs that are evaluated
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     jobs: u32,
 
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_close_or_covered_or_neither() {
+    fn an_estimate_is_close_by_its_ratio_and_covered_by_its_range() {
         let held = |expected_s, actual_s| Held { kind: String::new(), expected_s, low_s: 8.0, high_s: 13.0, actual_s };
         assert!(held(10.5, 10.0).is_close() && !held(11.5, 10.0).is_close());
         assert!(held(11.5, 10.0).is_covered() && !held(10.0, 14.0).is_covered());

@@ -48,7 +48,7 @@ pub(crate) struct Plan {
     pub model: Option<String>,
     /// Whether one more picture is drawn with a profile.
     pub is_profiled: bool,
-    /// On how many devices of the server each picture is drawn; `None`: as the server does without a wish.
+    /// On how many devices of the server each picture is drawn; `None`: the server's default.
     pub placement: Option<Placement>,
     /// The command line, for the record.
     pub command: String,

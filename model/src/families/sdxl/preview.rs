@@ -1,7 +1,7 @@
 //! The linear preview of Stable Diffusion XL's latents, in the model's scale `z * 0.13025`.
 //!
-//! The published autoencoder is not at hand, so the map was not fitted here: the factors are those that ComfyUI uses for this
-//! latent space (`latent_rgb_factors` of `SDXL` in `comfy/latent_formats.py`). They give RGB in -1..1; this map gives 0..1.
+//! The map was not fitted to the published autoencoder: the factors are those that ComfyUI uses for this latent space
+//! (`latent_rgb_factors` of `SDXL` in `comfy/latent_formats.py`). They give RGB in -1..1; this map gives 0..1.
 
 use crate::preview::KnownSpace;
 

@@ -51,7 +51,7 @@ pub(in crate::scheduler) struct Device {
     pub(in crate::scheduler) assist_task: Option<AssistTask>,
     /// Whether its worker waits for a job or a command.
     pub(in crate::scheduler) is_idle: bool,
-    /// Whether models are opened on it without a job that waits for them. When it will be free is not known then.
+    /// Whether it opens models that no job waits for; the end of that is unknown.
     pub(in crate::scheduler) is_opening: bool,
     pub(in crate::scheduler) service: Service,
     /// `None`: it can draw.

@@ -127,8 +127,8 @@ impl<'a> Forecast<'a> {
         Self { state, devices: serving.map(|id| DeviceForecast::new(state, id, free(id))).collect() }
     }
 
-    /// When a job of these models that comes next will start. A device of which nothing is known can only make it earlier, and one that
-    /// could not load one of the models does not draw it.
+    /// When a job of these models that comes next will start. Devices whose end is unknown are ignored: the start can only be earlier
+    /// than this. Devices that cannot load one of the models are excluded.
     pub(in crate::scheduler) fn next_start(&self, models: impl Iterator<Item = ModelId> + Clone) -> Option<Duration> {
         let usable = self.devices.iter().filter(|device| device.can_load_all(self.state, models.clone()));
         usable.filter_map(|device| device.free).min()

@@ -25,13 +25,13 @@ pub(in crate::scheduler) struct Running {
     pub(in crate::scheduler) id: JobId,
     /// The model that draws now.
     pub(in crate::scheduler) model: ModelId,
-    /// The work of what it draws now.
+    /// The work of the current draw: all passes of the request, or one draw of its scene.
     work: JobWork,
-    /// The time that steps of that are expected to take, as a share of that on one device: below 1 if a second one assists.
+    /// The expected time of the current draw's steps as a share of that on one device: below 1 if a second one assists.
     share: f64,
-    /// Steps that were done before that.
+    /// Steps that were done before the current draw.
     steps_before: u32,
-    /// What comes after that: a model, the work of one draw, and how many draws.
+    /// The draws after the current one: their model, the work of each, and their number.
     later: Option<(ModelId, JobWork, u32)>,
     pub(in crate::scheduler) stage: Option<Stage>,
     /// When its model will be on the device, by the time that the last load took; `None` if it is there, or was never
