@@ -2,8 +2,8 @@
  * Graphs of ComfyUI, as its API takes them or as its editor saves them: the sampler is found, and its inputs are followed to
  * texts, numbers and names.
  */
-import type { Foreign } from "./index";
 import { type Json, isObject, numberOf, parseObject, seedOf, textOf, wholeOf } from "./json";
+import type { Foreign } from "./types";
 
 /** The longest chain of nodes that is followed, and the most nodes. */
 const DEPTH = 32;

@@ -2,21 +2,9 @@
 import { readComfyUi } from "./comfyui";
 import { readNovelAi } from "./novelai";
 import { readParameters } from "./parameters";
+import type { Foreign } from "./types";
 
-/** What another program says about a picture. */
-export interface Foreign {
-  readonly prompt: string;
-  readonly negative: string;
-  readonly steps: number | undefined;
-  readonly guidance: number | undefined;
-  /** Empty if it gives no seed. */
-  readonly seed: string;
-  /** 0 if it gives no size. */
-  readonly width: number;
-  readonly height: number;
-  /** What is not carried over, as a person knows it. */
-  readonly unused: readonly string[];
-}
+export type { Foreign };
 
 /** Where a PNG file has such a text, and how it is read: the first that is there counts. */
 const CHUNKS: readonly (readonly [string, (text: string) => Foreign | undefined])[] = [

@@ -1,5 +1,5 @@
 /** The comment in pictures of NovelAI. Since version 4 it has a prompt for each character. */
-import type { Foreign } from "./index";
+import type { Foreign } from "./types";
 import { isObject, numberOf, parseObject, seedOf, textOf, wholeOf } from "./json";
 
 /** Settings that change how a picture looks and have no counterpart here, if they are on. */

@@ -3,7 +3,7 @@
  * begins with `Negative prompt: `, and a line of settings that begins with `Steps: `.
  */
 
-import type { Foreign } from "./index";
+import type { Foreign } from "./types";
 
 /** Reads such a text; `undefined` if it has no line of settings. */
 export function readParameters(text: string): Foreign | undefined {
