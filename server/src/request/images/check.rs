@@ -8,7 +8,7 @@ use sakuga_model_core::{
     least_strength, limits,
 };
 
-use super::placement::Placement;
+use super::image_fit::ImageFit;
 use super::region::{DrawnRegion, surroundings};
 use super::source::{self, File, Uploads};
 use super::{
@@ -159,14 +159,14 @@ impl Check<'_> {
         let mask_file = mask.as_ref().and_then(|mask| mask.image.as_ref());
         let mask_file = mask_file.and_then(|source| self.file("mask.image", source));
         let Some(file) = file else { return };
-        let Some(placement) = self.placement(&file.image, resize, canvas) else { return };
+        let Some(fit) = self.image_fit(&file.image, resize, canvas) else { return };
         let facts = Init {
             sha256: file.sha256.clone(),
             strength,
             resize,
-            canvas: match placement {
-                Placement::OnCanvas(area) => Some([area.left_px, area.top_px]),
-                Placement::Resized(_) => None,
+            canvas: match fit {
+                ImageFit::OnCanvas(area) => Some([area.left_px, area.top_px]),
+                ImageFit::Resized(_) => None,
             },
         };
         let mask_facts = mask.as_ref().map(|mask| MaskFacts {
@@ -175,12 +175,12 @@ impl Check<'_> {
             feather_px: mask.feather_px,
             padding_px: mask.masked_only.map(|only| only.padding_px.unwrap_or(PADDING_DEFAULT_PX)),
         });
-        let marked = self.marked(mask.as_ref(), mask_file.as_ref().map(|file| &file.image), &file.image, placement);
+        let marked = self.marked(mask.as_ref(), mask_file.as_ref().map(|file| &file.image), &file.image, fit);
         if !self.faults.is_empty() {
             return;
         }
         let [width_px, height_px] = [self.around.width_px, self.around.height_px];
-        let whole = Arc::new(placement.of(&file.image, width_px, height_px));
+        let whole = Arc::new(fit.of(&file.image, width_px, height_px));
         let feather_px = mask_facts.as_ref().map_or(0, |mask| mask.feather_px);
         let marked = marked.map(|mask| Arc::new(mask.feathered(feather_px)));
         let padding = mask_facts.as_ref().and_then(|mask| mask.padding_px);
@@ -205,12 +205,12 @@ impl Check<'_> {
     }
 
     /// How the image is brought to the size of the picture; `None` if that is impossible.
-    fn placement(
+    fn image_fit(
         &mut self,
         image: &Rgb8,
         resize: Option<ResizeMode>,
         canvas: Option<UncheckedCanvas>,
-    ) -> Option<Placement> {
+    ) -> Option<ImageFit> {
         let Surroundings { width_px, height_px, .. } = self.around;
         let (own_width, own_height) = (image.width_px, image.height_px);
         let Some(UncheckedCanvas { left_px, top_px }) = canvas else {
@@ -222,7 +222,7 @@ impl Check<'_> {
                 self.add("init.resize", Violation::REQUIRED, text);
                 return None;
             }
-            return Some(Placement::Resized(resize));
+            return Some(ImageFit::Resized(resize));
         };
         if own_width > width_px || own_height > height_px {
             let text = format!(
@@ -245,7 +245,7 @@ impl Check<'_> {
         let left_px = place("init.canvas.left", left_px, width_px - own_width);
         let top_px = place("init.canvas.top", top_px, height_px - own_height);
         let area = Area { left_px, top_px, width_px: own_width, height_px: own_height };
-        area.fits(width_px, height_px).then_some(Placement::OnCanvas(area))
+        area.fits(width_px, height_px).then_some(ImageFit::OnCanvas(area))
     }
 
     /// Checks what does not depend on the image.
@@ -287,17 +287,17 @@ impl Check<'_> {
         mask: Option<&UncheckedMask>,
         file: Option<&Rgb8>,
         image: &Rgb8,
-        placement: Placement,
+        fit: ImageFit,
     ) -> Option<Mask> {
         let Surroundings { width_px, height_px, .. } = self.around;
         let mut marked = Mask::empty(width_px, height_px);
-        if let Placement::OnCanvas(area) = placement {
+        if let ImageFit::OnCanvas(area) = fit {
             marked.mark(&Area { left_px: 0, top_px: 0, width_px, height_px });
             marked.keep(&area);
         } else if mask.is_none() {
             return None;
         }
-        let is_canvas = matches!(placement, Placement::OnCanvas(_));
+        let is_canvas = matches!(fit, ImageFit::OnCanvas(_));
         if let Some(mask) = mask {
             if mask.image.is_none() && mask.boxes.is_empty() && !is_canvas {
                 let text = "the mask is empty; set `image` or `boxes`, or remove `mask`";
@@ -310,7 +310,7 @@ impl Check<'_> {
             }
         }
         if let Some(file) = file {
-            let drawn = self.placed_mask("mask.image", file, [image.width_px, image.height_px], placement)?;
+            let drawn = self.placed_mask("mask.image", file, [image.width_px, image.height_px], fit)?;
             // A mask of the image's own size says nothing about what is around the image.
             marked = marked.union(&drawn);
         }
@@ -322,20 +322,20 @@ impl Check<'_> {
     }
 
     /// The white pixels of a mask's file. It has the size of the picture, or that of the image and then the image's
-    /// placement. `None` after a fault: it has another size.
+    /// fit. `None` after a fault: it has another size.
     pub(super) fn placed_mask(
         &mut self,
         field: &str,
         file: &Rgb8,
         [image_width_px, image_height_px]: [u32; 2],
-        placement: Placement,
+        fit: ImageFit,
     ) -> Option<Mask> {
         let Surroundings { width_px, height_px, .. } = self.around;
         let size = (file.width_px, file.height_px);
         let placed = if size == (width_px, height_px) {
             Cow::Borrowed(file)
         } else if size == (image_width_px, image_height_px) {
-            Cow::Owned(placement.of(file, width_px, height_px))
+            Cow::Owned(fit.of(file, width_px, height_px))
         } else {
             let text = format!(
                 "the mask has {}x{} pixels; use the size of the picture, {width_px}x{height_px}, or that of the image, \

@@ -6,7 +6,7 @@ use sakuga_model_core::{ControlChoice, Limit, Region, Rgb8, limits};
 
 use super::canny;
 use super::check::Check;
-use super::placement::Placement;
+use super::image_fit::ImageFit;
 use super::{ControlFacts, Preprocessor, UncheckedControl};
 use crate::error::Violation;
 
@@ -84,7 +84,7 @@ impl Check<'_> {
         if !self.faults.is_empty() {
             return None;
         }
-        let placed = Placement::Resized(resize).of(&file.image, size[0], size[1]);
+        let placed = ImageFit::Resized(resize).of(&file.image, size[0], size[1]);
         let part = |image: Rgb8| match region {
             Some(region) => image.cropped(&region.area).resampled(width_px, height_px),
             None => image,

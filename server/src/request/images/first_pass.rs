@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sakuga_model_core::{InitImage, Limit, Mask, Rgb8, limits};
 
 use super::check::{Check, Surroundings};
-use super::placement::Placement;
+use super::image_fit::ImageFit;
 use super::{FirstPass, ProtectionFacts, SCENE_STRENGTH_DEFAULT, UncheckedFirstPass, UncheckedProtection};
 use crate::error::Violation;
 
@@ -17,7 +17,7 @@ const FEATHER_PX: Limit<u32> = Limit { field: "protection.feather", ..limits::FE
 impl FirstPass {
     /// A picture of the first pass, brought to the size of the scene.
     pub(crate) fn placed(&self, picture: &Rgb8, [width_px, height_px]: [u32; 2]) -> Rgb8 {
-        Placement::Resized(self.resize).of(picture, width_px, height_px)
+        ImageFit::Resized(self.resize).of(picture, width_px, height_px)
     }
 }
 
@@ -45,7 +45,7 @@ impl Check<'_> {
             );
             self.add("resize", Violation::REQUIRED, text);
         }
-        let protected = protection.and_then(|given| self.protection(&given, own_size_px, Placement::Resized(resize)));
+        let protected = protection.and_then(|given| self.protection(&given, own_size_px, ImageFit::Resized(resize)));
         if !self.faults.is_empty() {
             return None;
         }
@@ -60,7 +60,7 @@ impl Check<'_> {
         &mut self,
         given: &UncheckedProtection,
         own_size_px: [u32; 2],
-        placement: Placement,
+        fit: ImageFit,
     ) -> Option<(ProtectionFacts, Mask)> {
         let UncheckedProtection { image, boxes, feather_px } = given;
         self.within(&FEATHER_PX, *feather_px);
@@ -78,7 +78,7 @@ impl Check<'_> {
         self.boxes("protection.boxes", boxes);
         let file = image.as_ref().and_then(|source| self.file("protection.image", source));
         let file_mask = match &file {
-            Some(file) => Some(self.placed_mask("protection.image", &file.image, own_size_px, placement)?),
+            Some(file) => Some(self.placed_mask("protection.image", &file.image, own_size_px, fit)?),
             None => None,
         };
         if !self.faults.is_empty() {

@@ -6,14 +6,14 @@ use super::ResizeMode;
 
 /// How an image is fitted to the size of the picture. A mask of the same size is fitted in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Placement {
+pub(crate) enum ImageFit {
     /// As a whole; `None`: it had the size.
     Resized(Option<ResizeMode>),
     /// At its own size, within a larger picture.
     OnCanvas(Area),
 }
 
-impl Placement {
+impl ImageFit {
     /// The image as it lies in a picture of this size.
     pub(crate) fn of(self, image: &Rgb8, width_px: u32, height_px: u32) -> Rgb8 {
         match self {
@@ -60,15 +60,15 @@ mod tests {
     #[test]
     fn each_mode_gives_the_size_and_keeps_what_it_says() {
         let wide = columns(8, 4);
-        let crop = Placement::Resized(Some(ResizeMode::Crop)).of(&wide, 4, 4);
+        let crop = ImageFit::Resized(Some(ResizeMode::Crop)).of(&wide, 4, 4);
         assert_eq!(row(&crop), [2, 3, 4, 5]);
-        let pad = Placement::Resized(Some(ResizeMode::Pad)).of(&columns(4, 4), 8, 4);
+        let pad = ImageFit::Resized(Some(ResizeMode::Pad)).of(&columns(4, 4), 8, 4);
         assert_eq!(row(&pad), [0, 0, 0, 1, 2, 3, 3, 3]);
-        let stretch = Placement::Resized(Some(ResizeMode::Stretch)).of(&wide, 4, 9);
+        let stretch = ImageFit::Resized(Some(ResizeMode::Stretch)).of(&wide, 4, 9);
         assert_eq!((stretch.width_px, stretch.height_px), (4, 9));
-        assert_eq!(Placement::Resized(None).of(&wide, 8, 4), wide);
+        assert_eq!(ImageFit::Resized(None).of(&wide, 8, 4), wide);
         let area = Area { left_px: 3, top_px: 1, width_px: 8, height_px: 4 };
-        let canvas = Placement::OnCanvas(area).of(&wide, 16, 16);
+        let canvas = ImageFit::OnCanvas(area).of(&wide, 16, 16);
         assert_eq!(canvas.cropped(&area), wide);
     }
 
@@ -76,7 +76,7 @@ mod tests {
     fn extreme_shapes_keep_at_least_a_pixel() {
         for mode in [ResizeMode::Crop, ResizeMode::Pad, ResizeMode::Stretch] {
             for (width_px, height_px) in [(1, 1), (250, 1), (1, 250), (3, 200)] {
-                let placed = Placement::Resized(Some(mode)).of(&columns(width_px, height_px), 32, 16);
+                let placed = ImageFit::Resized(Some(mode)).of(&columns(width_px, height_px), 32, 16);
                 assert_eq!((placed.width_px, placed.height_px, placed.pixels.len()), (32, 16, 3 * 32 * 16), "{mode:?}");
             }
         }

@@ -8,7 +8,7 @@ mod canny;
 mod check;
 mod controls;
 mod first_pass;
-mod placement;
+mod image_fit;
 mod region;
 mod source;
 
