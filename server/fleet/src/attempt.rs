@@ -11,7 +11,7 @@ use crate::tail::{Phase, Tail};
 
 /// Sequence numbers after the last stored event that previews and samples may use. The next attempt continues behind them, so no
 /// number is used twice.
-const LOSSY_NUMBERS: u64 = 1024;
+pub const LOSSY_NUMBERS: u64 = 1024;
 
 /// Deliveries for each allowed attempt after which a job is a dead letter although it never started: its workers die before that, or
 /// returned it.

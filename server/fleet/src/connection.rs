@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, ConnectOptions, Event};
 
 use crate::error::{FleetError, causes};
@@ -86,6 +87,11 @@ impl Connection {
         }
         let client = options.connect(settings.servers.as_slice()).await.map_err(|error| failed(causes(&error)))?;
         Ok(Self { client, faults })
+    }
+
+    /// Whether there is a connection at the moment.
+    pub fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// The client.

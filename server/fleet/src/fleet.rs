@@ -2,6 +2,7 @@
 
 use async_nats::jetstream::{self, Context};
 
+use crate::calls::Calls;
 use crate::cancel::Cancels;
 use crate::claims::Claims;
 use crate::connection::Connection;
@@ -16,6 +17,7 @@ use crate::permissions::Role;
 use crate::presence::Presence;
 use crate::records::Records;
 use crate::settings::Settings;
+use crate::watched::Watchers;
 use crate::work::WorkQueue;
 
 /// What a message may be larger than its payload by: headers and subject.
@@ -42,6 +44,10 @@ pub struct Fleet {
     pub presence: Presence,
     /// Cancellation of running jobs.
     pub cancels: Cancels,
+    /// Questions that workers answer.
+    pub calls: Calls,
+    /// Which jobs have readers.
+    pub watchers: Watchers,
     /// Which job a worker with a free device gets.
     pub dispatch: Dispatch,
     control: Connection,
@@ -84,6 +90,8 @@ impl Fleet {
             dead: DeadLetters::new(context.clone(), names.clone()),
             live: LiveEvents::new(lossy.client().clone(), bucket(&context, names.previews()).await?, names.clone()),
             presence: Presence::new(bucket(&context, names.presence()).await?),
+            calls: Calls::new(client.clone(), names.clone(), max_payload),
+            watchers: Watchers::new(client.clone(), names.clone()),
             cancels: Cancels::new(client, names),
             control,
             lossy,

@@ -1,7 +1,7 @@
 //! Jobs, events and work of many Sakuga hosts on NATS JetStream, and their files in an object store.
 //!
-//! **State.** This crate is the shared truth of a fleet and its protocol, tested against real servers of NATS. The roles
-//! `sakuga-server gateway` and `sakuga-server worker`, which will use it, do not exist yet: no program of this repository calls it.
+//! This crate is the shared truth of a fleet and its protocol, tested against real servers of NATS. The roles `sakuga-server gateway` and
+//! `sakuga-server worker` use it.
 //!
 //! # What lies where
 //!
@@ -16,6 +16,8 @@
 //! | a job that fails too often | the stream of dead letters, with the reason | [`DeadLetters`] |
 //! | previews and samples in the journal | plain messages, and the last preview of each image in memory | [`LiveEvents`] |
 //! | cancellation by a flag | a request to the worker | [`Cancels`] |
+//! | the readers of a job's journal | gateways with readers say so when they are asked | [`Watchers`] |
+//! | models of the process | a worker answers calls that need one | [`Calls`] |
 //! | devices of the process | announcements that expire | [`Presence`] |
 //! | pictures in a folder | files under their SHA-256 in S3 or a shared folder | [`Objects`] |
 //!
@@ -36,20 +38,15 @@
 //!
 //! Leases are no part of these guarantees: two schedulers at once publish a job twice, and it is drawn once.
 //!
-//! # The roles that are planned
-//!
-//! Decisions for those who build them; nothing of this section exists.
+//! # The roles
 //!
 //! - `worker`: the parts of the single server with its store in memory and no port. Each item of work becomes one of its own jobs, from
 //!   the resolved request in the record. Its events are appended here under the numbers of the attempt, its pictures go to [`Objects`],
-//!   and a [`FleetError::Superseded`] cancels it.
-//! - `gateway`: the services, checks and limits of the single server over models that are described and not opened. One consumer of the
-//!   whole stream of events feeds a journal of each job in memory, from which all streams of this gateway read, so that
-//!   readers cost NATS nothing; [`RecordWatch`] feeds the index of `ListJobs`, limits and retention.
-//! - The gateway with the lease builds the fair queue of the single server from that index, answers workers by it, and publishes queue
-//!   positions and estimates as events that may be lost.
-//! - The single server stays as it is: the roles are a feature `fleet` of `sakuga-server`, off by default, because NATS' client and
-//!   its signatures add 17 crates to every build and only those with several hosts use them.
+//!   and a [`FleetError::Superseded`] cancels it. It also answers [`Calls`] that need a model, such as the check of a request.
+//! - `gateway`: the services of the single server. Each stream of events is a [`Follower`]; [`RecordWatch`] feeds the index of
+//!   `ListJobs`, limits and retention.
+//! - The gateway with the lease builds the fair queue of the single server from that index and answers workers by it. It ends jobs whose
+//!   deadline has passed or whose readers have gone ([`Watchers`]), and deletes old ones.
 //!
 //! # Sequence numbers
 //!
@@ -80,6 +77,7 @@
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod calls;
 mod cancel;
 mod claims;
 mod connection;
@@ -100,9 +98,11 @@ mod presence;
 mod records;
 mod settings;
 mod tail;
+mod watched;
 mod work;
 
-pub use attempt::{Attempt, Begun};
+pub use attempt::{Attempt, Begun, LOSSY_NUMBERS};
+pub use calls::Calls;
 pub use cancel::{Asked, CancelRequests, Cancels};
 pub use claims::{Claim, Claims};
 pub use connection::{Connection, Faults};
@@ -122,4 +122,5 @@ pub use presence::{AnnouncedDevice, Announcement, Presence};
 pub use records::{RecordChange, RecordWatch, Records, Revised};
 pub use settings::Settings;
 pub use tail::{Phase, Tail};
+pub use watched::{Watchers, Watching};
 pub use work::{Taken, WorkItem, WorkQueue, WorkSource};

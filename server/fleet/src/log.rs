@@ -51,6 +51,17 @@ impl EventLog {
         Tail::read(job, last.sequence, &last.headers).map(Some)
     }
 
+    /// The last event of a job, read from the leader of the stream; `None` if the job has no event.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::Damaged`] or [`FleetError::Nats`].
+    pub async fn last_event(&self, job: &str) -> Result<Option<GenerateEvent>, FleetError> {
+        let Some(last) = self.last(job).await? else { return Ok(None) };
+        let event = GenerateEvent::decode(last.payload);
+        event.map(Some).map_err(|error| FleetError::Damaged(format!("the last event of job {job}: {error}")))
+    }
+
     /// Appends an event after `tail`, which then includes it. The event has a larger sequence number than the one before. An answer
     /// that is lost is no error: whether the event was stored is looked up.
     ///

@@ -98,6 +98,21 @@ impl Names {
         format!("{}.ask", self.fleet)
     }
 
+    /// The core subject of calls that any worker answers.
+    pub fn call_any(&self) -> String {
+        format!("{}.call.any", self.fleet)
+    }
+
+    /// The core subject of calls that a worker with this model answers.
+    pub fn call_of(&self, model: &str) -> String {
+        format!("{}.call.model.{}", self.fleet, token(model))
+    }
+
+    /// The core subject on which gateways with readers of a job say so.
+    pub fn watched_of(&self, job: &str) -> String {
+        format!("{}.watched.{}", self.fleet, token(job))
+    }
+
     /// The prefix of reply subjects of a role, so that one role cannot read the answers to another.
     pub fn inbox(&self, role: &str) -> String {
         format!("_INBOX_{}_{role}", self.fleet)

@@ -5,6 +5,7 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -13,6 +14,7 @@ use sakuga_proto::digest::hex;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{FleetError, causes};
+use crate::names::token;
 
 /// How long a call to a store elsewhere is tried.
 #[cfg(feature = "s3")]
@@ -67,6 +69,28 @@ impl Objects {
     #[cfg(not(feature = "s3"))]
     fn open_s3(url: &str, _: &str) -> Result<Self, FleetError> {
         Err(FleetError::Settings(format!("`{url}`: this program was built without the feature `s3`")))
+    }
+
+    /// The files of one job, apart from those of all others: deleting them takes no file from another job with the same picture.
+    pub fn of_job(&self, job: &str) -> Self {
+        Self { store: self.store.clone(), prefix: self.prefix.clone().join("jobs").join(token(job)) }
+    }
+
+    /// Deletes all files, also those of attempts that were superseded.
+    ///
+    /// # Errors
+    ///
+    /// [`FleetError::Objects`]; then some of them may be left.
+    pub async fn delete_all(&self) -> Result<(), FleetError> {
+        let mut found = self.store.list(Some(&self.prefix));
+        while let Some(file) = found.next().await {
+            let file = file.map_err(|error| failed(&error))?;
+            match self.store.delete(&file.location).await {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+        Ok(())
     }
 
     /// Stores a file and returns its SHA-256. A file that is there already is not written again.

@@ -60,6 +60,7 @@ impl Permissions {
         match role {
             Role::Gateway => {
                 publish.extend([names.all("events"), names.all("work"), names.all("cancel")]);
+                publish.extend([names.all("call"), names.all("watched")]);
                 publish.extend([record_keys, claim_keys, lease_keys]);
                 for stream in [&events, &work, &dead, &records, &claims, &leases, &presence, &previews] {
                     publish.extend(read(stream));
@@ -71,9 +72,9 @@ impl Permissions {
                 publish.push(format!("$JS.API.STREAM.PURGE.{events}"));
                 // Flow control of the watches.
                 publish.push("$JS.FC.>".into());
-                // Answers to workers that ask for a job.
-                publish.push(format!("{}.>", names.inbox(Role::Worker.name())));
-                subscribe.extend([names.all("live"), names.ask()]);
+                // Answers to workers that ask for a job, and to gateways that look for readers.
+                publish.extend([Role::Worker, Role::Gateway].map(|role| format!("{}.>", names.inbox(role.name()))));
+                subscribe.extend([names.all("live"), names.ask(), names.all("watched")]);
             }
             Role::Worker => {
                 publish.extend([
@@ -95,9 +96,9 @@ impl Permissions {
                 }
                 publish.push(names.ask());
                 publish.push(format!("$JS.ACK.{work}.>"));
-                // Answers to cancellations.
+                // Answers to cancellations and calls.
                 publish.push(format!("{}.>", names.inbox(Role::Gateway.name())));
-                subscribe.push(names.all("cancel"));
+                subscribe.extend([names.all("cancel"), names.all("call")]);
             }
             Role::Setup => {
                 for stream in [&events, &work, &dead, &records, &claims, &leases, &presence, &previews] {
