@@ -166,6 +166,15 @@ pub(crate) enum ServerError {
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A fleet has no such thing yet.
+    #[cfg(feature = "fleet")]
+    #[error("{what} in a fleet yet; {instead}")]
+    NotInFleet {
+        /// What is asked for, such as `assets are not`.
+        what: &'static str,
+        /// What to do instead.
+        instead: &'static str,
+    },
     /// A bug: an invariant of the server does not hold.
     #[error("{0}; this is a bug, please report it with the server's log")]
     Internal(String),

@@ -43,6 +43,7 @@
 //! - `estimate` predicts time and energy of jobs from measurements of earlier ones.
 //! - `assets` stores files that clients upload, `adapters` reads the folder of adapters, `pull` downloads models.
 //! - `models` has the models and where their weights are, `devices` the names and states of devices.
+//! - `fleet` has the roles `gateway` and `worker`, which share jobs over NATS. No other module names it.
 //! - `metrics` counts, `trace` exports to a collector, `telemetry` keeps samples of the newest jobs.
 //! - [`config`] reads the options, `app` creates and connects all parts, and [`maintenance`] works on the data folder of a stopped
 //!   server.
@@ -56,8 +57,8 @@
 //! - Acknowledged jobs and events are durable: a job is written before its caller gets the answer, and a state event before a
 //!   reader sees it. After a restart, waiting jobs wait again, running ones start again, and no sequence number is used twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and sees gaps in the sequence numbers.
-//! - [`engine`], `models` and `scheduler` name no type of the wire and no tensor. Only `wire`, `service`, `openai`, `jobs` and
-//!   `assets` name types of the wire; `app` registers the services.
+//! - [`engine`], `models` and `scheduler` name no type of the wire and no tensor. Only `wire`, `service`, `openai`, `jobs`,
+//!   `assets` and `fleet` name types of the wire; `app` registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
@@ -78,6 +79,8 @@ mod error;
 mod estimate;
 mod event;
 mod event_frame;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 mod gpu;
 mod grpc;
 mod job;

@@ -6,8 +6,12 @@ use std::thread;
 
 use sakuga_server::auth::token_command;
 use sakuga_server::config::{Config, ConfigError, Loaded};
+#[cfg(feature = "fleet")]
+use sakuga_server::config::{FleetConfig, FleetRole, LoadedRole};
+#[cfg(feature = "fleet")]
+use sakuga_server::fleet::{self, GatewayApp, RoleError, WorkerApp};
 use sakuga_server::maintenance::command as store_command;
-use sakuga_server::{App, log};
+use sakuga_server::{App, AppError, log};
 use tokio::sync::oneshot;
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.
@@ -40,6 +44,10 @@ fn main() -> ExitCode {
             Err(shown) => explain(&ConfigError::Flags(shown)),
         };
     }
+    #[cfg(feature = "fleet")]
+    if let Some(role) = std::env::args().nth(1).and_then(|word| FleetRole::named(&word)) {
+        return fleet_role(role, environment);
+    }
     let config = match Loaded::load(std::env::args_os(), environment) {
         Ok(Loaded { effective: Some(effective), .. }) => return print(&effective),
         Ok(Loaded { config, .. }) => config,
@@ -53,6 +61,62 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a role of a fleet.
+#[cfg(feature = "fleet")]
+fn fleet_role(role: FleetRole, environment: impl Fn(&str) -> Option<String>) -> ExitCode {
+    let arguments = std::env::args_os().take(1).chain(std::env::args_os().skip(2));
+    let (config, place) = match LoadedRole::load(role, arguments, environment) {
+        Ok(LoadedRole { effective: Some(effective), .. }) => return print(&effective),
+        Ok(LoadedRole { config, fleet, .. }) => (config, fleet),
+        Err(error) => return explain(&error),
+    };
+    log::init(&config.log);
+    match run_role(role, config, place) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(feature = "fleet")]
+fn run_role(role: FleetRole, config: Config, place: FleetConfig) -> Result<(), RoleError> {
+    let started = end_on_signal().map_err(AppError::from)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(AppError::from)?;
+    let run = runtime.block_on(async {
+        let say = |line: String| {
+            // The pipe may be closed; the log has it too.
+            let _ = writeln!(std::io::stdout(), "{line}");
+            tracing::info!("{line}");
+        };
+        match role {
+            FleetRole::Gateway => {
+                let app = GatewayApp::build(config, place).await?;
+                let shutdown = shutdown_signal();
+                drop(started);
+                say(format!("listening on {}", app.url()));
+                app.run_until(shutdown).await
+            }
+            FleetRole::Worker => {
+                let app = WorkerApp::build(config, place).await?;
+                let shutdown = shutdown_signal();
+                drop(started);
+                say(format!("drawing as {}", app.name()));
+                app.run_until(shutdown).await;
+                Ok(())
+            }
+            FleetRole::Setup => {
+                fleet::set_up(&place).await?;
+                say(format!("the fleet `{}` is set up", place.place.fleet));
+                Ok(())
+            }
+        }
+    });
+    runtime.shutdown_background();
+    run
 }
 
 fn print(text: &str) -> ExitCode {
@@ -74,7 +138,7 @@ fn explain(error: &ConfigError) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
+fn serve(config: Config) -> Result<(), AppError> {
     let started = end_on_signal()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {

@@ -38,8 +38,7 @@ impl App {
             observer,
             _reloader,
             _metrics_listener,
-            _heartbeat,
-            _retention,
+            _background,
             ..
         } = self;
         let names = Arc::new(HealthNames::new(&context.models, &context.scheduler.device_statuses().borrow()));

@@ -11,7 +11,7 @@ use crate::settings::is_loopback;
 use crate::transport::credentials::Credentials;
 
 /// The bound sockets.
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     pub(super) api: (TcpListener, SocketAddr),
     /// Of the metrics, if they are served.
     pub(super) metrics: Option<(TcpListener, SocketAddr)>,
@@ -20,6 +20,12 @@ pub(super) struct Sockets {
 }
 
 impl Sockets {
+    /// The socket for clients alone.
+    #[cfg(feature = "fleet")]
+    pub(crate) async fn bind_api(config: &Config) -> Result<(TcpListener, SocketAddr), AppError> {
+        bind(config.listen, "--listen").await
+    }
+
     pub(super) async fn bind(config: &Config) -> Result<Self, AppError> {
         let api = bind(config.listen, "--listen").await?;
         let metrics = match config.transport.metrics_listen {
@@ -58,7 +64,7 @@ async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, S
 }
 
 /// Warns of a server that other machines reach without tokens or without encryption.
-pub(super) fn warn_about_exposure(config: &Config, credentials: &Credentials) {
+pub(crate) fn warn_about_exposure(config: &Config, credentials: &Credentials) {
     if is_loopback(config.listen.ip()) {
         return;
     }

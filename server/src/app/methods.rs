@@ -4,7 +4,8 @@ use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use super::routes::{PIECE_BYTES_MAX, PUBLIC_BYTES_MAX};
 use crate::limits::Limits;
-use crate::transport::message::MessageLimits;
+use crate::transport::TransportConfig;
+use crate::transport::message::{MessageLimits, Messages};
 
 const PROMPT: MessageLimits = MessageLimits { bytes_max: Limits::PROMPT_MESSAGE_BYTES_MAX, fields_max: 4096 };
 /// For messages with a prompt and the files of two images.
@@ -46,6 +47,11 @@ pub(super) fn all() -> Vec<MethodDescriptor> {
     services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
 }
 
+/// The names of all methods.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    all().into_iter().map(|method| name(&method))
+}
+
 /// The method as `package.Service/Method`.
 pub(super) fn name(method: &MethodDescriptor) -> String {
     format!("{}/{}", method.parent_service().full_name(), method.name())
@@ -63,6 +69,15 @@ pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
         name if WITH_PROMPT.contains(&name) => PROMPT,
         _ => QUESTION,
     }
+}
+
+/// The limits of the messages of every method.
+pub(crate) fn messages(transport: &TransportConfig) -> Messages {
+    let methods = all().into_iter().map(|method| {
+        let limits = limits(&method);
+        (method, limits)
+    });
+    Messages::new(methods, transport.handshake_timeout)
 }
 
 #[cfg(test)]

@@ -4,64 +4,48 @@ mod drain;
 mod engines;
 mod error;
 mod health;
-mod listen;
-mod methods;
+pub(crate) mod listen;
+pub(crate) mod methods;
 mod models;
-mod routes;
+pub(crate) mod parts;
+pub(crate) mod routes;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic_health::server::HealthReporter;
 use tower::Layer as _;
 
 pub use self::error::AppError;
-use crate::adapters::Adapters;
-use crate::assets::Assets;
+use self::parts::{Background, Parts, observer};
 use crate::config::Config;
 use crate::devices::{DeviceId, DeviceStatus};
-use crate::encoder::Encoder;
-use crate::gpu::{DeviceSample, Sampler, Subscription};
-use crate::job::HeldImages;
-use crate::jobs::{Dependencies, Jobs};
+use crate::gpu::{DeviceSample, Sampler};
 use crate::metrics::{DeviceFigures, Metrics, QueueFigures};
-use crate::models::{Catalog, ModelState, ModelStatus};
+use crate::models::{ModelState, ModelStatus};
 use crate::openai::{self, OpenAi};
-use crate::retention::RetentionGate;
-use crate::scheduler::{EngineStatus, Scheduler};
+use crate::scheduler::EngineStatus;
 use crate::service::Context;
-use crate::store::place::{DataPlace, OpenError};
-use crate::store::writer::StoreWriter;
-use crate::store::{ArtifactStore, JobStore, StoreError, StoreFault};
+use crate::store::place::DataPlace;
+use crate::store::{ArtifactStore, JobStore};
 use crate::studio::api::{ApiLayer, Route};
 use crate::studio::layer::StudioLayer;
-use crate::telemetry::{ActivityProbe, Telemetry};
+use crate::telemetry::ActivityProbe;
 use crate::trace::Observer;
 use crate::transport::connection::Connections;
 use crate::transport::credentials::Credentials;
 use crate::transport::layer::CallLayer;
 use crate::transport::listener::Incoming;
-use crate::transport::message::Messages;
 use crate::transport::metrics_listener::{self, Page};
-use crate::transport::outgoing::Outgoing;
 use crate::transport::reload::Reloader;
 use crate::transport::serve::{self, Serving};
 use listen::{Sockets, warn_about_exposure};
-use models::Opened;
 use routes::routes;
 
-/// Interval of the device samples that streams without events carry, to show that the server is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// The most ListJobs and GetJob answers that are built at once.
-const LARGE_ANSWERS: usize = 4;
-/// The most requests that are estimated at once.
-const ESTIMATES: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -83,12 +67,7 @@ pub struct App {
     observer: Option<Arc<dyn Observer>>,
     _reloader: Reloader,
     _metrics_listener: Option<AbortOnDropHandle<()>>,
-    /// Keeps the newest sample of the device up to date.
-    _heartbeat: Subscription,
-    /// Watches the folder of adapters.
-    _adapters: AbortOnDropHandle<()>,
-    /// Delete old jobs and assets.
-    _retention: [AbortOnDropHandle<()>; 2],
+    _background: Background,
 }
 
 impl App {
@@ -128,111 +107,38 @@ impl App {
     ) -> Result<Self, AppError> {
         let begun = Instant::now();
         let http = Route::TEMPLATES.map(str::to_owned);
-        let metrics = Arc::new(Metrics::new(methods::all().iter().map(methods::name).chain(http)));
+        let metrics = Arc::new(Metrics::new(methods::names().chain(http)));
         let credentials = Credentials::load(&config.transport)?;
         let connections =
             Arc::new(Connections::new(&config.transport.within_open_files(), metrics.connections.clone()));
         let observer = observer(&config)?;
         warn_about_exposure(&config, &credentials);
 
-        let before_engine = begun.elapsed();
-        let Opened { devices, models, probes, device_memory } = models::open(&config, &metrics, before_engine).await?;
-        let adapters = open_adapters(config.models.adapters.clone(), &models).await?;
-        let (limits, memory_budget) = (config.limits, models::budget(&devices));
-        let sampler = Arc::new(Sampler::start(probes)?);
-        let writer = Arc::new(StoreWriter::start(store)?);
-        let assets = {
-            let (place, writer, settings) = (config.jobs.place.clone(), writer.clone(), config.jobs.assets.clone());
-            let opened = tokio::task::spawn_blocking(move || Assets::open(&place, writer, settings)).await;
-            let opened = opened.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())));
-            opened.map_err(|error| AppError::Recover(OpenError { place: config.jobs.place.clone(), error }))?
-        };
-        let gate = Arc::new(RetentionGate::new(config.jobs.retention));
-        let artifact_fault = StoreFault::default();
-        let encoder = Encoder::start(artifacts.clone(), gate.clone(), artifact_fault.clone(), Handle::current())?;
-        let telemetry = Telemetry::default();
-        let model_metrics = metrics.models.clone();
-        let scheduler = Scheduler::start(devices, encoder, sampler.clone(), telemetry.clone(), model_metrics, &limits);
-        let scheduler = Arc::new(scheduler);
-        let jobs = Jobs::new(Dependencies {
-            models: models.clone(),
-            adapters: adapters.clone(),
-            memory_budget,
-            limits: limits.clone(),
-            scheduler: scheduler.clone(),
-            device_memory,
-            writer,
-            artifacts,
-            artifact_fault,
-            assets: assets.clone(),
-            telemetry,
-            gate,
-            observer: observer.clone(),
-            is_durable: config.jobs.place != DataPlace::Memory,
-            held_images: HeldImages::default(),
-        });
-        let place = config.jobs.place;
-        let failed = |error| AppError::Recover(OpenError { place: place.clone(), error });
-        jobs.recover().await.map_err(failed)?;
-        let (newest, latest_sample) = watch::channel(None);
-        let heartbeat = sampler.subscribe(DeviceId::FIRST, HEARTBEAT, move |sample| {
-            newest.send_replace(Some(sample.clone()));
-        });
-        let context = Arc::new(Context {
-            jobs: jobs.clone(),
-            assets: assets.clone(),
-            asset_idle: config.jobs.assets.idle,
-            streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
-            outgoing: Outgoing::new(config.transport.unsent_bytes_max),
-            estimates: Arc::new(Semaphore::new(ESTIMATES)),
-            large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
-            latest_sample,
-            models,
-            adapters: adapters.clone(),
-            memory_budget,
-            limits,
-            activity: scheduler.activity_probe(),
-            scheduler,
-            sampler,
-            started: SystemTime::now(),
-            closing: CancellationToken::new(),
-        });
+        let (transport, studio_config, drain_timeout) =
+            (config.transport.clone(), config.studio.clone(), config.drain_timeout);
+        let place = config.jobs.place.clone();
+        let parts = Parts::open(config, &metrics, observer.clone(), (store, artifacts), begun.elapsed()).await?;
+        let Parts { context, background } = parts;
 
         let (routes, health) = routes(&context)?;
-        let adapters = AbortOnDropHandle::new(tokio::spawn(adapters.keep_up_to_date()));
-        let retention = [
-            AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop())),
-            AbortOnDropHandle::new(tokio::spawn(assets.retention_loop())),
-        ];
         let stop_accepting = CancellationToken::new();
         let (listener, local_addr) = sockets.api;
         let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
-        let methods = methods::all().into_iter().map(|method| {
-            let limits = methods::limits(&method);
-            (method, limits)
-        });
-        let messages = Messages::new(methods, config.transport.handshake_timeout).with_bodies(openai::bodies());
+        let messages = methods::messages(&transport).with_bodies(openai::bodies());
         let layer =
             CallLayer::new(&credentials, messages, context.outgoing.clone(), metrics.calls.clone(), observer.clone());
         let is_encrypted = credentials.tls.is_some();
         let studio_addr = sockets.studio.as_ref().map(|(_, address)| *address);
-        let api = match config.studio.has_openai_api && sockets.studio.is_some() {
+        let api = match studio_config.has_openai_api && sockets.studio.is_some() {
             true => Some(layer.layer(OpenAi::new(context.clone(), is_encrypted).map_err(AppError::Signing)?)),
             false => None,
         };
         let studio = sockets.studio.map(|(listener, _)| {
             let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
-            let page = (StudioLayer::new(&config.studio, is_encrypted), ApiLayer::new(api));
-            serve::serve_studio(
-                &config.transport,
-                page,
-                layer.clone(),
-                routes.clone(),
-                incoming,
-                stop_accepting.clone(),
-            )
+            let page = (StudioLayer::new(&studio_config, is_encrypted), ApiLayer::new(api));
+            serve::serve_studio(&transport, page, layer.clone(), routes.clone(), incoming, stop_accepting.clone())
         });
-        let api = serve::serve(&config.transport, layer, routes, incoming, stop_accepting.clone());
+        let api = serve::serve(&transport, layer, routes, incoming, stop_accepting.clone());
         let serving = serve::both(api, studio);
         let metrics_addr = sockets.metrics.as_ref().map(|(_, address)| *address);
         let metrics_listener = sockets.metrics.map(|(listener, address)| {
@@ -249,15 +155,13 @@ impl App {
             connections,
             context,
             health,
-            drain_timeout: config.drain_timeout,
+            drain_timeout,
             place,
             store: None,
             observer,
             _reloader: credentials.watch(),
             _metrics_listener: metrics_listener,
-            _heartbeat: heartbeat,
-            _adapters: adapters,
-            _retention: retention,
+            _background: background,
         })
     }
 
@@ -287,28 +191,6 @@ impl App {
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
-}
-
-/// Reads the adapters in `folder` and whether they fit these models. A large folder takes a while.
-async fn open_adapters(folder: Option<PathBuf>, models: &Catalog) -> Result<Arc<Adapters>, AppError> {
-    let inspectors = models.iter().map(|model| model.adapters.clone()).collect();
-    let opened = tokio::task::spawn_blocking(move || Adapters::new(folder, inspectors)).await;
-    opened.map(Arc::new).map_err(|error| AppError::Thread(std::io::Error::other(error)))
-}
-
-/// What exports calls and jobs to the collector, if there is one.
-fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
-    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
-    #[cfg(feature = "otlp")]
-    {
-        use crate::trace::otlp::Collector;
-        let collector = Collector::at(endpoint, crate::wire::status::reason);
-        let collector = collector.map_err(|error| AppError::Collector(error.to_string()))?;
-        tracing::info!(endpoint, "traces and metrics go to a collector");
-        Ok(Some(Arc::new(collector)))
-    }
-    #[cfg(not(feature = "otlp"))]
-    Err(AppError::Collector(format!("{endpoint}: this program was built without the feature `otlp`")))
 }
 
 /// The text of the page of metrics: counters, and the queue, the memory and the devices at the moment.

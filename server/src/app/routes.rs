@@ -31,13 +31,7 @@ pub(super) const PUBLIC_BYTES_MAX: usize = 4 * 1024;
 pub(super) const PIECE_BYTES_MAX: usize = Limits::CHUNK_BYTES_MAX + 128;
 
 /// The services, and what reports the health. The transport bounds the messages to them; see [`super::methods`].
-pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter), AppError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
-    let descriptors = Arc::new(Descriptors::new(&[
-        sakuga_proto::FILE_DESCRIPTOR_SET,
-        tonic_health::pb::FILE_DESCRIPTOR_SET,
-        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
-    ])?);
+pub(crate) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter), AppError> {
     // Compressed requests are decompressed before they come here. Answers are compressed if the client accepts that, but
     // those of events and pictures are not: what is large in them is a compressed picture already.
     let generation = GenerationServiceServer::new(Generation::new(context.clone()))
@@ -61,14 +55,6 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
-    let reflection = ServerReflectionServer::new(Reflection::new(descriptors.clone()))
-        .max_decoding_message_size(PUBLIC_BYTES_MAX)
-        .send_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip);
-    let older_reflection = OlderReflectionServer::new(Reflection::new(descriptors))
-        .max_decoding_message_size(PUBLIC_BYTES_MAX)
-        .send_compressed(CompressionEncoding::Zstd)
-        .send_compressed(CompressionEncoding::Gzip);
     let models = ModelServiceServer::new(Models::new(context.clone()))
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
@@ -78,7 +64,27 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
         .add_service(assets)
         .add_service(prompts)
         .add_service(system)
-        .add_service(models)
+        .add_service(models);
+    with_public(routes)
+}
+
+/// Adds the services that need no token, health and reflection, and returns what reports the health.
+pub(crate) fn with_public(routes: Routes) -> Result<(Routes, HealthReporter), AppError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let descriptors = Arc::new(Descriptors::new(&[
+        sakuga_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+    ])?);
+    let reflection = ServerReflectionServer::new(Reflection::new(descriptors.clone()))
+        .max_decoding_message_size(PUBLIC_BYTES_MAX)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+    let older_reflection = OlderReflectionServer::new(Reflection::new(descriptors))
+        .max_decoding_message_size(PUBLIC_BYTES_MAX)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+    let routes = routes
         .add_service(health_service.max_decoding_message_size(PUBLIC_BYTES_MAX))
         .add_service(reflection)
         .add_service(older_reflection);

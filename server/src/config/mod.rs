@@ -5,6 +5,8 @@
 
 mod check;
 mod devices;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod jobs;
 mod layers;
 mod model;
@@ -17,6 +19,8 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches as _};
 
 pub use self::devices::DevicesChoice;
+#[cfg(feature = "fleet")]
+pub use self::fleet::{FleetConfig, FleetRole, LoadedRole};
 pub use self::jobs::JobsConfig;
 pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
@@ -158,10 +162,19 @@ impl Loaded {
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
-        let command = command();
+        Self::resolve(&command(), arguments, &environment, |_, _, _| Vec::new())
+    }
+
+    /// As [`Loaded::load`], with the settings of `command`; `adjust` changes the configuration and finds further problems.
+    fn resolve(
+        command: &Command,
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: &dyn Fn(&str) -> Option<String>,
+        adjust: impl FnOnce(&mut Config, &Layers, &clap::ArgMatches) -> Vec<String>,
+    ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let flags = layers::raw(&command).try_get_matches_from(arguments)?;
-        let mut layers = Layers::collect(&command, &flags, &environment, &mut problems);
+        let flags = layers::raw(command).try_get_matches_from(arguments)?;
+        let mut layers = Layers::collect(command, &flags, environment, &mut problems);
         let is_encrypted = layers.is_given("tls-cert");
         if let Some(problem) = half_of_tls(&layers) {
             problems.push(problem);
@@ -170,8 +183,9 @@ impl Loaded {
         // Values that are not valid are already reported and left out, so the others can be checked together.
         let matches = command.clone().try_get_matches_from(layers.arguments())?;
         let settings = Settings::from_arg_matches(&matches)?;
-        problems.extend(settings.problems(is_encrypted, &environment));
-        let config = settings.into_config(&layers, &environment);
+        problems.extend(settings.problems(is_encrypted, environment));
+        let mut config = settings.into_config(&layers, environment);
+        problems.extend(adjust(&mut config, &layers, &matches));
         let only_checks = only_checks(&flags);
         if only_checks && problems.is_empty() {
             problems.extend(Credentials::problems(&config.transport));
@@ -181,7 +195,7 @@ impl Loaded {
         if !problems.is_empty() {
             return Err(ConfigError::Values(problems));
         }
-        let effective = only_checks.then(|| report::effective(&command, &layers, &config));
+        let effective = only_checks.then(|| report::effective(command, &layers, &config));
         Ok(Self { config, effective })
     }
 }
@@ -221,6 +235,8 @@ fn command() -> Command {
         .subcommand(maintenance::command::command());
     #[cfg(feature = "burn")]
     let command = command.subcommand(crate::pull::command::command());
+    #[cfg(feature = "fleet")]
+    let command = command.subcommands(fleet::subcommands());
     command
 }
 

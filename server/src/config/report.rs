@@ -67,7 +67,8 @@ pub(super) fn effective(command: &Command, layers: &Layers, config: &Config) -> 
         (None, Some(default)) => format!("{name} = {} # the default\n", quoted(&default)),
         (None, None) => format!("# {name} is not set\n"),
     };
-    layers::settings(command).map(line).collect()
+    // Hidden ones are those that a role does not have.
+    layers::settings(command).filter(|(_, argument)| !argument.is_hide_set()).map(line).collect()
 }
 
 /// A text as TOML has it, which is as JSON has it.

@@ -19,7 +19,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     /// Whether the call may know of a job and act on it.
-    pub(super) fn may_access(&self, owner: &str) -> bool {
+    pub(crate) fn may_access(&self, owner: &str) -> bool {
         self.sees_all || *self.owner == *owner || self.former_owner.as_deref() == Some(owner)
     }
 
@@ -29,7 +29,7 @@ impl Caller {
     }
 
     /// The key under which a repeated call with this `request_id` finds its job; empty without a `request_id`.
-    pub(super) fn name_key(&self, request_id: &str) -> Vec<u8> {
+    pub(crate) fn name_key(&self, request_id: &str) -> Vec<u8> {
         if request_id.is_empty() {
             return Vec::new();
         }

@@ -27,7 +27,8 @@ impl Jobs {
         Ok(self.with_progress(self.record(&id).await?.into_job()))
     }
 
-    pub(super) fn cancel_live(&self, id: &JobId, reason: CancelReason) {
+    /// Cancels a job that has not ended, without a look at its owner.
+    pub(crate) fn cancel_live(&self, id: &JobId, reason: CancelReason) {
         let handle = self.live.lock().get(id).map(|live| live.handle.clone());
         if let Some(handle) = handle {
             self.dependencies.scheduler.cancel(&handle, reason);
@@ -41,6 +42,20 @@ impl Jobs {
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NotEnded`] or [`ServerError::Store`].
     pub(crate) async fn delete(&self, caller: &Caller, job_id: &str) -> Result<(), ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
+        if !record.is_ended() {
+            return Err(ServerError::NotEnded(id.to_string()));
+        }
+        self.remove(id.as_str(), &record).await
+    }
+
+    /// Deletes an ended job that belongs to a fleet, which keeps it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`], or [`ServerError::NotEnded`].
+    #[cfg(feature = "fleet")]
+    pub(crate) async fn leave_to_fleet(&self, id: &JobId) -> Result<(), ServerError> {
+        let record = self.record(id).await?;
         if !record.is_ended() {
             return Err(ServerError::NotEnded(id.to_string()));
         }

@@ -97,6 +97,24 @@ impl Jobs {
         created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
+    /// Creates a job under an id that another server gave it. Its `request_id` finds no job here.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`]; then there is no job.
+    #[cfg(feature = "fleet")]
+    pub(crate) async fn create_as(self: &Arc<Self>, id: JobId, call: Call) -> Result<Created, ServerError> {
+        let jobs = self.clone();
+        let created = self.runtime.spawn(async move {
+            let (name, policy) = (Name { key: Vec::new(), fingerprint: Vec::new() }, JobPolicy::read(&call.options));
+            match jobs.look_up(&name.key, &id, &call, policy, CancellationToken::new()).await? {
+                Lookup::Known(job_id) => Err(ServerError::Internal(format!("job {job_id} was found without a name"))),
+                Lookup::New(admitted) => jobs.accept(call, id, policy, *admitted, name).await,
+            }
+        });
+        created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
+    }
+
     async fn create_or_find(self: Arc<Self>, call: Call, gone: CancellationToken) -> Result<Created, ServerError> {
         let key = call.caller.name_key(&call.request.request_id);
         let (_guard, fingerprint) = match key.is_empty() {
@@ -276,7 +294,7 @@ impl Jobs {
 }
 
 /// SHA-256 of a call.
-fn fingerprint(call: &Call) -> Vec<u8> {
+pub(crate) fn fingerprint(call: &Call) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(call.request.encode_length_delimited_to_vec());
     hash.update(call.options.encode_to_vec());

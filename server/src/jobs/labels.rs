@@ -57,7 +57,7 @@ impl LabelChange {
     /// # Errors
     ///
     /// [`ServerError::InvalidRequest`] if they are too many.
-    fn apply(&self, labels: &[String]) -> Result<Vec<String>, ServerError> {
+    pub(crate) fn apply(&self, labels: &[String]) -> Result<Vec<String>, ServerError> {
         let mut changed: Vec<String> = labels.iter().filter(|label| !self.remove.contains(label)).cloned().collect();
         for label in &self.add {
             if !changed.contains(label) {

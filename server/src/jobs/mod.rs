@@ -6,6 +6,8 @@ mod caller;
 mod cancel;
 mod changes;
 mod create;
+#[cfg(feature = "fleet")]
+mod describe;
 mod estimate;
 mod event_encoder;
 mod hooks;
@@ -33,10 +35,20 @@ mod watch;
 pub(crate) use artifacts::{CheckedPictures, check_picture};
 pub(crate) use caller::Caller;
 pub(crate) use create::Call;
+#[cfg(feature = "fleet")]
+pub(crate) use create::fingerprint;
+#[cfg(feature = "fleet")]
+pub(crate) use describe::Described;
 pub(crate) use labels::LabelChange;
+#[cfg(feature = "fleet")]
+pub(crate) use policy::JobPolicy;
 pub(crate) use query::{Listed, PageLimits};
 pub(crate) use record::Record;
 pub(crate) use registry::{Dependencies, Jobs};
 pub(crate) use search::JobQuery;
 pub(crate) use thumbnail_cache::Thumbnail;
+#[cfg(feature = "fleet")]
+pub(crate) use thumbnail_cache::Thumbnails;
+#[cfg(feature = "fleet")]
+pub(crate) use thumbnails::{check_edge, shrink};
 pub(crate) use uploads::OwnFiles;

@@ -105,6 +105,18 @@ impl Record {
         }
     }
 
+    /// A record that was decoded elsewhere, in the newest version.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn of_message(record: JobRecord) -> Self {
+        Self(record)
+    }
+
+    /// The record as a message.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn message(&self) -> &JobRecord {
+        &self.0
+    }
+
     /// The encoded record, in the newest version.
     pub(crate) fn encode(&self) -> Vec<u8> {
         self.0.encode_to_vec()
@@ -128,7 +140,7 @@ impl Record {
     }
 
     /// Replaces the labels of the job.
-    pub(super) fn set_labels(&mut self, labels: Vec<String>) {
+    pub(crate) fn set_labels(&mut self, labels: Vec<String>) {
         self.job_mut().labels = labels;
     }
 
@@ -138,7 +150,7 @@ impl Record {
     }
 
     /// SHA-256 of the call that created the job.
-    pub(super) fn fingerprint(&self) -> &[u8] {
+    pub(crate) fn fingerprint(&self) -> &[u8] {
         &self.0.fingerprint
     }
 
@@ -148,7 +160,7 @@ impl Record {
     }
 
     /// The credential that owns the job; empty if the server asked for none.
-    pub(super) fn owner(&self) -> &str {
+    pub(crate) fn owner(&self) -> &str {
         &self.0.owner
     }
 
@@ -211,7 +223,7 @@ impl Record {
     }
 
     /// Applies an event of the job; returns whether it changed the record.
-    pub(super) fn apply(&mut self, event: &generation::GenerateEvent) -> bool {
+    pub(crate) fn apply(&mut self, event: &generation::GenerateEvent) -> bool {
         use generation::JobState;
         let job = self.job_mut();
         match &event.event {
@@ -272,7 +284,7 @@ impl Record {
     }
 
     /// Bytes of the job's pictures.
-    pub(super) fn picture_bytes(&self) -> u64 {
+    pub(crate) fn picture_bytes(&self) -> u64 {
         self.job().images.iter().map(|image| image.size).sum()
     }
 

@@ -28,7 +28,7 @@ pub(crate) struct Thumbnail {
 }
 
 /// Key of a thumbnail: the SHA-256 of the picture, and the maximum of the longer edge in pixels.
-pub(super) type Key = (String, u32);
+pub(crate) type Key = (String, u32);
 
 /// A thumbnail that is kept, or is being made by the first call that asked for it.
 #[derive(Default)]
@@ -39,7 +39,7 @@ struct Entry {
 }
 
 /// The thumbnails that are kept.
-pub(super) struct Thumbnails {
+pub(crate) struct Thumbnails {
     kept: Mutex<Kept>,
     making: Semaphore,
     bytes_max: usize,
@@ -63,7 +63,7 @@ impl Thumbnails {
     }
 
     /// The thumbnail of this key. If it is not cached, `make` makes it, once for all calls that ask at the same time.
-    pub(super) async fn get(
+    pub(crate) async fn get(
         &self,
         key: &Key,
         make: impl Future<Output = Result<Bytes, ServerError>>,

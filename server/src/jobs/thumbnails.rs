@@ -24,10 +24,7 @@ impl Jobs {
         image_index: u32,
         max_edge_px: u32,
     ) -> Result<Thumbnail, ServerError> {
-        if !limits::PREVIEW_EDGE_PX.contains(max_edge_px) {
-            let fault = Violation::out_of_range("max_edge", &limits::PREVIEW_EDGE_PX, max_edge_px);
-            return Err(ServerError::InvalidRequest(vec![fault]));
-        }
+        check_edge(max_edge_px)?;
         let (id, image) = self.described(caller, job_id, image_index).await?;
         let key = (image.sha256, max_edge_px);
         let make = async {
@@ -39,8 +36,24 @@ impl Jobs {
     }
 }
 
-/// A JPEG of a file of this server.
-fn shrink(file: &[u8], max_edge_px: u32) -> Result<Bytes, ServerError> {
+/// Checks the edge of a thumbnail that a call asks for.
+///
+/// # Errors
+///
+/// [`ServerError::InvalidRequest`] if it is out of range.
+pub(crate) fn check_edge(max_edge_px: u32) -> Result<(), ServerError> {
+    if limits::PREVIEW_EDGE_PX.contains(max_edge_px) {
+        return Ok(());
+    }
+    Err(ServerError::InvalidRequest(vec![Violation::out_of_range("max_edge", &limits::PREVIEW_EDGE_PX, max_edge_px)]))
+}
+
+/// A JPEG of a file that a server made, whose longer edge has at most `max_edge_px`.
+///
+/// # Errors
+///
+/// [`ServerError::Internal`] if it is no picture.
+pub(crate) fn shrink(file: &[u8], max_edge_px: u32) -> Result<Bytes, ServerError> {
     // The server made the picture within its own limits.
     let limits = PictureLimits { bytes_max: u64::MAX, edge_max: u32::MAX, pixels_max: u64::MAX };
     let picture = decode_picture(file, &limits).map_err(|error| ServerError::Internal(error.to_string()))?;

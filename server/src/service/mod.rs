@@ -7,7 +7,7 @@ mod event_stream;
 pub(crate) mod generation;
 pub(crate) mod jobs;
 pub(crate) mod models;
-mod pages;
+pub(crate) mod pages;
 pub(crate) mod prompt;
 pub(crate) mod reflection;
 pub(crate) mod system;

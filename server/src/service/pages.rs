@@ -6,10 +6,10 @@ use crate::error::{ServerError, Violation};
 const ENTRIES: u32 = 50;
 const ENTRIES_MAX: u32 = 200;
 /// Most bytes of the entries of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
-pub(super) const BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const BYTES_MAX: usize = 1024 * 1024;
 
 /// The most entries of the page of a call that asks for `requested`; 0: the default.
-pub(super) fn entries(page_size: u32) -> usize {
+pub(crate) fn entries(page_size: u32) -> usize {
     if page_size == 0 { ENTRIES as usize } else { page_size.min(ENTRIES_MAX) as usize }
 }
 
@@ -18,7 +18,7 @@ pub(super) fn entries(page_size: u32) -> usize {
 /// # Errors
 ///
 /// [`ServerError`] if `parse` cannot read the token.
-pub(super) fn start<T>(token: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ServerError> {
+pub(crate) fn start<T>(token: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ServerError> {
     if token.is_empty() {
         return Ok(None);
     }

@@ -39,6 +39,16 @@ pub(crate) fn message(message: &impl Message) -> Bytes {
     frame.freeze()
 }
 
+/// The gRPC message of an encoded message, not compressed.
+#[cfg(feature = "fleet")]
+pub(crate) fn of_message(encoded: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + encoded.len());
+    frame.put_u8(0);
+    frame.put_u32(encoded.len() as u32);
+    frame.extend_from_slice(encoded);
+    frame.freeze()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -108,6 +108,8 @@ pub(crate) fn to_rpc(error: &ServerError) -> pb::Status {
         | ServerError::ImagesFull
         | ServerError::Engine(_)
         | ServerError::Internal(_) => {}
+        #[cfg(feature = "fleet")]
+        ServerError::NotInFleet { .. } => {}
     }
     let info = pb::ErrorInfo { reason: reason.into(), domain: ERROR_DOMAIN.into(), metadata };
     let mut status = pb::Status { code: code as i32, message: cut(&error.to_string()), details: Vec::new() };
@@ -213,6 +215,8 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::Engine(EngineError::Failed(_) | EngineError::Spec(_)) => (Code::Internal, "ENGINE_FAILED", None),
         ServerError::Engine(EngineError::Hung(_)) => (Code::Unavailable, "ENGINE_HUNG", Some(REOPEN_RETRY)),
         ServerError::Engine(EngineError::Panicked(_)) => (Code::Internal, "ENGINE_PANICKED", None),
+        #[cfg(feature = "fleet")]
+        ServerError::NotInFleet { .. } => (Code::Unimplemented, "NOT_IN_FLEET", None),
         ServerError::Internal(_) => (Code::Internal, "INTERNAL", None),
     }
 }

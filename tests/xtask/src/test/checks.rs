@@ -42,7 +42,11 @@ pub(crate) const CHECKS: &[Check] = &[
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the invariants of the tree", run: test },
-    Check { name: "fleet", what: "the state that many hosts share, against servers of NATS", run: fleet::check },
+    Check {
+        name: "fleet",
+        what: "what many hosts share, and the roles of a fleet, against servers of NATS",
+        run: fleet::check,
+    },
     Check {
         name: "training",
         what: "a rehearsal of the training, and its checkpoint in the crate",

@@ -1,4 +1,4 @@
-//! The shared state of a fleet against real servers of NATS, which a package for Python holds.
+//! The shared state and the roles of a fleet against real servers of NATS, which a package for Python holds.
 
 use anyhow::bail;
 
@@ -6,14 +6,23 @@ use crate::python::Environment;
 use crate::test::context::Context;
 use crate::test::{Verdict, failures, tally};
 
-/// Runs the tests of `server/fleet` that start servers.
+/// Runs the tests of `server/fleet` that start servers, and those of the roles of `sakuga-server`.
 pub(super) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let environment = match Environment::with(context.workspace(), "tests/xtask/python/nats.txt", "python-nats") {
         Ok(environment) => environment,
         Err(error) => return Ok(Verdict::skipped(format!("the fleet: no server of NATS: {error:#}"))),
     };
     // The whole workspace, so that dependencies have the features with which they are compiled already.
-    let mut command = context.cargo(["test", "--workspace", "--features", "sakuga-fleet/nats", "--test", "jetstream"]);
+    let mut command = context.cargo([
+        "test",
+        "--workspace",
+        "--features",
+        "sakuga-fleet/nats",
+        "--test",
+        "jetstream",
+        "--test",
+        "fleet",
+    ]);
     command.env("SAKUGA_NATS_SERVER", environment.program("nats-server")).args(["--", "--show-output"]);
     let (success, output) = context.tee(&mut command)?;
     let mut verdict = tally::read(&output);
