@@ -88,16 +88,39 @@ pub fn open(spec: DeviceChoice, precision: Option<Precision>) -> Result<OpenDevi
     }
 }
 
+/// Looks for a device without opening it.
+///
+/// # Errors
+/// The device is not there, or the program has no code for it.
+pub fn find(spec: DeviceChoice) -> Result<(), DeviceError> {
+    match spec {
+        DeviceChoice::Cpu => Ok(()),
+        DeviceChoice::Auto if cfg!(feature = "cuda") => find_cuda(0).map(drop),
+        DeviceChoice::Auto => Ok(()),
+        DeviceChoice::Cuda(index) => find_cuda(index).map(drop),
+    }
+}
+
 #[cfg(feature = "cuda")]
-fn open_cuda(index: usize, precision: Option<Precision>) -> Result<OpenDevice, DeviceError> {
+fn find_cuda(index: usize) -> Result<Device, DeviceError> {
     // Constructing a CUDA device panics where there is no driver; enumerating looks for the library first.
     let devices = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
     let count = devices.len();
-    let device = match devices.into_iter().nth(index) {
-        Some(device) => device,
-        None if count == 0 => return Err(DeviceError::NoGpu),
-        None => return Err(DeviceError::NoSuchGpu { index, count }),
-    };
+    match devices.into_iter().nth(index) {
+        Some(device) => Ok(device),
+        None if count == 0 => Err(DeviceError::NoGpu),
+        None => Err(DeviceError::NoSuchGpu { index, count }),
+    }
+}
+
+#[cfg(not(feature = "cuda"))]
+fn find_cuda(index: usize) -> Result<Device, DeviceError> {
+    Err(DeviceError::NotBuilt { requested: format!("cuda:{index}") })
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda(index: usize, precision: Option<Precision>) -> Result<OpenDevice, DeviceError> {
+    let device = find_cuda(index)?;
     let precision = precision.unwrap_or(Precision::Bf16);
     let name = format!("cuda:{index}");
     if !device.supports_dtype(dtype(precision)) {
@@ -163,6 +186,8 @@ mod tests {
             open(DeviceChoice::Cuda(1), None).unwrap_err(),
             DeviceError::NotBuilt { requested: "cuda:1".to_owned() }
         );
+        assert_eq!(find(DeviceChoice::Cuda(1)), Err(DeviceError::NotBuilt { requested: "cuda:1".to_owned() }));
         assert_eq!(open(DeviceChoice::Auto, None).unwrap().name, "cpu");
+        assert_eq!([find(DeviceChoice::Auto), find(DeviceChoice::Cpu)], [Ok(()), Ok(())]);
     }
 }

@@ -72,17 +72,18 @@ impl ModelFiles {
         self.describe_on(&device::open(self.options.device, self.options.precision)?)
     }
 
-    /// [`describe`](Self::describe) without opening a GPU: what is refused for one is found all the same. On a device that this
-    /// program can open anywhere, it is opened.
+    /// [`describe`](Self::describe) without opening a GPU: what is refused for one is found all the same, and that it is not
+    /// there. On a device that this program can open anywhere, it is opened.
     ///
     /// # Errors
     ///
-    /// As [`describe`](Self::describe), but for the faults of a GPU.
+    /// As [`describe`](Self::describe), but for the faults of a GPU that is there.
     pub fn check(&self) -> Result<ModelDescription, OpenError> {
         let options = &self.options;
         if !cfg!(feature = "cuda") || options.device == DeviceChoice::Cpu {
             return self.describe();
         }
+        device::find(options.device)?;
         let precision = options.precision.unwrap_or(Precision::Bf16);
         self.describe_on(&OpenDevice { precision, name: options.device.to_string(), ..OpenDevice::cpu() })
     }

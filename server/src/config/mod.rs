@@ -3,6 +3,7 @@
 //! A setting is a field with clap's attributes, of one of the groups that `Settings` joins. `layers` finds out which
 //! value of which layer is in force, and this module makes a [`Config`] of them.
 
+mod addresses;
 mod check;
 mod devices;
 #[cfg(feature = "fleet")]
@@ -156,8 +157,8 @@ impl Loaded {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with every problem that there is; with `--check-config` also those of the files and folders that
-    /// the configuration names.
+    /// [`ConfigError`] with every problem that there is; with `--check-config` also those of the addresses, devices, files
+    /// and folders that the configuration names.
     pub fn load(
         arguments: impl IntoIterator<Item = OsString>,
         environment: impl Fn(&str) -> Option<String>,
@@ -190,7 +191,7 @@ impl Loaded {
         if only_checks && problems.is_empty() {
             problems.extend(Credentials::problems(&config.transport));
             // What a start would only warn about is logged as it would log it.
-            problems.extend(log::with_warnings(|| config.path_problems()));
+            problems.extend(log::with_warnings(|| [config.address_problems(), config.path_problems()].concat()));
         }
         if !problems.is_empty() {
             return Err(ConfigError::Values(problems));
