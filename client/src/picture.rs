@@ -103,7 +103,23 @@ fn open(file: &[u8]) -> Result<png::Reader<Cursor<&[u8]>>, PictureError> {
 }
 
 fn damaged(error: &png::DecodingError) -> PictureError {
-    PictureError::Damaged(error.to_string())
+    PictureError::Damaged(with_chunk_names(&error.to_string()))
+}
+
+/// A message of the decoder with the names of chunks in place of their debug texts: `ChunkType { type: IDAT, … }`.
+fn with_chunk_names(message: &str) -> String {
+    const OPEN: &str = "ChunkType { type: ";
+    let mut parts = message.split(OPEN);
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (fields, rest) = part.split_once(" }").unwrap_or((part, ""));
+        let name = fields.split(',').next().unwrap_or_default();
+        plain.push_str("the chunk `");
+        plain.push_str(name);
+        plain.push('`');
+        plain.push_str(rest.strip_prefix(" chunk").unwrap_or(rest));
+    }
+    plain
 }
 
 /// The record's text. The server writes iTXt; older chunks are read as well, since image editors write them.
@@ -188,6 +204,21 @@ mod tests {
         writer.write_text_chunk(&png::text_metadata::ITXtChunk::new(KEYWORD, text)).unwrap();
         writer.finish().unwrap();
         assert!(read_record(&file).unwrap().metadata.request.is_some());
+    }
+
+    #[test]
+    fn a_fault_of_a_chunk_names_the_chunk() {
+        let whole = png_with(&[]);
+        // The lengths, names, contents and checksums begin behind 8 bytes; IHDR has 13 bytes of contents.
+        const IHDR: std::ops::Range<usize> = 8..8 + 12 + 13;
+        let without_header = [&whole[..IHDR.start], &whole[IHDR.end..]].concat();
+        let with_two = [&whole[..IHDR.end], &whole[IHDR]].concat();
+        let mut with_wrong_sum = whole.clone();
+        with_wrong_sum[IHDR.end - 1] ^= 1;
+        for (file, chunk) in [(without_header, "`IDAT`"), (with_two, "`IHDR`"), (with_wrong_sum, "`IHDR`")] {
+            let message = read_record(&file).unwrap_err().to_string();
+            assert!(message.contains(chunk) && !message.contains('{'), "{message}");
+        }
     }
 
     #[test]

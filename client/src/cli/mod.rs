@@ -118,9 +118,17 @@ pub(crate) fn run() -> ExitCode {
 
 /// Parses a command line, with examples in the help of each command.
 fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
-    let mut command = examples::added(Arguments::command());
+    let mut command = with_negative_numbers(examples::added(Arguments::command()));
     let mut matches = command.try_get_matches_from_mut(words)?;
     Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// Options take a negative number as their value, so that the message is about the value: `--timeout -1`.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let takes_one = |argument: &clap::Arg| argument.get_action().takes_values() && !argument.is_positional();
+    command
+        .mut_args(|argument| if takes_one(&argument) { argument.allow_negative_numbers(true) } else { argument })
+        .mut_subcommands(with_negative_numbers)
 }
 
 /// The message of an error on the command line. It repeats arguments, such as the name of a file, so it comes from parsing

@@ -50,6 +50,18 @@ fn a_random_seed_can_be_written() {
 }
 
 #[test]
+fn a_negative_number_is_a_wrong_value_and_no_option() {
+    let directory = directory();
+    for option in ["--timeout", "--guidance", "--strength", "--steps", "--images"] {
+        let run = generate(directory.path(), &["--out", "a.png", option, "-1"]);
+        let refused = run.expect(2);
+        assert!(!refused.stderr.contains("-- -1"), "{option}: {refused:#?}");
+        refused.says(option);
+    }
+    run(directory.path(), &["jobs", "list", "--limit", "-1"], b"").expect(2).says("--limit");
+}
+
+#[test]
 fn other_picture_formats_are_refused_before_the_server_is_asked() {
     let directory = directory();
     for name in ["a.jpg", "a.JPEG", "a.webp", "a.txt", "a.png.gz"] {
