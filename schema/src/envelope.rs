@@ -5,6 +5,8 @@
 //! removed by [`crate::lower`], where it is a node like others.
 
 mod chat;
+mod chat_elements;
+mod code;
 mod csv_table;
 mod escaped;
 mod fence;
@@ -18,6 +20,7 @@ mod mapping;
 mod markup;
 mod plain;
 mod prefixes;
+mod quotes;
 mod segments;
 mod settings;
 mod system_prompt;
@@ -204,16 +207,6 @@ fn remark_line(text: &str, from_first: bool) -> Option<usize> {
     None
 }
 
-/// Whether what stands behind a `>` makes a face of it: `>o<`, `>.<`, `>w<`, `>(`.
-fn is_face(behind: &str) -> bool {
-    let end = behind.find(|character: char| character.is_whitespace() || matches!(character, ',' | '，'));
-    let word = &behind[..end.unwrap_or(behind.len())];
-    let mut characters = word.chars();
-    let is_mouth = characters.next().is_some();
-    let is_eye = characters.as_str() == "<";
-    (is_mouth && is_eye) || (word.len() <= 2 && word.starts_with(['(', '<', '3', 'D', 'P', 'O']))
-}
-
 /// Reading stops: it is unclear what the prompt is. The reason was reported.
 struct Stop;
 
@@ -252,6 +245,7 @@ impl<'t> Opening<'t, '_> {
             self.unwrap()?;
         }
         self.refuse_mapping()?;
+        self.refuse_signed()?;
         self.split_segments()?;
         self.refuse_foreign()?;
         self.note_field();
@@ -266,6 +260,7 @@ impl<'t> Opening<'t, '_> {
             let (window, length) = (self.window.clone(), self.source.text.len());
             self.remove_thoughts()?;
             self.remove_chat()?;
+            self.remove_chat_elements()?;
             self.split_system_prompt();
             self.remove_unknown_root();
             self.open_fence()?;
@@ -335,6 +330,9 @@ impl<'t> Opening<'t, '_> {
     fn take_negative(&mut self, range: Range<usize>, label: Range<usize>) -> Result<(), Stop> {
         let range = self.without_settings(self.trimmed(range));
         let range = self.without_pair(self.trimmed(range), &label);
+        let text = &self.source.text[range.clone()];
+        let is_quotation = text.starts_with("> ") && !text.contains('\n');
+        let range = if is_quotation { self.trimmed(range.start + 1..range.end) } else { range };
         if range.is_empty() {
             return Ok(());
         }
@@ -396,52 +394,20 @@ impl<'t> Opening<'t, '_> {
         Err(Stop)
     }
 
-    /// The range without the quotes around it, or without the bracket that was opened before its label.
-    fn without_pair(&self, range: Range<usize>, label: &Range<usize>) -> Range<usize> {
-        const PAIRS: &[(char, char)] = &[('(', ')'), ('[', ']'), ('（', '）')];
-        let text = &self.source.text[range.clone()];
-        let written = &self.source.text[label.clone()];
-        let opened = PAIRS.iter().find(|(open, close)| written.starts_with(*open) && !written.contains(*close));
-        if let Some((open, close)) = opened
-            && text.ends_with(*close)
-            && !text.contains(*open)
-        {
-            return self.trimmed(range.start..range.end - close.len_utf8());
-        }
-        let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
-        match ['"', '\''].into_iter().find(|quote| is_quoted(*quote) && text.matches(*quote).count() == 2) {
-            Some(_) => self.trimmed(range.start + 1..range.end - 1),
-            None => range,
-        }
-    }
-
-    /// The mark `>` of a quotation before every line.
-    fn remove_quote_marks(&mut self) {
+    /// Refuses labels with signs: whether `-prompt: hat` is the negative prompt after `+prompt: 1girl` only a person knows.
+    fn refuse_signed(&mut self) -> Result<(), Stop> {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
-        // `>_<` and `>:)` are faces.
-        let is_mark = |behind: &str| {
-            let begins_word = |first: char| first.is_alphanumeric() || matches!(first, '<' | '>' | '(' | '"' | '#');
-            let is_word = behind.starts_with(|first: char| begins_word(first) || !first.is_ascii());
-            behind.is_empty() || behind.starts_with([' ', '\t']) || (is_word && !is_face(behind))
+        let has_label = |line: &str, sign: char| {
+            line.strip_prefix(sign)
+                .is_some_and(|rest| rest.starts_with(char::is_alphabetic) && phrases::any_label(rest).is_some())
         };
-        let is_quoted = |line: &str| line.trim().is_empty() || line.trim_start().strip_prefix('>').is_some_and(is_mark);
-        if !text.starts_with('>') || !text.contains('\n') || !text.lines().all(is_quoted) {
-            return;
+        let has_sign = |sign: char| text.lines().any(|line| has_label(line.trim_start(), sign));
+        if markup::first_tag(text).is_some() || !has_sign('+') || !has_sign('-') {
+            return Ok(());
         }
-        let mut changes: Vec<crate::source::Change> = Vec::new();
-        let mut at = window.start;
-        for line in text.split_inclusive('\n') {
-            let mark = line.find('>').map(|mark| at + mark);
-            at += line.len();
-            if let Some(mark) = mark {
-                let blank = usize::from(self.source.text[mark + 1..].starts_with(' '));
-                changes.push((mark..mark + 1 + blank, std::borrow::Cow::Borrowed("")));
-            }
-        }
-        let spans: Vec<Range<usize>> = changes.iter().map(|(span, _)| span.clone()).collect();
-        self.report(envelope_removed::quote_marks(&spans));
-        self.replace(&changes);
+        self.report(negative_split::signed(window.start..window.start + 1));
+        Err(Stop)
     }
 
     /// Cuts off a last paragraph of talk.
@@ -510,54 +476,6 @@ impl<'t> Opening<'t, '_> {
         let head = self.trimmed(window.start..window.start + at);
         self.report(envelope_removed::talk(head.clone(), &self.source.text[head]));
         self.window.start = window.start + at;
-    }
-
-    /// Quotes around the whole text.
-    fn remove_quotes(&mut self) {
-        const PAIRS: &[(char, char)] =
-            &[('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('「', '」'), ('『', '』'), ('«', '»')];
-        let window = self.trimmed(self.window.clone());
-        let text = &self.source.text[window.clone()];
-        let Some((open, close)) = text.chars().next().zip(text.chars().next_back()) else { return };
-        if !PAIRS.contains(&(open, close)) || text.len() < open.len_utf8() + close.len_utf8() {
-            return;
-        }
-        if open == '"' && json::is_string(text) && text.contains('\\') {
-            return self.open_json_string(window);
-        }
-        let inside = window.start + open.len_utf8()..window.end - close.len_utf8();
-        let quoted = &self.source.text[inside.clone()];
-        if quoted.contains([open, close]) || quoted.trim().is_empty() {
-            return;
-        }
-        self.report(envelope_removed::quotes(window.start..inside.start, inside.end..window.end));
-        self.window = inside;
-    }
-
-    /// Marks with which chat programs ask for a picture: `[IMG: 1girl, solo]`, `image###1girl, solo###`.
-    fn remove_call(&mut self) {
-        const CALLS: &[(&str, &str)] = &[
-            ("[img:", "]"),
-            ("[image:", "]"),
-            ("[pic:", "]"),
-            ("[picture:", "]"),
-            ("[prompt:", "]"),
-            ("\\boxed{", "}"),
-            ("[image prompt:", "]"),
-            ("image###", "###"),
-        ];
-        let window = self.trimmed(self.window.clone());
-        let text = &self.source.text[window.clone()];
-        let begins = |mark: &str| text.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
-        let Some((open, close)) = CALLS.iter().find(|(open, close)| begins(open) && text.ends_with(close)) else {
-            return;
-        };
-        let inside = window.start + open.len()..window.end - close.len();
-        if inside.start >= inside.end || self.source.text[inside.clone()].contains(['[', ']']) {
-            return;
-        }
-        self.report(envelope_removed::quotes(window.start..inside.start, inside.end..window.end));
-        self.window = inside;
     }
 
     fn finish(self) -> Contents<'t> {

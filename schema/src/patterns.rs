@@ -4,7 +4,9 @@ mod markdown;
 mod midjourney;
 mod placeholder;
 mod programs;
+mod setting;
 mod weight;
+mod wide;
 
 use std::ops::Range;
 
@@ -12,8 +14,8 @@ use markdown::markdown;
 use programs::{comments, regions};
 pub(crate) use weight::weighted_group;
 use weight::{is_number, raised, weights};
+use wide::wide;
 
-use crate::plain_form::plain_form;
 use crate::settings::setting_in_text;
 
 /// An instruction of another program.
@@ -138,7 +140,8 @@ fn group_length(text: &str, at: usize) -> usize {
     if is_function {
         return matching(text, at, b'(', b')').map_or(0, |close| close + 1 - at);
     }
-    let weighted = weighted_group(&text[at..]).map(|group| group.end);
+    let settings = setting::group(&text[at..]).map(|group| group.len());
+    let weighted = settings.or_else(|| weighted_group(&text[at..]).map(|group| group.end));
     weighted.or_else(|| adapter(&text[at..])).unwrap_or(0)
 }
 
@@ -187,6 +190,7 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
         add(0..piece.len(), Pattern::Instruction(Instruction::Setting), Some(String::new()));
         return;
     }
+    setting::groups(piece, &mut add);
     adapters(piece, &mut add);
     comments(piece, &mut add);
     functions(piece, &mut add);
@@ -242,27 +246,6 @@ fn excluded(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
     });
     if is_word {
         add(0..piece.len(), Pattern::Against, None);
-    }
-}
-
-/// `１girl`, `ｌｏｎｇ＿ｈａｉｒ`. In a sentence of Chinese or Japanese such digits and letters are usual.
-fn wide(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
-    // Digits and letters that have a plain form, and `＿`.
-    let is_wide = |character: char| {
-        let plain = plain_form(character);
-        plain != character
-            && (plain.is_ascii_alphanumeric() || plain == '_')
-            && !matches!(character, '⁰'..='₉' | '²' | '³' | '¹' | '①'..='⑨' | 'Ⓐ'..='ⓩ')
-    };
-    let mut previous = None;
-    let is_mixed = piece.chars().any(|character| {
-        let last = previous.replace(character);
-        last.is_some_and(|last: char| {
-            is_wide(last) && character.is_ascii_alphanumeric() || last.is_ascii_alphanumeric() && is_wide(character)
-        })
-    });
-    if is_mixed || (is_tag && piece.chars().any(is_wide)) {
-        add(0..piece.len(), Pattern::Wide, Some(piece.chars().map(plain_form).collect()));
     }
 }
 
@@ -516,6 +499,10 @@ mod tests {
             patterns("ｌｏｎｇ＿hair", true),
             [("ｌｏｎｇ＿hair".to_owned(), Pattern::Wide, Some("long_hair".to_owned()))]
         );
+        let found = patterns("１ｇｉｒｌ、ＵＦＯ。 ｓｏｌｏ, rain", false);
+        assert_eq!(found, []);
+        let found = patterns("ｓｏｌｏ, rain", false);
+        assert_eq!(found, [("ｓｏｌｏ".to_owned(), Pattern::Wide, Some("solo".to_owned()))]);
         for (text, is_tag) in [("-_-", true), ("-o-", true), ("１人の少女。", false), ("（笑）", true)] {
             assert_eq!(patterns(text, is_tag), [], "{text}");
         }

@@ -21,6 +21,7 @@ const ASKING: &[&str] = &[
     "system",
     "system prompt",
     "you said",
+    "{{user}}",
     "用户",
     "用戶",
     "人类",
@@ -42,6 +43,7 @@ const ANSWERING: &[&str] = &[
     "assistant",
     "ai",
     "ai assistant",
+    "{{char}}",
     "bot",
     "chatbot",
     "chatgpt",
@@ -80,7 +82,7 @@ const ANSWERING: &[&str] = &[
 
 /// Whose line it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Role {
+pub(super) enum Role {
     Asks,
     Answers,
 }
@@ -200,6 +202,15 @@ fn bare_speaker(line: &str) -> Option<Role> {
     }
 }
 
+/// Whose messages have a name, which is in lower case.
+pub(super) fn role_of(name: &str) -> Option<Role> {
+    match name {
+        name if ASKING.contains(&name) => Some(Role::Asks),
+        name if ANSWERING.contains(&name) => Some(Role::Answers),
+        _ => None,
+    }
+}
+
 /// Whose message a line begins, and the length of the label: `User: `, `### Response:`, `**Assistant**`.
 fn speaker(line: &str) -> Option<(Role, usize)> {
     const LONGEST: usize = 32;
@@ -213,11 +224,7 @@ fn speaker(line: &str) -> Option<(Role, usize)> {
     // A heading needs no colon, if it is nothing but the name.
     let is_heading = is_marked && behind.is_empty() && near.len() == line.len();
     let content = colon.or(is_heading.then_some(behind))?;
-    let role = match name.as_str() {
-        name if ASKING.contains(&name) => Role::Asks,
-        name if ANSWERING.contains(&name) => Role::Answers,
-        _ => return None,
-    };
+    let role = role_of(&name)?;
     let content = content.trim_start_matches(['*', '_', ' ', '\t']);
     Some((role, near.len() - content.len()))
 }

@@ -20,7 +20,9 @@ impl Opening<'_, '_> {
         }
         if levels == 0 {
             // A strict check reads a backslash as itself.
-            let is_escaped = |text: &str| is_unquoted_string(text) || has_unicode_tag(text) || has_backslash_tag(text);
+            let is_escaped = |text: &str| {
+                has_plain_breaks(text) || is_unquoted_string(text) || has_unicode_tag(text) || has_backslash_tag(text)
+            };
             if self.findings.is_strict() || !is_escaped(self.left()) {
                 return false;
             }
@@ -62,6 +64,18 @@ fn is_unquoted_string(text: &str) -> bool {
     let is_between =
         markup::Depth::default().at(text, at + 1) == 0 || text[..at].contains("<character") || !name.is_empty();
     is_between && markup::first_tag(text).is_some() && !text.contains('\n')
+}
+
+/// Whether a text on one line without markup has line breaks in escapes: `1girl, solo\nrain`. `\n/` is an emoticon.
+fn has_plain_breaks(text: &str) -> bool {
+    let text = text.trim();
+    let is_break = |(at, escape): (usize, &str)| {
+        let is_behind_text = |last: char| last.is_alphanumeric() || last.is_whitespace() || ",.;!?)\"'".contains(last);
+        let behind = &text[at + escape.len()..];
+        let is_before_text = |first: char| first.is_alphanumeric() || first.is_whitespace() || "\\(\"".contains(first);
+        text[..at].ends_with(is_behind_text) && (behind.is_empty() || behind.starts_with(is_before_text))
+    };
+    !text.contains('\n') && markup::first_tag(text).is_none() && text.match_indices("\\n").any(is_break)
 }
 
 /// Whether the brackets of tags have a backslash, as Markdown escapes them: `\<n\>`, or the slash has one: `<\/n>`. A

@@ -1,6 +1,6 @@
 //! Formats that look like the fields of a prompt but are not read: YAML, TOML, Python and the like.
 
-use super::{Opening, Stop, markup};
+use super::{Opening, Stop, code, markup};
 use crate::names::{self, Place};
 use crate::phrases;
 use crate::rules::foreign_format::{self, Format};
@@ -43,6 +43,9 @@ fn format(text: &str) -> Option<Format> {
     if text.starts_with("dict(") || text.starts_with("Prompt(") {
         return Some(Format::Dictionary);
     }
+    if code::is_code(text) {
+        return Some(Format::Code);
+    }
     let begins_document = text.starts_with("---\n") || text.starts_with("---\r\n");
     if begins_document && text.lines().skip(1).any(|line| line.split_once(':').is_some_and(|(key, _)| is_member(key))) {
         return Some(Format::Yaml);
@@ -52,6 +55,12 @@ fn format(text: &str) -> Option<Format> {
     }
     if has_attribute(text) {
         return Some(Format::Attribute);
+    }
+    if text.starts_with("data:") && text.contains("{\"") {
+        return Some(Format::Json);
+    }
+    if has_negative_member(text) {
+        return Some(Format::Json);
     }
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
@@ -125,7 +134,21 @@ fn is_query(text: &str) -> bool {
         |at: &usize| text.as_bytes().get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
     let escapes = || text.match_indices('%').map(|(at, _)| at).filter(is_escape).take(ENOUGH).count();
     let is_one_word = || !text.contains(char::is_whitespace) && text.contains('=') && text.contains('&');
-    is_json || (is_one_word() && escapes() >= ENOUGH)
+    // `1girl%2C%20solo`
+    let is_text =
+        || !text.contains(char::is_whitespace) && ["%20", "%2C", "%2c"].iter().any(|blank| text.contains(blank));
+    is_json || (is_text() && escapes() >= ENOUGH) || (is_one_word() && escapes() >= ENOUGH)
+}
+
+/// Whether a member of JSON in a text is a negative prompt: `1girl, "negative": "hat"`.
+fn has_negative_member(text: &str) -> bool {
+    const LONGEST: usize = 32;
+    const MOST: usize = 200;
+    text.match_indices('"').take(MOST).any(|(at, _)| {
+        let inside = &text[at + 1..];
+        let Some(end) = inside.find('"').filter(|end| (1..=LONGEST).contains(end)) else { return false };
+        inside[end + 1..].trim_start().starts_with(':') && phrases::is_negative_name(&inside[..end])
+    })
 }
 
 /// Whether the prompt stands in an attribute of a tag: `<pic prompt="1girl">`.
@@ -210,6 +233,10 @@ mod tests {
         check("[[\"1girl\"], [\"solo\"]]", Some(Format::Array));
         check("%3Ccaption%3EA%20girl%3C/caption%3E", Some(Format::UrlEncoded));
         check("%7B%22prompt%22%3A%221girl%22%7D", Some(Format::UrlEncoded));
+        check("1girl, \"negative\": \"hat\"", Some(Format::Json));
+        check("data: {\"choices\": []}", Some(Format::Json));
+        check("1girl%2C%20solo", Some(Format::UrlEncoded));
+        check("const prompt = \"1girl\";", Some(Format::Code));
         check("prompt=1girl%2C%20solo&negative=lowres", Some(Format::UrlEncoded));
         check("{\\\"prompt\\\": \\\"1girl\\\"}", Some(Format::Dictionary));
         check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));

@@ -105,6 +105,10 @@ impl Opening<'_, '_> {
     /// prompt.
     fn refuse_several(&mut self) -> Result<(), Stop> {
         let window = self.trimmed(self.window.clone());
+        if let Some(second) = second_option(&self.source.text[window.clone()]) {
+            self.report(envelope_removed::several_prompts(window.start + second.start..window.start + second.end));
+            return Err(Stop);
+        }
         let mut at = window.start;
         for (number, line) in self.source.text[window.clone()].split_inclusive('\n').enumerate() {
             let span = self.trimmed(at..at + line.len());
@@ -202,6 +206,20 @@ impl Opening<'_, '_> {
         self.report(separator::plain_list(window.start..window.start + marks[0], written, &changes));
         self.replace(&changes);
     }
+}
+
+/// The second entry of a list that an announcement of several prompts begins: `Here are two options:`.
+fn second_option(text: &str) -> Option<Range<usize>> {
+    const SEVERAL: &[&str] = &["options", "versions", "variants", "variations", "alternatives", "prompts", "ideas"];
+    let first = text.lines().next()?.trim_end().to_lowercase();
+    let is_announcement = first.ends_with([':', '：']) && SEVERAL.iter().any(|word| first.contains(word));
+    let mut at = 0;
+    let starts = text.split_inclusive('\n').map(|line| {
+        at += line.len();
+        at - line.len()..at - line.len() + line.trim_end().len()
+    });
+    let mut entries = starts.filter(|line| list_mark(&text[line.clone()]) > 0);
+    entries.nth(1).filter(|_| is_announcement)
 }
 
 /// Where an entity stands, and its text.

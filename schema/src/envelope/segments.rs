@@ -84,6 +84,8 @@ impl Opening<'_, '_> {
             return Err(Stop);
         }
         self.window = prompt;
+        self.remove_quotes();
+        self.remove_quote_marks();
         Ok(())
     }
 

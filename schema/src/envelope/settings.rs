@@ -49,11 +49,12 @@ fn tail_start(text: &str) -> usize {
 /// With other words in it, the bracket stays.
 fn with_bracket(text: &str, start: usize) -> usize {
     let pairs = [('[', ']'), ('(', ')'), ('（', '）')];
-    let tail = text[start..].trim_end();
+    let ends_sentence = |mark: char| mark.is_whitespace() || matches!(mark, '.' | '。');
+    let tail = text[start..].trim_end_matches(ends_sentence);
     let pair = pairs.into_iter().find(|(open, close)| tail.ends_with(*close) && !tail.contains(*open));
     let Some((open, close)) = pair else { return start };
     let Some(opened) = text[..start].rfind(open) else { return start };
-    let inside = text[opened + open.len_utf8()..].trim_end().trim_end_matches(close);
+    let inside = text[opened + open.len_utf8()..].trim_end_matches(ends_sentence).trim_end_matches(close);
     let is_setting =
         |piece: &str| piece.trim().is_empty() || setting_in_text(piece.trim()).is_some() || is_setting(piece);
     if inside.split([',', ';']).all(is_setting) { opened } else { text.len() }
@@ -165,6 +166,7 @@ mod tests {
     #[test]
     fn the_settings_of_a_page_begin_after_the_text() {
         assert_eq!(with_bracket("a girl [steps: 30, cfg: 7]", 18), 7);
+        assert_eq!(with_bracket("a girl (seed: 1234, steps: 28).", 19), 7);
         for (text, kept) in [
             ("bad hands\nSampler\nDPM++ 2M\nCFG scale\n7\nSeed\n12", "bad hands"),
             ("bad hands\nResources used\nDreamShaper\nCHECKPOINT\n8", "bad hands"),

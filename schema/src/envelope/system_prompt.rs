@@ -14,7 +14,7 @@ pub(crate) struct SystemPrompt {
 }
 
 /// The words that end every system prompt of the model's training.
-const MARKER: &str = "<prompt start>";
+pub(super) const MARKER: &str = "<prompt start>";
 
 /// Finds a system prompt that begins at `start` or after blanks.
 ///

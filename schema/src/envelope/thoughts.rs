@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn marks_at_the_ends_are_found() {
         assert_eq!(outer_marks("<s> <caption>a</caption></s>\n", 0), [0..3, 24..28]);
-        assert_eq!(outer_marks("a<s>b", 0), []);
+        assert!(outer_marks("a<s>b", 0).is_empty());
         assert_eq!(outer_marks("<s><s></s>", 0), [0..3, 3..6, 6..10]);
     }
 

@@ -41,7 +41,7 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
     // In `a (b:1.2)` the weight is that of a part.
     let is_part = piece.find('(').is_none_or(|open| piece[..open].ends_with(' ') || open == 0);
     let whole_plain = is_short.then(|| unweighted(piece)).flatten();
-    if let Some(plain) = whole_plain.filter(|plain| is_balanced(plain) || !is_part) {
+    if let Some(plain) = whole_plain.filter(|plain| is_closed(plain, '(', ')') || !is_part) {
         let number = piece.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
         return add_weight(whole, number, plain, add);
     }
@@ -163,16 +163,21 @@ fn is_against(number: &str) -> bool {
     is_marks || number.replace(',', ".").parse::<f32>().is_ok_and(|number| number <= 0.0)
 }
 
-/// Whether every parenthesis of a text has its other half.
+/// Whether every bracket of a text has its other half.
 fn is_balanced(text: &str) -> bool {
+    is_closed(text, '(', ')') && is_closed(text, '[', ']')
+}
+
+/// Whether every bracket of one kind has its other half.
+fn is_closed(text: &str, open: char, close: char) -> bool {
     let mut depth = 0_usize;
     for character in text.chars() {
-        depth = match character {
-            '(' => depth + 1,
-            ')' if depth == 0 => return false,
-            ')' => depth - 1,
-            _ => depth,
-        };
+        match character {
+            _ if character == open => depth += 1,
+            _ if character == close && depth == 0 => return false,
+            _ if character == close => depth -= 1,
+            _ => {}
+        }
     }
     depth == 0
 }
@@ -347,6 +352,7 @@ mod tests {
             ("hat--", Pattern::Against),
             ("(hat)-", Pattern::Against),
             ("x_(y:1.2)", Pattern::Weight),
+            ("[a, b] - [c]", Pattern::Weight),
         ] {
             assert_eq!(patterns(tag, true), [(tag.to_owned(), pattern, None)], "{tag}");
         }

@@ -6,7 +6,7 @@ use crate::findings::{Finding, excerpt};
 use crate::rule::rule;
 
 rule! {
-    /// A text that lists the fields of a prompt in YAML, TOML, CSV, a Python dictionary or a table, a page of HTML, or a
+    /// A text that lists the fields of a prompt in YAML, TOML, CSV, a Python dictionary or a table, a page of HTML, source code, or a
     /// text that holds markup with other brackets than `<` and `>`, is not read: as plain text it would become the
     /// caption, names of fields included. Write the blocks in XML, or send a JSON object with the same members. A single
     /// `style: …` before plain text is a warning.
@@ -48,6 +48,8 @@ pub(crate) enum Format {
     Tuples,
     /// `<pic prompt="…">`
     Attribute,
+    /// `const prompt = "…";`
+    Code,
 }
 
 /// The text as a whole.
@@ -65,13 +67,14 @@ pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
         Format::Csv => "a table with names in its first line (CSV or TSV)",
         Format::Html => "a page or a table of HTML",
         Format::Tuples => "a list of Python tuples, as logs have it",
+        Format::Code => "source code or a command",
         Format::Attribute => "a tag with the prompt in an attribute",
     };
     let help = match format {
         Format::Csv => {
             "give the file to `sakuga generate --batch FILE.csv`, which draws every line, or copy the text of one prompt"
         }
-        Format::Html | Format::Tuples | Format::Attribute => {
+        Format::Html | Format::Tuples | Format::Attribute | Format::Code => {
             "copy the text of the prompt alone, and give the negative prompt as its own text"
         }
         _ => BLOCKS,
