@@ -1,7 +1,8 @@
 //! A run with every sample, as JSON that other programs write and read too.
 //!
-//! The format is named by [`FORMAT`]. Times end in `_ms` and are milliseconds; a value that was not reported is absent. The
-//! PyTorch runner in `tests/torch/bench.py` writes the same format.
+//! The types are those of the file and not of the API, so that a change of the API changes no record. The format is named by
+//! [`FORMAT`]. Times end in `_ms` and are milliseconds; a value that was not reported is absent. The PyTorch runner in
+//! `tests/torch/bench.py` writes the same format.
 
 mod job;
 
