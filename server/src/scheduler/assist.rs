@@ -17,7 +17,7 @@ impl Worker {
         let _entered = span.enter();
         let assisted = match self.residents.get_mut(task.model) {
             Some(open) => {
-                let mut leader = AssistingEnd { shared, lease: self.lease, task: &task, evaluations: 0 };
+                let mut leader = AssistingEnd { shared, worker: self.id, task: &task, evaluations: 0 };
                 let assisted = catch_unwind(AssertUnwindSafe(|| open.model.assist(&task.spec, &mut leader)));
                 tracing::info!(evaluations = leader.evaluations, "assisted");
                 assisted.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())))
@@ -27,7 +27,7 @@ impl Worker {
         let model = task.model;
         // The leading device continues alone.
         drop(task);
-        shared.assist_done(self.lease);
+        shared.assist_done(self.id);
         match assisted {
             Ok(()) => Device::Usable,
             Err(error) => {

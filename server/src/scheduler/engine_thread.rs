@@ -8,15 +8,15 @@ use sakuga_model_core::ModelSource;
 use tokio::sync::oneshot;
 
 use super::context::WorkerContext;
-use super::lease::Lease;
 use super::residents::{Residents, Sources};
 use super::start::{Ready, start};
 use super::worker::Worker;
+use super::worker_id::WorkerId;
 use crate::models::{MemoryBudget, ModelId, StartError};
 
 /// The thread that owns the models on one device.
 pub(crate) struct EngineThread {
-    begin: mpsc::Sender<(Arc<WorkerContext>, Lease)>,
+    begin: mpsc::Sender<(Arc<WorkerContext>, WorkerId)>,
     thread: JoinHandle<()>,
     sources: Sources,
 }
@@ -33,7 +33,7 @@ impl EngineThread {
     ) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, StartError>>)> {
         let sources: Sources = sources.into();
         let (ready, opened) = oneshot::channel();
-        let (begin, context) = mpsc::channel::<(Arc<WorkerContext>, Lease)>();
+        let (begin, context) = mpsc::channel::<(Arc<WorkerContext>, WorkerId)>();
         let own = sources.clone();
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
             let residents = match start(own, budget) {
@@ -47,17 +47,17 @@ impl EngineThread {
                     return;
                 }
             };
-            if let Ok((context, lease)) = context.recv() {
-                Worker { context, residents, lease }.work();
+            if let Ok((context, id)) = context.recv() {
+                Worker { context, residents, id }.work();
             }
         })?;
         Ok((Self { begin, thread, sources }, opened))
     }
 
     /// Lets the thread run jobs of a scheduler.
-    pub(super) fn begin(&self, context: Arc<WorkerContext>, lease: Lease) {
+    pub(super) fn begin(&self, context: Arc<WorkerContext>, id: WorkerId) {
         // Fails only if no model was opened, and then there is no scheduler.
-        let _ = self.begin.send((context, lease));
+        let _ = self.begin.send((context, id));
     }
 
     /// Replaces a thread whose engine hangs in a job of `model` by a new thread that opens the models again.
@@ -65,10 +65,10 @@ impl EngineThread {
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, lease: Lease, model: ModelId) -> std::io::Result<()> {
+    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, id: WorkerId, model: ModelId) -> std::io::Result<()> {
         let residents = Residents::new(self.sources.clone());
         self.thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
-            let mut worker = Worker { context, residents, lease };
+            let mut worker = Worker { context, residents, id };
             if worker.reopen(model) {
                 worker.work();
             }

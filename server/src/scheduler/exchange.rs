@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use sakuga_model_core::{Assistant, HalfPrediction, HalfTask, Leader, PeerLost};
 
-use super::lease::Lease;
 use super::share::{AssistTask, Second};
 use super::shared::Shared;
+use super::worker_id::WorkerId;
 use crate::job::JobHandle;
 
 /// Interval at which a waiting worker checks the other one.
@@ -21,7 +21,7 @@ pub(super) struct LeadingEnd<'a> {
     pub(super) second: &'a Second,
     pub(super) shared: &'a Shared,
     /// The leading worker.
-    pub(super) lease: Lease,
+    pub(super) worker: WorkerId,
     pub(super) job: &'a JobHandle,
 }
 
@@ -36,8 +36,8 @@ impl Assistant for LeadingEnd<'_> {
         let ends = self.second.ends();
         let (_, halves) = ends.as_ref().ok_or(PeerLost)?;
         wait(halves, || {
-            let is_wanted = self.shared.record_report(self.lease) && self.job.cancel_reason().is_none();
-            is_wanted && self.shared.is_current(self.second.lease())
+            let is_wanted = self.shared.record_report(self.worker) && self.job.cancel_reason().is_none();
+            is_wanted && self.shared.is_current(self.second.worker())
         })
         .ok_or(PeerLost)
     }
@@ -51,7 +51,7 @@ impl Assistant for LeadingEnd<'_> {
 pub(super) struct AssistingEnd<'a> {
     pub(super) shared: &'a Shared,
     /// The assisting worker.
-    pub(super) lease: Lease,
+    pub(super) worker: WorkerId,
     pub(super) task: &'a AssistTask,
     /// Evaluations so far.
     pub(super) evaluations: u32,
@@ -60,9 +60,9 @@ pub(super) struct AssistingEnd<'a> {
 impl Leader for AssistingEnd<'_> {
     fn next(&mut self) -> Option<HalfTask> {
         let task = wait(&self.task.tasks, || {
-            self.shared.record_report(self.lease) && self.shared.is_current(self.task.leader)
+            self.shared.record_report(self.worker) && self.shared.is_current(self.task.leader)
         })?;
-        self.shared.record_report(self.lease);
+        self.shared.record_report(self.worker);
         Some(task)
     }
 

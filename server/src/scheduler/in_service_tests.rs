@@ -7,8 +7,8 @@ use parking_lot::Mutex;
 use sakuga_model_core::EngineError;
 
 use super::event_order_tests::{Fate, Notes, Plan, job_request};
-use super::lease::Lease;
 use super::shared::Shared;
+use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::event::{Event, EventBody};
@@ -74,7 +74,7 @@ impl Devices {
     }
 
     fn fail_model(&self, device: DeviceId, model: ModelId) {
-        self.shared.model_failed(Lease::first(device), model, &EngineError::Model("no file".into()));
+        self.shared.model_failed(WorkerId::first(device), model, &EngineError::Model("no file".into()));
     }
 }
 

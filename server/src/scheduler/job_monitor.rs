@@ -7,7 +7,7 @@ use sakuga_model_core::{Progress, Stage, StepDone, Timings, TokenCount};
 
 use super::context::WorkerContext;
 use super::drawn::Drawn;
-use super::lease::Lease;
+use super::worker_id::WorkerId;
 use crate::encoder::PreviewTask;
 use crate::estimate::{JobMeasurements, JobMeter, JobWork};
 use crate::event::EventBody;
@@ -17,7 +17,7 @@ use crate::job::{Job, ScenePass};
 pub(super) struct JobMonitor<'a> {
     context: &'a WorkerContext,
     job: &'a Job,
-    lease: Lease,
+    worker: WorkerId,
     /// What the engine draws.
     drawn: Drawn,
     /// The pass of the job that it computes, from 1.
@@ -35,12 +35,12 @@ pub(super) struct JobMonitor<'a> {
 }
 
 impl<'a> JobMonitor<'a> {
-    pub(super) fn new(context: &'a WorkerContext, job: &'a Job, lease: Lease) -> Self {
+    pub(super) fn new(context: &'a WorkerContext, job: &'a Job, worker: WorkerId) -> Self {
         let previewed = vec![None; job.request.spec.images as usize];
         Self {
             context,
             job,
-            lease,
+            worker,
             drawn: Drawn::first(&job.request),
             pass: 1,
             done: [0, 0],
@@ -84,7 +84,7 @@ impl<'a> JobMonitor<'a> {
 
     /// Handles a report. `Break` stops the engine: the job is cancelled, or the worker was replaced.
     pub(super) fn observe(&mut self, event: Progress<'_>) -> ControlFlow<()> {
-        if !self.context.shared.record_report(self.lease) {
+        if !self.context.shared.record_report(self.worker) {
             return ControlFlow::Break(());
         }
         match event {
@@ -94,7 +94,7 @@ impl<'a> JobMonitor<'a> {
                     self.meter.adapters(since.elapsed());
                 }
                 self.adapters_since = (stage == Stage::LoadAdapters).then(Instant::now);
-                self.context.shared.stage_begun(self.lease, self.drawn.model, stage);
+                self.context.shared.stage_begun(self.worker, self.drawn.model, stage);
                 // The engine stops before it begins a stage of a cancelled job.
                 if self.job.handle.cancel_reason().is_none() {
                     self.job.events.publish(EventBody::Stage { stage, pass: self.pass });
@@ -120,7 +120,7 @@ impl<'a> JobMonitor<'a> {
         self.meter.step(&step.report, step.first_image);
         let report = self.drawn.in_job(step.report);
         self.done = [report.index, report.evaluations];
-        let eta = self.context.shared.step_done(self.lease, &self.drawn, &report, &self.meter);
+        let eta = self.context.shared.step_done(self.worker, &self.drawn, &report, &self.meter);
         self.job.events.publish(EventBody::Step { report, eta });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");

@@ -17,7 +17,6 @@ mod in_service;
 #[cfg(test)]
 mod in_service_tests;
 mod job_monitor;
-mod lease;
 pub(crate) mod queue;
 mod reservation;
 mod residents;
@@ -29,6 +28,7 @@ mod start;
 mod state;
 mod watchdog;
 mod worker;
+mod worker_id;
 
 pub(crate) use command::ModelChange;
 pub(crate) use engine_thread::EngineThread;

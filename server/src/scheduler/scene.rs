@@ -29,7 +29,7 @@ impl Worker {
             if self.load_for(scene.model, monitor)?.is_break() {
                 return Ok(Outcome::Stopped { after_step: monitor.steps_done() });
             }
-            let Begun { expected, work } = self.context.shared.begin_scene(self.lease, scene);
+            let Begun { expected, work } = self.context.shared.begin_scene(self.id, scene);
             monitor.measure(work);
             let energy_before = self.context.telemetry.energy_so_far(&job.handle.id);
             let spec = scene.spec_over(&picture, image_index, request.spec.images);
@@ -41,7 +41,7 @@ impl Worker {
                 energy_before.and_then(|before| self.context.telemetry.joules_since(&job.handle.id, before, took));
             let measured = monitor.measured(Some((&own, took)));
             let measured = JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured };
-            self.context.shared.learn_pass(self.lease, scene.model, &measured);
+            self.context.shared.learn_pass(self.id, scene.model, &measured);
             pictures.extend(images);
             add(&mut timings, own);
             let mut reuse = reused.get(place).cloned().unwrap_or_else(|| nothing_reused(&request.spec));

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 use super::command::{ModelChange, Pending};
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
-use super::lease::Lease;
 use super::reservation::{self, Reservation};
 use super::shared::{EngineStatus, Shared};
 use super::state::{Device, Forecasted};
 use super::watchdog;
+use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::encoder::Encoder;
 use crate::error::{ServerError, Violation};
@@ -96,7 +96,7 @@ impl Scheduler {
             Arc::new(WorkerContext { shared: shared.clone(), encoder, sampler, telemetry, metrics, activity });
         let watched = Arc::downgrade(&context);
         for (thread, device) in threads.iter().zip(DeviceId::all(threads.len())) {
-            thread.begin(context.clone(), Lease::first(device));
+            thread.begin(context.clone(), WorkerId::first(device));
         }
         drop(context);
         let threads = Arc::new(Mutex::new(threads));

@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use parking_lot::{Mutex, MutexGuard};
 use sakuga_model_core::{GenerationSpec, HalfPrediction, HalfTask};
 
-use super::lease::Lease;
+use super::worker_id::WorkerId;
 use crate::devices::DeviceId;
 use crate::job::{Job, JobHandle};
 use crate::models::ModelId;
@@ -24,7 +24,7 @@ pub(super) struct AssistTask {
     /// The request of the leading device.
     pub(super) spec: GenerationSpec,
     /// The leading worker.
-    pub(super) leader: Lease,
+    pub(super) leader: WorkerId,
     pub(super) tasks: Receiver<HalfTask>,
     pub(super) halves: Sender<HalfPrediction>,
 }
@@ -32,24 +32,24 @@ pub(super) struct AssistTask {
 /// The leading device's end of the exchange.
 pub(super) struct Second {
     /// The assisting worker.
-    lease: Lease,
+    worker: WorkerId,
     /// `None` once the assisting device was released.
     ends: Mutex<Option<Ends>>,
 }
 
 /// Connects the worker that draws a job with the one that assists it.
-pub(super) fn connect(job: &Job, leader: Lease, assistant: Lease) -> (Second, AssistTask) {
+pub(super) fn connect(job: &Job, leader: WorkerId, assistant: WorkerId) -> (Second, AssistTask) {
     let (task, tasks) = mpsc::channel();
     let (halves, half) = mpsc::channel();
     let spec = GenerationSpec { profile: false, ..job.request.spec.clone() };
-    let second = Second { lease: assistant, ends: Mutex::new(Some((task, half))) };
+    let second = Second { worker: assistant, ends: Mutex::new(Some((task, half))) };
     (second, AssistTask { handle: job.handle.clone(), model: job.request.model, spec, leader, tasks, halves })
 }
 
 impl Second {
     /// The assisting device.
     pub(super) fn device(&self) -> DeviceId {
-        self.lease.device
+        self.worker.device
     }
 
     /// Releases the assisting device.
@@ -58,8 +58,8 @@ impl Second {
     }
 
     /// The assisting worker.
-    pub(super) fn lease(&self) -> Lease {
-        self.lease
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker
     }
 
     /// Both directions of the exchange; `None` once the assisting device was released.

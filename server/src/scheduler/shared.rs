@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use super::command::{Change, DeviceCommand, ModelChange, Pending};
 use super::drawn::Drawn;
-use super::lease::Lease;
 use super::share::{AssistTask, Second};
 use super::state::{Assisting, Device, Running, Service, State};
+use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
 use crate::error::ServerError;
 use crate::estimate::{JobMeasurements, JobMeter, JobWork, Measurement, Part};
@@ -194,13 +194,13 @@ impl Shared {
     }
 
     /// Waits for the next command or job of a worker's device; `None` when the worker has to end. Commands come first.
-    pub(super) fn next(&self, lease: Lease) -> Option<Work> {
+    pub(super) fn next(&self, worker: WorkerId) -> Option<Work> {
         let mut state = self.state.lock();
         loop {
-            if state.is_closing || !state.is_current(lease) {
+            if state.is_closing || !state.is_current(worker) {
                 return None;
             }
-            let device = state.devices.get_mut(lease.device);
+            let device = state.devices.get_mut(worker.device);
             if let Some(task) = device.assist_task.take() {
                 return Some(Work::Assist(Box::new(task)));
             }
@@ -211,7 +211,7 @@ impl Shared {
                 self.wake.notify_all();
                 return Some(Work::Command(command));
             }
-            if let Some((job, second)) = state.take_job(lease.device) {
+            if let Some((job, second)) = state.take_job(worker.device) {
                 self.models_changed(&state);
                 self.wake.notify_all();
                 return Some(Work::Job(Box::new(job), second));
@@ -221,27 +221,27 @@ impl Shared {
     }
 
     /// Notes that a stage of a model begins.
-    pub(super) fn stage_begun(&self, lease: Lease, model: ModelId, stage: Stage) {
+    pub(super) fn stage_begun(&self, worker: WorkerId, model: ModelId, stage: Stage) {
         let mut state = self.state.lock();
-        let device = state.devices.get_mut(lease.device);
+        let device = state.devices.get_mut(worker.device);
         let Some(running) = &mut device.running else { return };
         running.stage_begun(stage);
         let load_time = device.models.load_time(model).filter(|_| stage == Stage::LoadModel);
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
-    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the lease has ended or
+    /// Records a step of the running job, and returns the time until its image files are ready; `None` if the worker was replaced or
     /// too little was measured.
     pub(super) fn step_done(
         &self,
-        lease: Lease,
+        worker: WorkerId,
         drawn: &Drawn,
         report: &StepReport,
         meter: &JobMeter,
     ) -> Option<Duration> {
         let mut state = self.state.lock();
-        let is_shared = state.devices.get(lease.device).running.as_ref()?.is_shared();
-        let estimator = state.estimator_mut(lease.device, drawn.model);
+        let is_shared = state.devices.get(worker.device).running.as_ref()?.is_shared();
+        let estimator = state.estimator_mut(worker.device, drawn.model);
         if !is_shared {
             estimator.step_done(report.duration);
         }
@@ -249,18 +249,18 @@ impl Shared {
         if !is_shared && meter.steps_done().is_power_of_two() {
             estimator.set_running(&meter.steps());
         }
-        state.devices.get_mut(lease.device).running.as_mut()?.step_done(report.index, report.total);
-        let running = state.devices.get(lease.device).running.as_ref()?;
-        running.time_to_pictures(|model| state.estimator(lease.device, model))
+        state.devices.get_mut(worker.device).running.as_mut()?.step_done(report.index, report.total);
+        let running = state.devices.get(worker.device).running.as_ref()?;
+        running.time_to_pictures(|model| state.estimator(worker.device, model))
     }
 
     /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters.
-    pub(super) fn begin_scene(&self, lease: Lease, scene: &ScenePass) -> Begun {
+    pub(super) fn begin_scene(&self, worker: WorkerId, scene: &ScenePass) -> Begun {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return Begun { expected: None, work: scene.work.clone() };
         }
-        let device = state.devices.get_mut(lease.device);
+        let device = state.devices.get_mut(worker.device);
         let switches = device.adapters(scene.model) != scene.spec().adapters.as_slice();
         device.models.used(scene.model);
         device.set_adapters(scene.model, scene.spec().adapters.clone());
@@ -270,35 +270,35 @@ impl Shared {
             running.begin(work.clone());
         }
         self.models_changed(&state);
-        let prediction = state.estimator(lease.device, scene.model).predict(&work, switches);
+        let prediction = state.estimator(worker.device, scene.model).predict(&work, switches);
         Begun { expected: prediction.map(|prediction| prediction.expected_on_device()), work }
     }
 
     /// Learns from the pass of a job with a scene that ended while the job continues.
-    pub(super) fn learn_pass(&self, lease: Lease, model: ModelId, measured: &JobMeasurements) {
+    pub(super) fn learn_pass(&self, worker: WorkerId, model: ModelId, measured: &JobMeasurements) {
         let mut state = self.state.lock();
-        if state.is_current(lease) {
-            let estimator = state.estimator_mut(lease.device, model);
+        if state.is_current(worker) {
+            let estimator = state.estimator_mut(worker.device, model);
             estimator.learn_parts(&measured.parts);
             estimator.learn_job(measured);
         }
     }
 
     /// Records that the job's adapters will be applied to its model, and that the device will have computed its shapes. Only the work
-    /// is returned if the lease has ended.
-    pub(super) fn begin_drawing(&self, lease: Lease, request: &JobRequest) -> Begun {
+    /// is returned if the worker was replaced.
+    pub(super) fn begin_drawing(&self, worker: WorkerId, request: &JobRequest) -> Begun {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return Begun { expected: None, work: request.work.clone() };
         }
-        let device = state.devices.get_mut(lease.device);
+        let device = state.devices.get_mut(worker.device);
         let switches = device.adapters(request.model) != request.spec.adapters.as_slice();
         device.set_adapters(request.model, request.spec.adapters.clone());
         let work = request.work.begin(device.seen_mut(request.model));
         if let Some(running) = &mut device.running {
             running.begin(work.clone());
         }
-        let prediction = state.estimator(lease.device, request.model).predict(&work, switches);
+        let prediction = state.estimator(worker.device, request.model).predict(&work, switches);
         let expected = prediction.map(|prediction| match request.scene {
             Some(_) => prediction.expected_on_device(),
             None => prediction.expected(),
@@ -306,14 +306,14 @@ impl Shared {
         Begun { expected, work }
     }
 
-    /// Frees the device and returns true; returns false if the lease has ended. `parts` are the job's measurements.
-    pub(super) fn job_done(&self, lease: Lease, request: &JobRequest, parts: &[Measurement]) -> bool {
+    /// Frees the device and returns true; returns false if the worker was replaced. `parts` are the job's measurements.
+    pub(super) fn job_done(&self, worker: WorkerId, request: &JobRequest, parts: &[Measurement]) -> bool {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return false;
         }
-        state.devices.get_mut(lease.device).running = None;
-        state.estimator_mut(lease.device, request.model).learn_parts(parts);
+        state.devices.get_mut(worker.device).running = None;
+        state.estimator_mut(worker.device, request.model).learn_parts(parts);
         true
     }
 
@@ -349,12 +349,12 @@ impl Shared {
     }
 
     /// Records that the engine reported something; returns whether its worker is current.
-    pub(super) fn record_report(&self, lease: Lease) -> bool {
+    pub(super) fn record_report(&self, worker: WorkerId) -> bool {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return false;
         }
-        let device = state.devices.get_mut(lease.device);
+        let device = state.devices.get_mut(worker.device);
         if let Some(running) = &mut device.running {
             running.last_report = Instant::now();
         }
@@ -364,18 +364,18 @@ impl Shared {
         true
     }
 
-    /// Frees a device whose part in a job of another device has ended. Does nothing if the lease has ended.
-    pub(super) fn assist_done(&self, lease: Lease) {
+    /// Frees a device whose part in a job of another device has ended. Does nothing if the worker was replaced.
+    pub(super) fn assist_done(&self, worker: WorkerId) {
         let mut state = self.state.lock();
-        if state.is_current(lease) {
-            state.devices.get_mut(lease.device).assisting = None;
+        if state.is_current(worker) {
+            state.devices.get_mut(worker.device).assisting = None;
             self.devices_changed(&state);
         }
     }
 
-    /// Ends the lease of a worker whose engine has reported nothing for `silence_max`. Returns what it did and the lease of the next
+    /// Replaces a worker whose engine has reported nothing for `silence_max`. Returns what it did and the id of the next
     /// worker.
-    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Silent, Lease)> {
+    pub(super) fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Silent, WorkerId)> {
         let mut state = self.state.lock();
         for id in state.devices.ids() {
             let device = state.devices.get_mut(id);
@@ -387,55 +387,55 @@ impl Shared {
                 (None, None) => continue,
             };
             (device.assist_task, device.epoch) = (None, device.epoch + 1);
-            return Some((silent, Lease { device: id, epoch: device.epoch }));
+            return Some((silent, WorkerId { device: id, epoch: device.epoch }));
         }
         None
     }
 
-    pub(super) fn is_current(&self, lease: Lease) -> bool {
-        self.state.lock().is_current(lease)
+    pub(super) fn is_current(&self, worker: WorkerId) -> bool {
+        self.state.lock().is_current(worker)
     }
 
-    /// Changes the model table of a device. `None`, without a change, if the lease has ended.
-    pub(super) fn change_models<T>(&self, lease: Lease, change: impl FnOnce(&mut ModelTable) -> T) -> Option<T> {
+    /// Changes the model table of a device. `None`, without a change, if the worker was replaced.
+    pub(super) fn change_models<T>(&self, worker: WorkerId, change: impl FnOnce(&mut ModelTable) -> T) -> Option<T> {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return None;
         }
-        let changed = change(&mut state.devices.get_mut(lease.device).models);
+        let changed = change(&mut state.devices.get_mut(worker.device).models);
         self.models_changed(&state);
         Some(changed)
     }
 
-    /// Records that no model on a device has adapters. Does nothing if the lease has ended.
-    pub(super) fn forget_adapters(&self, lease: Lease) {
+    /// Records that no model on a device has adapters. Does nothing if the worker was replaced.
+    pub(super) fn forget_adapters(&self, worker: WorkerId) {
         let mut state = self.state.lock();
-        if state.is_current(lease) {
-            state.devices.get_mut(lease.device).forget_adapters();
+        if state.is_current(worker) {
+            state.devices.get_mut(worker.device).forget_adapters();
         }
     }
 
     /// Records that a model was loaded: it has read no text yet.
-    pub(super) fn forget_texts(&self, lease: Lease, model: ModelId) {
+    pub(super) fn forget_texts(&self, worker: WorkerId, model: ModelId) {
         let mut state = self.state.lock();
-        if state.is_current(lease) {
-            state.devices.get_mut(lease.device).seen_mut(model).forget_texts();
+        if state.is_current(worker) {
+            state.devices.get_mut(worker.device).seen_mut(model).forget_texts();
         }
     }
 
     /// Marks a model as failed on a device, and fails its waiting jobs unless another device can run them, now or once it is enabled.
-    /// Does nothing if the lease has ended.
-    pub(super) fn model_failed(&self, lease: Lease, model: ModelId, error: &EngineError) {
+    /// Does nothing if the worker was replaced.
+    pub(super) fn model_failed(&self, worker: WorkerId, model: ModelId, error: &EngineError) {
         let mut state = self.state.lock();
-        if !state.is_current(lease) {
+        if !state.is_current(worker) {
             return;
         }
-        state.devices.get_mut(lease.device).models.failed(model, error.to_string());
+        state.devices.get_mut(worker.device).models.failed(model, error.to_string());
         self.models_changed(&state);
         let unusable = state.unusable(model, &error.to_string());
         let jobs = state.take_hopeless();
         state.announce_positions(0);
-        let device = state.devices.get(lease.device).info.name.clone();
+        let device = state.devices.get(worker.device).info.name.clone();
         drop(state);
         // Other devices may take the jobs that were assigned to this one.
         self.wake.notify_all();
@@ -455,11 +455,11 @@ impl Shared {
     }
 
     /// Sleeps; returns early with true when the worker has to end, and with false when a call disables the device.
-    pub(super) fn pause(&self, lease: Lease, time: Duration) -> bool {
+    pub(super) fn pause(&self, worker: WorkerId, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut state = self.state.lock();
-        while !state.is_closing && state.is_current(lease) {
-            let is_disabled = state.devices.get(lease.device).service == Service::Disabled;
+        while !state.is_closing && state.is_current(worker) {
+            let is_disabled = state.devices.get(worker.device).service == Service::Disabled;
             if is_disabled || self.wake.wait_until(&mut state, until).timed_out() {
                 return state.is_closing;
             }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lease::Lease;
 use super::queue::Queue;
 use super::share::Second;
+use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
 use crate::estimate::Estimator;
@@ -68,8 +68,8 @@ impl State {
     }
 
     /// Whether a worker still has its device.
-    pub(super) fn is_current(&self, lease: Lease) -> bool {
-        self.devices.get(lease.device).epoch == lease.epoch
+    pub(super) fn is_current(&self, worker: WorkerId) -> bool {
+        self.devices.get(worker.device).epoch == worker.epoch
     }
 
     /// Why jobs of a model are refused, if they are: no device can load it.

@@ -32,8 +32,8 @@ pub(super) fn start(
             if context.shared.state().is_closing {
                 return;
             }
-            while let Some((silent, lease)) = context.shared.take_from_silent_worker(silence_max) {
-                let (device, silence_s) = (context.shared.device_name(lease.device), silence_max.as_secs());
+            while let Some((silent, worker)) = context.shared.take_from_silent_worker(silence_max) {
+                let (device, silence_s) = (context.shared.device_name(worker.device), silence_max.as_secs());
                 let (job_id, model) = match &silent {
                     Silent::Drawing(running) => (&running.id, running.model),
                     Silent::Assisting(assisting) => (&assisting.job, assisting.model),
@@ -51,9 +51,9 @@ pub(super) fn start(
                 }
                 // There is no thread once the scheduler is closed.
                 let mut threads = threads.lock();
-                let Some(thread) = threads.get_mut(lease.device.index()) else { return };
-                if let Err(error) = thread.replace(context.clone(), lease, model) {
-                    context.shared.device_lost(lease.device, &format!("the system provides no thread: {error}"));
+                let Some(thread) = threads.get_mut(worker.device.index()) else { return };
+                if let Err(error) = thread.replace(context.clone(), worker, model) {
+                    context.shared.device_lost(worker.device, &format!("the system provides no thread: {error}"));
                 }
             }
         }

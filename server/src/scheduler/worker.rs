@@ -16,10 +16,10 @@ use super::command::{Change, DeviceCommand, ModelChange};
 use super::context::WorkerContext;
 use super::exchange::LeadingEnd;
 use super::job_monitor::JobMonitor;
-use super::lease::Lease;
 use super::residents::Residents;
 use super::share::Second;
 use super::shared::{Shared, Work};
+use super::worker_id::WorkerId;
 use crate::encoder::{FinishTask, OnEncoded};
 use crate::error::ServerError;
 use crate::estimate::JobMeasurements;
@@ -34,7 +34,7 @@ const REOPEN_PAUSE: Duration = Duration::from_secs(10);
 pub(super) struct Worker {
     pub(super) context: Arc<WorkerContext>,
     pub(super) residents: Residents,
-    pub(super) lease: Lease,
+    pub(super) id: WorkerId,
 }
 
 /// Whether the device can be used for the next job.
@@ -56,11 +56,11 @@ impl Worker {
     pub(super) fn work(mut self) {
         let context = self.context.clone();
         let shared = &context.shared;
-        let _guard = LostOnPanic(shared, self.lease);
+        let _guard = LostOnPanic(shared, self.id);
         if let Some(probe) = self.residents.memory_probe() {
-            shared.set_memory_probe(self.lease.device, Some(probe));
+            shared.set_memory_probe(self.id.device, Some(probe));
         }
-        while let Some(work) = shared.next(self.lease) {
+        while let Some(work) = shared.next(self.id) {
             let device = match work {
                 Work::Job(job, second) => self.draw(*job, second.as_ref()),
                 Work::Assist(task) => self.assist(*task),
@@ -82,7 +82,7 @@ impl Worker {
         let _entered = span.enter();
         if let Some(reason) = job.handle.cancel_reason() {
             job.cancelled(0, reason);
-            shared.job_done(self.lease, &job.request, &[]);
+            shared.job_done(self.id, &job.request, &[]);
             return Device::Usable;
         }
         let started = Instant::now();
@@ -91,7 +91,7 @@ impl Worker {
         let device = self.device_names(second);
         job.events.publish(EventBody::Started { device: device.clone() });
         let events = job.events.clone();
-        let devices = std::iter::once(self.lease.device).chain(second.map(Second::device));
+        let devices = std::iter::once(self.id.device).chain(second.map(Second::device));
         let statistics: Vec<_> = devices
             .map(|device| {
                 let events = events.clone();
@@ -101,21 +101,21 @@ impl Worker {
             })
             .collect();
         let recording =
-            context.telemetry.record(&job.handle.id, self.lease.device, &context.sampler, context.activity.clone());
-        let mut monitor = JobMonitor::new(&context, &job, self.lease);
+            context.telemetry.record(&job.handle.id, self.id.device, &context.sampler, context.activity.clone());
+        let mut monitor = JobMonitor::new(&context, &job, self.id);
         let loaded = self.load_for(job.request.model, &mut monitor);
         // Only a model that is on the device takes the adapters of the job.
         let mut expected = None;
         if let Ok(ControlFlow::Continue(())) = loaded {
-            let begun = shared.begin_drawing(self.lease, &job.request);
+            let begun = shared.begin_drawing(self.id, &job.request);
             expected = begun.expected;
             monitor.measure(begun.work);
         }
         let begun = Instant::now();
         let drawn = match loaded {
             Ok(ControlFlow::Continue(())) => {
-                let (lease, handle) = (self.lease, &job.handle);
-                let assistant = second.map(|second| LeadingEnd { second, shared, lease, job: handle });
+                let (worker, handle) = (self.id, &job.handle);
+                let assistant = second.map(|second| LeadingEnd { second, shared, worker, job: handle });
                 self.generate(job.request.model, &job.request.spec, assistant.as_ref(), &mut monitor)
             }
             Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
@@ -145,7 +145,7 @@ impl Worker {
         let (drawn, measured) = match (drawn, &job.request.scene) {
             (Ok(first), Some(scene)) if is_finished => {
                 if second.is_none() {
-                    shared.learn_pass(self.lease, job.request.model, &measured);
+                    shared.learn_pass(self.id, job.request.model, &measured);
                 }
                 // What follows is measured as a pass of the other model.
                 (self.draw_scene(&job, scene, first, &mut monitor), JobMeasurements::default())
@@ -154,7 +154,7 @@ impl Worker {
         };
         drop((statistics, recording));
         let (steps_done, load_time) = (monitor.steps_done(), monitor.load_time);
-        if !shared.job_done(self.lease, &job.request, &measured.parts) {
+        if !shared.job_done(self.id, &job.request, &measured.parts) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
             return Device::Usable;
         }
@@ -214,7 +214,7 @@ impl Worker {
             let error = ServerError::Internal("the model is not on the device".into());
             return Err(Failure { error, device: Device::Usable });
         };
-        self.context.shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
+        self.context.shared.set_memory_probe(self.id.device, Some(open.memory.clone()));
         let observer: &mut Observer<'_> = &mut |event| monitor.observe(event);
         let drawn = catch_unwind(AssertUnwindSafe(|| match assistant {
             Some(assistant) => open.model.generate_with(spec, assistant, observer),
@@ -230,7 +230,7 @@ impl Worker {
     /// The full name of the device, and that of a second one that assists it.
     fn device_names(&self, second: Option<&Second>) -> Arc<str> {
         let shared = &self.context.shared;
-        let own = shared.device_name(self.lease.device);
+        let own = shared.device_name(self.id.device);
         match second {
             Some(second) => format!("{own} + {}", shared.device_name(second.device())).into(),
             None => own,
@@ -239,7 +239,7 @@ impl Worker {
 
     /// Learns from a job once its pictures are files, unless it was drawn by two devices.
     fn on_encoded(&self, mut measured: JobMeasurements, learns: bool) -> OnEncoded {
-        let (context, device) = (self.context.clone(), self.lease.device);
+        let (context, device) = (self.context.clone(), self.id.device);
         Box::new(move |request, took| {
             let WorkerContext { shared, metrics, .. } = &*context;
             if !learns {
@@ -314,25 +314,25 @@ impl Worker {
     fn unload(&mut self, model: ModelId) {
         self.residents.close(model);
         self.residents.drop_host_copy(model);
-        self.context.shared.change_models(self.lease, |models| models.unloaded(model));
+        self.context.shared.change_models(self.id, |models| models.unloaded(model));
     }
 
     /// Takes all models off the device, to be loaded again when it is enabled.
     fn clear(&mut self) {
         let context = self.context.clone();
         let shared = &context.shared;
-        let open = shared.change_models(self.lease, |models| models.residents().iter().collect::<Vec<_>>());
+        let open = shared.change_models(self.id, |models| models.residents().iter().collect::<Vec<_>>());
         let open = open.unwrap_or_default();
         open.iter().for_each(|model| self.unload(*model));
-        shared.set_memory_probe(self.lease.device, None);
-        shared.set_aside(self.lease.device, open);
-        shared.device_recovered(self.lease.device);
+        shared.set_memory_probe(self.id.device, None);
+        shared.set_aside(self.id.device, open);
+        shared.device_recovered(self.id.device);
     }
 
     /// Loads the models that were taken off the device, and returns the first error.
     fn restore(&mut self) -> (Result<(), ServerError>, Device) {
         let context = self.context.clone();
-        let (shared, id) = (&context.shared, self.lease.device);
+        let (shared, id) = (&context.shared, self.id.device);
         shared.set_opening(id, true);
         let mut restored = (Ok(()), Device::Usable);
         for model in shared.take_set_aside(id) {
@@ -355,7 +355,7 @@ impl Worker {
     fn load(&mut self, model: ModelId) -> Result<Duration, Failure> {
         self.try_load(model).map_err(|error| match error {
             EngineError::DeviceLost(_) => {
-                self.context.shared.change_models(self.lease, |models| models.load_broken(model));
+                self.context.shared.change_models(self.id, |models| models.load_broken(model));
                 Failure { error: error.into(), device: Device::Lost(model) }
             }
             error => {
@@ -368,7 +368,7 @@ impl Worker {
     fn try_load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
         let WorkerContext { shared, metrics, .. } = &*self.context;
         // A worker that was replaced changes nothing that others see; it ends after this job.
-        let plan = shared.change_models(self.lease, |models| models.begin_load(model)).unwrap_or_default();
+        let plan = shared.change_models(self.id, |models| models.begin_load(model)).unwrap_or_default();
         let name = shared.model_name(model);
         for evicted in plan.evicted {
             self.residents.close(evicted);
@@ -379,13 +379,13 @@ impl Worker {
         let begun = Instant::now();
         // The open models lose their adapters, also if this or the load fails. If this fails, the device is lost, as if a job
         // had failed.
-        shared.forget_adapters(self.lease);
+        shared.forget_adapters(self.id);
         self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
-        shared.set_memory_probe(self.lease.device, Some(open.memory.clone()));
-        shared.forget_texts(self.lease, model);
+        shared.set_memory_probe(self.id.device, Some(open.memory.clone()));
+        shared.forget_texts(self.id, model);
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
-        shared.change_models(self.lease, |models| models.loaded(model, took, host_bytes));
+        shared.change_models(self.id, |models| models.loaded(model, took, host_bytes));
         metrics.loaded(&name, took);
         tracing::info!(model = &*name, load_ms = took.as_millis() as u64, host_bytes, "model loaded");
         Ok(took)
@@ -394,7 +394,7 @@ impl Worker {
     /// Marks a model as failed for this reason, and ends the jobs that wait for it.
     fn mark_failed(&self, model: ModelId, error: &EngineError) {
         self.residents.drop_host_copy(model);
-        self.context.shared.model_failed(self.lease, model, error);
+        self.context.shared.model_failed(self.id, model, error);
     }
 
     /// Recovers from a lost device: closes all models, and opens `needed` and those that were open before. Retries until at
@@ -403,12 +403,12 @@ impl Worker {
     pub(super) fn reopen(&mut self, needed: ModelId) -> bool {
         let context = self.context.clone();
         let shared = &context.shared;
-        let id = self.lease.device;
+        let id = self.id.device;
         let device = shared.device_name(id);
         shared.set_memory_probe(id, None);
         shared.begin_reopening(id);
         self.residents.close_all();
-        let mut lost = shared.change_models(self.lease, |models| models.lose_device()).unwrap_or_default();
+        let mut lost = shared.change_models(self.id, |models| models.lose_device()).unwrap_or_default();
         if !lost.contains(&needed) {
             lost.push(needed);
         }
@@ -421,7 +421,7 @@ impl Worker {
             let mut failures = Vec::new();
             for model in &lost {
                 if let Err(error) = self.try_load(*model) {
-                    shared.change_models(self.lease, |models| models.load_broken(*model));
+                    shared.change_models(self.id, |models| models.load_broken(*model));
                     failures.push((*model, error));
                 }
             }
@@ -435,7 +435,7 @@ impl Worker {
             };
             tracing::error!(device = &*device, error = %first, "the engine is lost");
             shared.device_unavailable(id, &first.to_string());
-            if shared.pause(self.lease, REOPEN_PAUSE) || !shared.is_current(self.lease) {
+            if shared.pause(self.id, REOPEN_PAUSE) || !shared.is_current(self.id) {
                 return false;
             }
         }
@@ -463,13 +463,13 @@ fn fail(job: &Job, error: ServerError) {
 }
 
 /// Marks the device as lost if its worker panics outside the engine.
-struct LostOnPanic<'a>(&'a Shared, Lease);
+struct LostOnPanic<'a>(&'a Shared, WorkerId);
 
 impl Drop for LostOnPanic<'_> {
     fn drop(&mut self) {
-        let Self(shared, lease) = self;
-        if thread::panicking() && shared.is_current(*lease) {
-            shared.device_lost(lease.device, "the worker thread panicked");
+        let Self(shared, worker) = self;
+        if thread::panicking() && shared.is_current(*worker) {
+            shared.device_lost(worker.device, "the worker thread panicked");
         }
     }
 }

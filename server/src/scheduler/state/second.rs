@@ -8,8 +8,8 @@ use super::pool::Wanted;
 use super::{Device, State};
 use crate::devices::DeviceId;
 use crate::job::{Job, JobRequest, Placement};
-use crate::scheduler::lease::Lease;
 use crate::scheduler::share::{self, Second};
+use crate::scheduler::worker_id::WorkerId;
 
 impl State {
     /// Gives a job that device `leader` begins a second device, if it should have one and one is free. The second device is busy from
@@ -18,8 +18,8 @@ impl State {
         let left = job.handle.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
         let wants = self.wants_second(leader, &job.request, left);
         let id = wants.then(|| self.second(leader, &job.request)).flatten()?;
-        let lease = |id: DeviceId| Lease { device: id, epoch: self.devices.get(id).epoch };
-        let (second, task) = share::connect(job, lease(leader), lease(id));
+        let worker = |id: DeviceId| WorkerId { device: id, epoch: self.devices.get(id).epoch };
+        let (second, task) = share::connect(job, worker(leader), worker(id));
         let model = job.request.model;
         let device = self.devices.get_mut(id);
         device.models.used(model);
