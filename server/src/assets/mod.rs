@@ -38,4 +38,4 @@ pub(crate) use id::{AssetId, AssetOwner};
 pub(crate) use record::AssetRecord;
 pub(crate) use registry::{Assets, Page};
 pub use settings::AssetSettings;
-pub(crate) use upload::{Begun, Upload};
+pub(crate) use upload::{StartedUpload, Upload};

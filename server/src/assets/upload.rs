@@ -17,7 +17,7 @@ use super::unfinished::{Progress, Unfinished};
 use crate::store::StoreError;
 
 /// What a call that begins an upload gets.
-pub(crate) enum Begun {
+pub(crate) enum StartedUpload {
     /// The owner has the asset already.
     Existing(pb::Asset),
     /// The bytes are to be written.
@@ -46,10 +46,10 @@ impl Assets {
         id: AssetId,
         size: u64,
         offset: u64,
-    ) -> Result<Begun, AssetError> {
+    ) -> Result<StartedUpload, AssetError> {
         loop {
             if let Some(asset) = self.use_of(owner, id) {
-                return Ok(Begun::Existing(asset));
+                return Ok(StartedUpload::Existing(asset));
             }
             let unfinished = self.state.lock().upload_or_new(&owner.name, id, size, &self.settings)?;
             let superseded = CancellationToken::new();
@@ -65,7 +65,7 @@ impl Assets {
                 return Err(AssetError::Superseded);
             }
             return match upload.received() == offset {
-                true => Ok(Begun::Upload(upload)),
+                true => Ok(StartedUpload::Upload(upload)),
                 false => Err(AssetError::Offset { offset: upload.received(), size: upload.unfinished.size }),
             };
         }

@@ -4,7 +4,7 @@ use crate::event::{EventBody, EventClass};
 
 /// The progress of a job, as far as it determines which events may follow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd)]
-pub(super) enum Phase {
+pub(super) enum JobPhase {
     #[default]
     Waiting,
     Running,
@@ -16,7 +16,7 @@ pub(super) enum Phase {
     Sealed,
 }
 
-impl Phase {
+impl JobPhase {
     /// Whether an event may come in this phase: nothing after the terminal event, statistics and previews only between
     /// `started` and the first chunk of a picture. `is_first`: no event has come before it.
     pub(super) fn is_valid_transition(self, body: &EventBody, is_first: bool) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::entry::{EventEncoder, JournalHooks, StoredJournal};
-use super::phase::Phase;
+use super::phase::JobPhase;
 use super::state::State;
 use crate::event::{EventBody, EventClass};
 use crate::job_id::JobId;
@@ -123,8 +123,8 @@ impl Journal {
     /// Ends the readers' streams without a terminal event and refuses all further events, at a shutdown of the server.
     pub(crate) fn seal(&self) {
         let mut state = self.state.lock();
-        if state.phase < Phase::Ended {
-            state.phase = Phase::Sealed;
+        if state.phase < JobPhase::Ended {
+            state.phase = JobPhase::Sealed;
         }
         state.readers.wake();
     }
@@ -132,7 +132,7 @@ impl Journal {
     /// Whether the terminal event was published.
     #[cfg(test)]
     pub(crate) fn is_ended(&self) -> bool {
-        self.state.lock().phase == Phase::Ended
+        self.state.lock().phase == JobPhase::Ended
     }
 
     /// The job's encoded record as it is committed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::entry::Entry;
-use super::phase::Phase;
+use super::phase::JobPhase;
 use super::publish::Journal;
 
 /// What a reader gets.
@@ -65,7 +65,7 @@ impl Reader {
                 match state.first_from(self.next_sequence) {
                     Some(entry) => Next::Event(entry.clone()),
                     None if state.is_complete() => Next::End,
-                    None if state.phase == Phase::Sealed => Next::Sealed,
+                    None if state.phase == JobPhase::Sealed => Next::Sealed,
                     None => {
                         let replaced = state.readers.wait(*key, context.waker());
                         // Dropping a waker may drop its task, which may hold a reader of this journal.
@@ -88,7 +88,7 @@ impl Drop for Reader {
         let Source::Live { journal, key } = &self.source else { return };
         let mut state = journal.state();
         let waker = state.readers.remove(*key);
-        let is_last = state.readers.is_empty() && state.phase < Phase::Ended;
+        let is_last = state.readers.is_empty() && state.phase < JobPhase::Ended;
         drop(state);
         drop(waker);
         if is_last {

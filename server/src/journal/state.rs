@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::entry::{Entry, EventEncoder, Piece, StoredJournal};
 use super::lossy::{LossyEvents, LossyKind};
-use super::phase::Phase;
+use super::phase::JobPhase;
 use super::readers::Readers;
 use crate::event::{Event, EventBody};
 use crate::job_id::JobId;
@@ -16,7 +16,7 @@ pub(super) const RESERVE: u64 = 1024;
 /// The events of a job and what readers may see of them.
 pub(super) struct State {
     encoder: Box<dyn EventEncoder>,
-    pub(super) phase: Phase,
+    pub(super) phase: JobPhase,
     pub(super) next_sequence: u64,
     /// Sequence numbers below it are reserved in the store.
     pub(super) reserved: u64,
@@ -36,7 +36,7 @@ impl State {
         let StoredJournal { states, next_sequence, record } = stored;
         Self {
             encoder,
-            phase: Phase::Waiting,
+            phase: JobPhase::Waiting,
             next_sequence,
             reserved: next_sequence,
             reserve_asked: next_sequence,
@@ -109,6 +109,6 @@ impl State {
 
     /// Whether the terminal event is committed, so that nothing follows.
     pub(super) fn is_complete(&self) -> bool {
-        self.phase == Phase::Ended && self.committed == self.states.len()
+        self.phase == JobPhase::Ended && self.committed == self.states.len()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use sakuga_model_core::{EvaluationReuse, GenerationSpec, Outcome, Timings};
 
 use super::job_monitor::JobMonitor;
-use super::shared::Begun;
+use super::shared::DrawingStarted;
 use super::worker::{Failure, Worker};
 use crate::estimate::JobMeasurements;
 use crate::job::{Job, ScenePass};
@@ -29,7 +29,7 @@ impl Worker {
             if self.load_for(scene.model, monitor)?.is_break() {
                 return Ok(Outcome::Stopped { after_step: monitor.steps_done() });
             }
-            let Begun { expected, work } = self.context.shared.begin_scene(self.id, scene);
+            let DrawingStarted { expected, work } = self.context.shared.begin_scene(self.id, scene);
             monitor.measure(work);
             let energy_before = self.context.telemetry.energy_so_far(&job.handle.id);
             let spec = scene.spec_over(&picture, image_index, request.spec.images);

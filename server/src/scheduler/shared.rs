@@ -41,7 +41,7 @@ pub(super) enum Work {
 }
 
 /// What begins to be drawn.
-pub(super) struct Begun {
+pub(super) struct DrawingStarted {
     /// The expected seconds before and after correction, without the load of its model: of a whole job, or of the pass of one model on
     /// the device if the job has a scene. `None` if no step of the model has been measured.
     pub(super) expected: Option<[f64; 2]>,
@@ -255,10 +255,10 @@ impl Shared {
     }
 
     /// Notes that the pass of a scene begins over the next picture. Its model is on the device, and will have its adapters.
-    pub(super) fn begin_scene(&self, worker: WorkerId, scene: &ScenePass) -> Begun {
+    pub(super) fn begin_scene(&self, worker: WorkerId, scene: &ScenePass) -> DrawingStarted {
         let mut state = self.state.lock();
         if !state.is_current(worker) {
-            return Begun { expected: None, work: scene.work.clone() };
+            return DrawingStarted { expected: None, work: scene.work.clone() };
         }
         let device = state.devices.get_mut(worker.device);
         let switches = device.adapters(scene.model) != scene.spec().adapters.as_slice();
@@ -271,7 +271,7 @@ impl Shared {
         }
         self.models_changed(&state);
         let prediction = state.estimator(worker.device, scene.model).predict(&work, switches);
-        Begun { expected: prediction.map(|prediction| prediction.expected_on_device()), work }
+        DrawingStarted { expected: prediction.map(|prediction| prediction.expected_on_device()), work }
     }
 
     /// Learns from the pass of a job with a scene that ended while the job continues.
@@ -286,10 +286,10 @@ impl Shared {
 
     /// Records that the job's adapters will be applied to its model, and that the device will have computed its shapes. Only the work
     /// is returned if the worker was replaced.
-    pub(super) fn begin_drawing(&self, worker: WorkerId, request: &JobRequest) -> Begun {
+    pub(super) fn begin_drawing(&self, worker: WorkerId, request: &JobRequest) -> DrawingStarted {
         let mut state = self.state.lock();
         if !state.is_current(worker) {
-            return Begun { expected: None, work: request.work.clone() };
+            return DrawingStarted { expected: None, work: request.work.clone() };
         }
         let device = state.devices.get_mut(worker.device);
         let switches = device.adapters(request.model) != request.spec.adapters.as_slice();
@@ -303,7 +303,7 @@ impl Shared {
             Some(_) => prediction.expected_on_device(),
             None => prediction.expected(),
         });
-        Begun { expected, work }
+        DrawingStarted { expected, work }
     }
 
     /// Frees the device and returns true; returns false if the worker was replaced. `parts` are the job's measurements.

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::caller;
 use super::{Context, Messages, pages, refuse};
-use crate::assets::{AssetError, AssetId, AssetOwner, Assets, Begun, Page, Upload};
+use crate::assets::{AssetError, AssetId, AssetOwner, Assets, StartedUpload, Page, Upload};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 
@@ -151,8 +151,8 @@ async fn upload(assets: &Arc<Assets>, owner: &AssetOwner, parts: &mut Parts) -> 
         return Err(fault("start", Violation::REQUIRED, "announce the file in the first message"));
     };
     let upload = match begin(assets, owner, start).await? {
-        Begun::Existing(asset) => return Ok(UploadAssetResponse { asset: Some(asset), existed: true }),
-        Begun::Upload(upload) => upload,
+        StartedUpload::Existing(asset) => return Ok(UploadAssetResponse { asset: Some(asset), existed: true }),
+        StartedUpload::Upload(upload) => upload,
     };
     let upload = receive(upload, parts).await?;
     let asset = upload.finish().await.map_err(refuse_asset)?;
@@ -168,11 +168,11 @@ async fn upload_part(
     let start = start.ok_or_else(|| fault("start", Violation::REQUIRED, "announce the file in each call"))?;
     let size = start.size;
     let mut upload = match begin(assets, owner, start).await? {
-        Begun::Existing(asset) => {
+        StartedUpload::Existing(asset) => {
             let received = asset.size;
             return Ok(UploadAssetPartResponse { asset: Some(asset), existed: true, received });
         }
-        Begun::Upload(upload) => upload,
+        StartedUpload::Upload(upload) => upload,
     };
     if data.is_empty() {
         return Err(fault("data", Violation::REQUIRED, "send at least one byte"));
@@ -191,7 +191,7 @@ async fn upload_part(
 }
 
 /// Begins or continues the upload of the file that a call announces.
-async fn begin(assets: &Arc<Assets>, owner: &AssetOwner, start: UploadStart) -> Result<Begun, Status> {
+async fn begin(assets: &Arc<Assets>, owner: &AssetOwner, start: UploadStart) -> Result<StartedUpload, Status> {
     let UploadStart { sha256, size, offset } = start;
     let id = id("start.sha256", &sha256)?;
     if size == 0 {

@@ -41,20 +41,20 @@ impl Kept {
         Self { assets, store, folder }
     }
 
-    async fn begin(&self, owner: &str, file: &[u8], offset: u64) -> Result<Begun, AssetError> {
+    async fn begin(&self, owner: &str, file: &[u8], offset: u64) -> Result<StartedUpload, AssetError> {
         let id = AssetId::of_bytes(file);
         self.assets.begin(&AssetOwner::named(owner), id, file.len() as u64, offset).await
     }
 
     /// An upload of which one byte is there.
     async fn hold(&self, owner: &str, file: &[u8]) -> Result<Upload, AssetError> {
-        let Begun::Upload(mut upload) = self.begin(owner, file, 0).await? else { panic!("it is there already") };
+        let StartedUpload::Upload(mut upload) = self.begin(owner, file, 0).await? else { panic!("it is there already") };
         upload.write(Bytes::copy_from_slice(&file[..1])).await?;
         Ok(upload)
     }
 
     async fn upload(&self, owner: &str, file: &[u8]) -> Result<AssetId, AssetError> {
-        if let Begun::Upload(mut upload) = self.begin(owner, file, 0).await? {
+        if let StartedUpload::Upload(mut upload) = self.begin(owner, file, 0).await? {
             upload.write(Bytes::copy_from_slice(file)).await?;
             upload.finish().await?;
         }
@@ -89,11 +89,11 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     assert_eq!(kept.assets.read(&bob, id), Err(AssetError::Unknown(id)));
     assert_eq!(kept.assets.delete(&bob, id).await, Err(AssetError::Unknown(id)));
     // Bob's upload begins at 0 and needs every byte.
-    let Begun::Upload(mut upload) = kept.begin("bob", &file, 0).await.expect("his own") else { panic!("not his yet") };
+    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 0).await.expect("his own") else { panic!("not his yet") };
     upload.write(Bytes::copy_from_slice(&file[..9])).await.expect("room");
     assert!(matches!(upload.finish().await, Err(AssetError::Offset { offset: 9, .. })));
     assert!(kept.assets.find(&bob, id).is_err());
-    let Begun::Upload(mut upload) = kept.begin("bob", &file, 9).await.expect("his own") else { panic!("not his yet") };
+    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 9).await.expect("his own") else { panic!("not his yet") };
     upload.write(Bytes::copy_from_slice(&file[9..])).await.expect("room");
     assert_eq!(upload.finish().await.map(|asset| asset.sha256), Ok(id.to_string()));
     assert_eq!(kept.files(), (1, 0), "one file");
@@ -182,7 +182,7 @@ async fn uploads_are_bounded_in_bytes_count_and_time() {
 async fn a_newer_call_takes_over_and_continues() {
     let kept = Kept::new(AssetSettings::default());
     let file = tensors(&[7; 1000]);
-    let Begun::Upload(mut older) = kept.begin("alice", &file, 0).await.expect("new") else { panic!("new") };
+    let StartedUpload::Upload(mut older) = kept.begin("alice", &file, 0).await.expect("new") else { panic!("new") };
     older.write(Bytes::copy_from_slice(&file[..500])).await.expect("room");
     let superseded = older.superseded();
     let newer = kept.begin("alice", &file, 500);
@@ -191,11 +191,11 @@ async fn a_newer_call_takes_over_and_continues() {
         drop(older);
     };
     let (newer, ()) = tokio::join!(newer, end_older);
-    let Begun::Upload(mut newer) = newer.expect("it waited for the older one") else { panic!("not whole") };
+    let StartedUpload::Upload(mut newer) = newer.expect("it waited for the older one") else { panic!("not whole") };
     assert_eq!(newer.received(), 500);
     newer.write(Bytes::copy_from_slice(&file[500..])).await.expect("room");
     newer.finish().await.expect("whole");
-    assert!(matches!(kept.begin("alice", &file, 77).await, Ok(Begun::Existing(_))), "whatever its offset");
+    assert!(matches!(kept.begin("alice", &file, 77).await, Ok(StartedUpload::Existing(_))), "whatever its offset");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
