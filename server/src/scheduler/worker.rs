@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sakuga_model_core::{
-    EngineError, EngineInfo, EvaluationReuse, GenerationSpec, Observer, Outcome, Progress, Rgb8, Stage, Timings,
-};
+use sakuga_model_core::{EngineError, EngineInfo, GenerationSpec, Observer, Outcome, Progress, Stage};
 use sakuga_proto::text::count;
 
 use super::command::{Change, DeviceCommand, ModelChange};
@@ -161,14 +159,18 @@ impl Worker {
         match drawn {
             Ok(Outcome::Finished { images, timings, reused }) => {
                 let on_encoded = self.on_encoded(measured, second.is_none());
-                self.finish(
+                self.finish(FinishTask {
                     job,
                     device,
-                    (images, reused),
+                    images,
+                    reused,
                     timings,
-                    Times { drawn_at, queued, load_model: load_time },
-                    (steps_done, on_encoded),
-                );
+                    drawn_at,
+                    queued,
+                    load_model: load_time,
+                    steps_done,
+                    on_encoded,
+                });
             }
             Ok(Outcome::Stopped { .. }) => match job.handle.cancel_reason() {
                 Some(reason) => {
@@ -252,33 +254,14 @@ impl Worker {
         })
     }
 
-    fn finish(
-        &self,
-        job: Job,
-        device: Arc<str>,
-        (images, reused): (Vec<Rgb8>, Vec<EvaluationReuse>),
-        timings: Timings,
-        times: Times,
-        (steps_done, on_encoded): (u32, OnEncoded),
-    ) {
-        let wanted = job.request.spec.drawn().len();
-        if images.len() != wanted {
-            let text = format!("the engine drew {} of {wanted}", count(images.len(), "picture"));
-            return fail(&job, ServerError::Internal(text));
+    /// Passes the pictures of a job to the encoder, or fails the job if the engine drew another number of them.
+    fn finish(&self, task: FinishTask) {
+        let (drawn, wanted) = (task.images.len(), task.job.request.spec.drawn().len());
+        if drawn != wanted {
+            let text = format!("the engine drew {} of {wanted}", count(drawn, "picture"));
+            return fail(&task.job, ServerError::Internal(text));
         }
-        let Times { drawn_at, queued, load_model } = times;
-        self.context.encoder.finish(FinishTask {
-            job,
-            device,
-            images,
-            reused,
-            timings,
-            drawn_at,
-            queued,
-            load_model,
-            steps_done,
-            on_encoded,
-        });
+        self.context.encoder.finish(task);
     }
 
     /// Carries out a command; a change of a model only if its caller is still there.
@@ -440,14 +423,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// When a job had its pixels, and how long it waited before its first step.
-struct Times {
-    drawn_at: Instant,
-    queued: Duration,
-    /// `None`: its models were on the device.
-    load_model: Option<Duration>,
 }
 
 /// The engine's error; one of memory gets what was needed and a smaller request that would fit.

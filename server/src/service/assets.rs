@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::caller;
 use super::{Context, Messages, pages, refuse};
-use crate::assets::{AssetError, AssetId, AssetOwner, Assets, StartedUpload, Page, Upload};
+use crate::assets::{AssetError, AssetId, AssetOwner, Assets, Page, StartedUpload, Upload};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 

@@ -48,7 +48,9 @@ impl Kept {
 
     /// An upload of which one byte is there.
     async fn hold(&self, owner: &str, file: &[u8]) -> Result<Upload, AssetError> {
-        let StartedUpload::Upload(mut upload) = self.begin(owner, file, 0).await? else { panic!("it is there already") };
+        let StartedUpload::Upload(mut upload) = self.begin(owner, file, 0).await? else {
+            panic!("it is there already")
+        };
         upload.write(Bytes::copy_from_slice(&file[..1])).await?;
         Ok(upload)
     }
@@ -89,11 +91,15 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     assert_eq!(kept.assets.read(&bob, id), Err(AssetError::Unknown(id)));
     assert_eq!(kept.assets.delete(&bob, id).await, Err(AssetError::Unknown(id)));
     // Bob's upload begins at 0 and needs every byte.
-    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 0).await.expect("his own") else { panic!("not his yet") };
+    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 0).await.expect("his own") else {
+        panic!("not his yet")
+    };
     upload.write(Bytes::copy_from_slice(&file[..9])).await.expect("room");
     assert!(matches!(upload.finish().await, Err(AssetError::Offset { offset: 9, .. })));
     assert!(kept.assets.find(&bob, id).is_err());
-    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 9).await.expect("his own") else { panic!("not his yet") };
+    let StartedUpload::Upload(mut upload) = kept.begin("bob", &file, 9).await.expect("his own") else {
+        panic!("not his yet")
+    };
     upload.write(Bytes::copy_from_slice(&file[9..])).await.expect("room");
     assert_eq!(upload.finish().await.map(|asset| asset.sha256), Ok(id.to_string()));
     assert_eq!(kept.files(), (1, 0), "one file");
