@@ -18,7 +18,7 @@
 //!    that device. It loads the job's model if necessary; `models/table.rs` decides what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`, and `scheduler/scene.rs` has the model of a scene draw over the pictures. Models are opened by
-//!    `engine/burn.rs`, or by `engine/scripted.rs` in tests. `scheduler/state/second.rs` may give the job a second device, whose
+//!    `engine/burn.rs`, or by `engine/scripted.rs` in tests. `scheduler/state/assistance.rs` may give the job a second device, whose
 //!    worker runs `scheduler/assist.rs`; `scheduler/exchange.rs` connects both workers.
 //! 6. `encoder/finish.rs` encodes the pixels to files on its own thread (`picture.rs`), `encoder/sink.rs` writes them to
 //!    `store/artifacts.rs`, and the terminal event is published.

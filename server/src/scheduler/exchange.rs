@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use sakuga_model_core::{Assistant, HalfPrediction, HalfTask, Leader, PeerLost};
 
-use super::share::{AssistTask, Second};
+use super::share::{AssistTask, AssistingDevice};
 use super::shared::Shared;
 use super::worker_id::WorkerId;
 use crate::job::JobHandle;
@@ -18,7 +18,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The assisting device as the engine of the leading one sees it.
 pub(super) struct LeadingEnd<'a> {
-    pub(super) second: &'a Second,
+    pub(super) assisting: &'a AssistingDevice,
     pub(super) shared: &'a Shared,
     /// The leading worker.
     pub(super) worker: WorkerId,
@@ -27,23 +27,23 @@ pub(super) struct LeadingEnd<'a> {
 
 impl Assistant for LeadingEnd<'_> {
     fn begin(&self, task: HalfTask) -> Result<(), PeerLost> {
-        let ends = self.second.ends();
+        let ends = self.assisting.ends();
         let (tasks, _) = ends.as_ref().ok_or(PeerLost)?;
         tasks.send(task).map_err(|_| PeerLost)
     }
 
     fn finish(&self) -> Result<HalfPrediction, PeerLost> {
-        let ends = self.second.ends();
+        let ends = self.assisting.ends();
         let (_, halves) = ends.as_ref().ok_or(PeerLost)?;
         wait(halves, || {
             let is_wanted = self.shared.record_report(self.worker) && self.job.cancel_reason().is_none();
-            is_wanted && self.shared.is_current(self.second.worker())
+            is_wanted && self.shared.is_current(self.assisting.worker())
         })
         .ok_or(PeerLost)
     }
 
     fn release(&self) {
-        self.second.release();
+        self.assisting.release();
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) struct AssistTask {
 }
 
 /// The leading device's end of the exchange.
-pub(super) struct Second {
+pub(super) struct AssistingDevice {
     /// The assisting worker.
     worker: WorkerId,
     /// `None` once the assisting device was released.
@@ -38,15 +38,15 @@ pub(super) struct Second {
 }
 
 /// Connects the worker that draws a job with the one that assists it.
-pub(super) fn connect(job: &Job, leader: WorkerId, assistant: WorkerId) -> (Second, AssistTask) {
+pub(super) fn connect(job: &Job, leader: WorkerId, assistant: WorkerId) -> (AssistingDevice, AssistTask) {
     let (task, tasks) = mpsc::channel();
     let (halves, half) = mpsc::channel();
     let spec = GenerationSpec { profile: false, ..job.request.spec.clone() };
-    let second = Second { worker: assistant, ends: Mutex::new(Some((task, half))) };
-    (second, AssistTask { handle: job.handle.clone(), model: job.request.model, spec, leader, tasks, halves })
+    let assisting = AssistingDevice { worker: assistant, ends: Mutex::new(Some((task, half))) };
+    (assisting, AssistTask { handle: job.handle.clone(), model: job.request.model, spec, leader, tasks, halves })
 }
 
-impl Second {
+impl AssistingDevice {
     /// The assisting device.
     pub(super) fn device(&self) -> DeviceId {
         self.worker.device

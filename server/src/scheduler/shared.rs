@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::command::{Change, DeviceCommand, ModelChange, Pending};
 use super::drawn::Drawn;
-use super::share::{AssistTask, Second};
+use super::share::{AssistTask, AssistingDevice};
 use super::state::{Assisting, Device, Running, Service, State};
 use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo, DeviceStatus};
@@ -33,7 +33,7 @@ pub(crate) enum EngineStatus {
 /// The next task of an engine's thread.
 pub(super) enum Work {
     /// A job to run, with a second device that assists or without.
-    Job(Box<Job>, Option<Second>),
+    Job(Box<Job>, Option<AssistingDevice>),
     /// Half of the guidance of a job that another device draws.
     Assist(Box<AssistTask>),
     /// A command to execute.
@@ -211,10 +211,10 @@ impl Shared {
                 self.wake.notify_all();
                 return Some(Work::Command(command));
             }
-            if let Some((job, second)) = state.take_job(worker.device) {
+            if let Some((job, assisting)) = state.take_job(worker.device) {
                 self.models_changed(&state);
                 self.wake.notify_all();
-                return Some(Work::Job(Box::new(job), second));
+                return Some(Work::Job(Box::new(job), assisting));
             }
             self.wake.wait(&mut state);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::Queue;
-use super::share::Second;
+use super::share::AssistingDevice;
 use super::worker_id::WorkerId;
 use crate::devices::{DeviceId, DeviceInfo};
 use crate::error::ServerError;
@@ -15,6 +15,7 @@ use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
 use crate::models::{ModelId, ModelTable};
 
+mod assistance;
 mod assisting;
 mod device;
 mod forecast;
@@ -22,7 +23,6 @@ mod pool;
 #[cfg(test)]
 mod pool_tests;
 mod running;
-mod second;
 
 pub(super) use assisting::Assisting;
 pub(super) use device::{Device, Loss, Service};
@@ -126,20 +126,20 @@ impl State {
 
     /// Gives a device that is free its next job, if there is one for it, and a second device to a job that should have one. The devices
     /// are busy from then on.
-    pub(super) fn take_job(&mut self, id: DeviceId) -> Option<(Job, Option<Second>)> {
+    pub(super) fn take_job(&mut self, id: DeviceId) -> Option<(Job, Option<AssistingDevice>)> {
         let Self { queue, devices, .. } = self;
         if !devices.get(id).is_in_service() {
             return None;
         }
         let job = queue.pop(|job| devices.fit(id, Wanted::by(&job.request)))?;
         devices.get_mut(id).is_idle = false;
-        let second = self.take_second(id, &job);
+        let assisting = self.take_assistant(id, &job);
         let device = self.devices.get_mut(id);
         device.models.used(job.request.model);
-        device.running = Some(Running::new(&job, second.is_some()));
+        device.running = Some(Running::new(&job, assisting.is_some()));
         device.jobs += 1;
         self.announce_positions(0);
-        Some((job, second))
+        Some((job, assisting))
     }
 
     /// The position of the job with `place` jobs before it in the queue: those and the running ones, or 0 if a device is free for it.

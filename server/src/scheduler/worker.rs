@@ -15,7 +15,7 @@ use super::context::WorkerContext;
 use super::exchange::LeadingEnd;
 use super::job_monitor::JobMonitor;
 use super::residents::Residents;
-use super::share::Second;
+use super::share::AssistingDevice;
 use super::shared::{Shared, Work};
 use super::worker_id::WorkerId;
 use crate::encoder::{FinishTask, OnEncoded};
@@ -60,7 +60,7 @@ impl Worker {
         }
         while let Some(work) = shared.next(self.id) {
             let device = match work {
-                Work::Job(job, second) => self.draw(*job, second.as_ref()),
+                Work::Job(job, assisting) => self.draw(*job, assisting.as_ref()),
                 Work::Assist(task) => self.assist(*task),
                 Work::Command(command) => self.carry_out(command),
             };
@@ -73,7 +73,7 @@ impl Worker {
     }
 
     /// Draws a job, with the help of a second device if it has one; first loads its model if that is not on the device.
-    fn draw(&mut self, job: Job, second: Option<&Second>) -> Device {
+    fn draw(&mut self, job: Job, assisting: Option<&AssistingDevice>) -> Device {
         let context = self.context.clone();
         let shared = &context.shared;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
@@ -86,10 +86,10 @@ impl Worker {
         let started = Instant::now();
         let queued = started.duration_since(job.accepted);
         tracing::info!(queued_ms = queued.as_millis() as u64, "started");
-        let device = self.device_names(second);
+        let device = self.device_names(assisting);
         job.events.publish(EventBody::Started { device: device.clone() });
         let events = job.events.clone();
-        let devices = std::iter::once(self.id.device).chain(second.map(Second::device));
+        let devices = std::iter::once(self.id.device).chain(assisting.map(AssistingDevice::device));
         let statistics: Vec<_> = devices
             .map(|device| {
                 let events = events.clone();
@@ -113,7 +113,7 @@ impl Worker {
         let drawn = match loaded {
             Ok(ControlFlow::Continue(())) => {
                 let (worker, handle) = (self.id, &job.handle);
-                let assistant = second.map(|second| LeadingEnd { second, shared, worker, job: handle });
+                let assistant = assisting.map(|assisting| LeadingEnd { assisting, shared, worker, job: handle });
                 self.generate(job.request.model, &job.request.spec, assistant.as_ref(), &mut monitor)
             }
             Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
@@ -130,19 +130,19 @@ impl Worker {
         let is_finished = finished.is_some();
         let measured = monitor.measured(finished);
         // It has no part in the rest, also if the engine has not let it go.
-        if let Some(second) = second {
-            second.release();
+        if let Some(assisting) = assisting {
+            assisting.release();
         }
         let joules = if is_finished { context.telemetry.joules(&job.handle.id, took) } else { None };
         let measured = match is_finished {
             // Times and energy on two devices are no measure of those on one.
-            _ if second.is_some() => JobMeasurements::default(),
+            _ if assisting.is_some() => JobMeasurements::default(),
             true => JobMeasurements { expected, seconds: whole.as_secs_f64(), joules, ..measured },
             false => JobMeasurements { parts: measured.parts, ..JobMeasurements::default() },
         };
         let (drawn, measured) = match (drawn, &job.request.scene) {
             (Ok(first), Some(scene)) if is_finished => {
-                if second.is_none() {
+                if assisting.is_none() {
                     shared.learn_pass(self.id, job.request.model, &measured);
                 }
                 // What follows is measured as a pass of the other model.
@@ -158,7 +158,7 @@ impl Worker {
         }
         match drawn {
             Ok(Outcome::Finished { images, timings, reused }) => {
-                let on_encoded = self.on_encoded(measured, second.is_none());
+                let on_encoded = self.on_encoded(measured, assisting.is_none());
                 self.finish(FinishTask {
                     job,
                     device,
@@ -230,11 +230,11 @@ impl Worker {
     }
 
     /// The full name of the device, and that of a second one that assists it.
-    fn device_names(&self, second: Option<&Second>) -> Arc<str> {
+    fn device_names(&self, assisting: Option<&AssistingDevice>) -> Arc<str> {
         let shared = &self.context.shared;
         let own = shared.device_name(self.id.device);
-        match second {
-            Some(second) => format!("{own} + {}", shared.device_name(second.device())).into(),
+        match assisting {
+            Some(assisting) => format!("{own} + {}", shared.device_name(assisting.device())).into(),
             None => own,
         }
     }

@@ -8,18 +8,18 @@ use super::pool::Wanted;
 use super::{Device, State};
 use crate::devices::DeviceId;
 use crate::job::{Job, JobRequest, Placement};
-use crate::scheduler::share::{self, Second};
+use crate::scheduler::share::{self, AssistingDevice};
 use crate::scheduler::worker_id::WorkerId;
 
 impl State {
     /// Gives a job that device `leader` begins a second device, if it should have one and one is free. The second device is busy from
     /// then on, until the job needs it no more.
-    pub(super) fn take_second(&mut self, leader: DeviceId, job: &Job) -> Option<Second> {
+    pub(super) fn take_assistant(&mut self, leader: DeviceId, job: &Job) -> Option<AssistingDevice> {
         let left = job.handle.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let wants = self.wants_second(leader, &job.request, left);
-        let id = wants.then(|| self.second(leader, &job.request)).flatten()?;
+        let wants = self.wants_assistance(leader, &job.request, left);
+        let id = wants.then(|| self.free_assistant(leader, &job.request)).flatten()?;
         let worker = |id: DeviceId| WorkerId { device: id, epoch: self.devices.get(id).epoch };
-        let (second, task) = share::connect(job, worker(leader), worker(id));
+        let (assisting, task) = share::connect(job, worker(leader), worker(id));
         let model = job.request.model;
         let device = self.devices.get_mut(id);
         device.models.used(model);
@@ -27,12 +27,12 @@ impl State {
         device.assisting = Some(Assisting { job: job.handle.id.clone(), model, leader, last_report: Instant::now() });
         device.assist_task = Some(task);
         device.is_idle = false;
-        Some(second)
+        Some(assisting)
     }
 
     /// Whether a job should have a second device: it asks for one, or `leader` alone would need more than `left`, the time until its
     /// deadline.
-    fn wants_second(&self, leader: DeviceId, request: &JobRequest, left: Option<Duration>) -> bool {
+    fn wants_assistance(&self, leader: DeviceId, request: &JobRequest, left: Option<Duration>) -> bool {
         match request.placement {
             Placement::Throughput => false,
             Placement::Latency => true,
@@ -46,7 +46,7 @@ impl State {
 
     /// The best free device that can compute half of the guidance of a job which `leader` draws. A device for which another job waits
     /// is not free. Both devices have the model, so neither waits while the other one loads it.
-    fn second(&self, leader: DeviceId, request: &JobRequest) -> Option<DeviceId> {
+    fn free_assistant(&self, leader: DeviceId, request: &JobRequest) -> Option<DeviceId> {
         let first = self.devices.get(leader);
         let has_model = |device: &Device| device.models.is_loaded(request.model);
         if !has_model(first) {
@@ -66,8 +66,9 @@ impl State {
     /// get none.
     pub(super) fn expected_share(&self, leader: DeviceId, request: &JobRequest) -> f64 {
         let begins_now = self.queue.len() == 0 && self.devices.get(leader).is_free();
-        let is_shared =
-            begins_now && self.wants_second(leader, request, request.timeout) && self.second(leader, request).is_some();
+        let is_shared = begins_now
+            && self.wants_assistance(leader, request, request.timeout)
+            && self.free_assistant(leader, request).is_some();
         if is_shared { shared_time(&request.work) } else { 1.0 }
     }
 }
