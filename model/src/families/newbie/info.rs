@@ -1,17 +1,27 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
+use std::sync::Arc;
+
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Quality, Sampling, SizeLimits, Solver, Stage,
-    StepCacheSupport,
+    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Quality, QualityProfile, Sampling,
+    SizeLimits, Solver, Stage, StepCacheSupport,
 };
 
+use super::LoadOptions;
 use super::networks::Networks;
-use super::{Facts, LoadOptions};
+use super::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT, Tokenizers};
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::error::LoadError;
 use crate::families::index_keys::{CommonKeys, Defaults};
-use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 use crate::sampler::SOLVERS;
+
+/// Contents of a checkpoint besides its networks, which are the same at every opening.
+pub(super) struct Facts {
+    pub(super) tokenizers: Arc<Tokenizers>,
+    pub(super) fingerprint: String,
+    pub(super) vocabulary: Option<Arc<ModelVocabulary>>,
+    pub(super) quality: Option<Arc<QualityProfile>>,
+}
 
 /// Text before XML captions in Gemma's input during training; the final space is part of it.
 const SYSTEM_PROMPT_DEFAULT: &str =
