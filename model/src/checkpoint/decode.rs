@@ -6,6 +6,11 @@ use safetensors::Dtype;
 
 use super::{SafetensorsFile, TensorEntry};
 
+/// The types of elements that are read. Those of 8 bits are read as they are: files with a scale for each tensor have further
+/// tensors, which no network asks for.
+pub(super) const READABLE: [Dtype; 6] =
+    [Dtype::F32, Dtype::BF16, Dtype::F16, Dtype::F64, Dtype::F8_E4M3, Dtype::F8_E5M2];
+
 /// Elements that one thread converts at a time.
 const CONVERT_CHUNK: usize = 1 << 16;
 
@@ -69,10 +74,24 @@ fn fill<T: Send>(
         match entry.dtype {
             Dtype::BF16 => convert(bytes, piece, |bytes| from_bf16(bf16::from_le_bytes(bytes))),
             Dtype::F16 => convert(bytes, piece, |bytes| from_f32(f16::from_le_bytes(bytes).to_f32())),
+            Dtype::F8_E4M3 => convert(bytes, piece, |[byte]| from_f32(e4m3(byte))),
+            Dtype::F8_E5M2 => convert(bytes, piece, |[byte]| from_f32(f16::from_le_bytes([0, byte]).to_f32())),
             Dtype::F64 => convert(bytes, piece, |bytes| from_f32(f64::from_le_bytes(bytes) as f32)),
             _ => convert(bytes, piece, |bytes| from_f32(f32::from_le_bytes(bytes))),
         }
     }
+}
+
+/// The value of an 8-bit float with 4 bits of exponent and 3 of mantissa, without infinities (Micikevicius et al. 2022,
+/// <https://arxiv.org/abs/2209.05433>).
+fn e4m3(byte: u8) -> f32 {
+    let (exponent, mantissa) = (i32::from((byte >> 3) & 15), byte & 7);
+    let magnitude = match (exponent, mantissa) {
+        (15, 7) => f32::NAN,
+        (0, _) => f32::from(mantissa) * 2.0_f32.powi(-9),
+        _ => f32::from(8 + mantissa) * 2.0_f32.powi(exponent - 10),
+    };
+    if byte < 0x80 { magnitude } else { -magnitude }
 }
 
 /// Little-endian elements of `N` bytes to values, in parallel.
@@ -82,4 +101,25 @@ fn convert<T: Send, const N: usize>(bytes: &[u8], out: &mut [T], value: impl Fn(
             *slot = value(element);
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_bit_floats_by_hand() {
+        for (byte, value) in [
+            (0x00, 0.0),
+            (0x01, 1.0 / 512.0),
+            (0x08, 1.0 / 64.0),
+            (0x38, 1.0),
+            (0xbc, -1.5),
+            (0x7e, 448.0),
+            (0xfe, -448.0),
+        ] {
+            assert_eq!(e4m3(byte), value, "{byte:#04x}");
+        }
+        assert!(e4m3(0x7f).is_nan() && e4m3(0xff).is_nan());
+    }
 }

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from .layers import F32, Init, linear
+from .layers import F32, Init, conv2d, group_norm, linear
 
 EPS = 1e-6
 
@@ -59,28 +59,15 @@ def init(c, key):
     return make.weights
 
 
-def _conv(w, name, x, stride=1, padding=None):
-    kernel = w[name + ".weight"]
-    pad = kernel.shape[-1] // 2
-    padding = padding or [(pad, pad), (pad, pad)]
-    y = jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "OIHW", "NHWC"))
-    return y + w[name + ".bias"]
-
-
 def _norm(w, name, x, groups):
-    b, h, width, c = x.shape
-    y = x.astype(F32).reshape(b, h * width, groups, c // groups)
-    mean = y.mean((1, 3), keepdims=True)
-    variance = jnp.square(y - mean).mean((1, 3), keepdims=True)
-    y = ((y - mean) * jax.lax.rsqrt(variance + EPS)).reshape(x.shape)
-    return (y * w[name + ".weight"].astype(F32) + w[name + ".bias"].astype(F32)).astype(x.dtype)
+    return group_norm(w, name, x, groups, EPS)
 
 
 def _resnet(w, name, x, groups):
-    y = _conv(w, f"{name}.conv1", jax.nn.silu(_norm(w, f"{name}.norm1", x, groups)))
-    y = _conv(w, f"{name}.conv2", jax.nn.silu(_norm(w, f"{name}.norm2", y, groups)))
+    y = conv2d(w, f"{name}.conv1", jax.nn.silu(_norm(w, f"{name}.norm1", x, groups)))
+    y = conv2d(w, f"{name}.conv2", jax.nn.silu(_norm(w, f"{name}.norm2", y, groups)))
     if f"{name}.conv_shortcut.weight" in w:
-        x = _conv(w, f"{name}.conv_shortcut", x)
+        x = conv2d(w, f"{name}.conv_shortcut", x)
     return x + y
 
 
@@ -99,14 +86,14 @@ def _middle(w, name, x, groups):
 def encode(c, w, image):
     """RGB in -1..1, `[B, H, W, 3]`, to mean and log-variance, `[B, H/8, W/8, C]` each."""
     groups, last = c["groups"], len(c["channels"]) - 1
-    x = _conv(w, "encoder.conv_in", image.astype(w["encoder.conv_in.weight"].dtype))
+    x = conv2d(w, "encoder.conv_in", image.astype(w["encoder.conv_in.weight"].dtype))
     for level in range(last + 1):
         for i in range(c["layers_per_block"]):
             x = _resnet(w, f"encoder.down_blocks.{level}.resnets.{i}", x, groups)
         if level < last:
-            x = _conv(w, f"encoder.down_blocks.{level}.downsamplers.0.conv", x, 2, [(0, 1), (0, 1)])
+            x = conv2d(w, f"encoder.down_blocks.{level}.downsamplers.0.conv", x, 2, [(0, 1), (0, 1)])
     x = _middle(w, "encoder.mid_block", x, groups)
-    x = _conv(w, "encoder.conv_out", jax.nn.silu(_norm(w, "encoder.conv_norm_out", x, groups)))
+    x = conv2d(w, "encoder.conv_out", jax.nn.silu(_norm(w, "encoder.conv_norm_out", x, groups)))
     mean, logvar = jnp.split(x.astype(F32), 2, -1)
     return mean, jnp.clip(logvar, -30.0, 20.0)
 
@@ -114,13 +101,13 @@ def encode(c, w, image):
 def decode(c, w, latents):
     """The autoencoder's own latents, `[B, h, w, C]`, to RGB around -1..1, `[B, 8h, 8w, 3]`, in f32."""
     groups, last = c["groups"], len(c["channels"]) - 1
-    x = _conv(w, "decoder.conv_in", latents.astype(w["decoder.conv_in.weight"].dtype))
+    x = conv2d(w, "decoder.conv_in", latents.astype(w["decoder.conv_in.weight"].dtype))
     x = _middle(w, "decoder.mid_block", x, groups)
     for level in range(last + 1):
         for i in range(c["layers_per_block"] + 1):
             x = _resnet(w, f"decoder.up_blocks.{level}.resnets.{i}", x, groups)
         if level < last:
             x = jnp.repeat(jnp.repeat(x, 2, 1), 2, 2)
-            x = _conv(w, f"decoder.up_blocks.{level}.upsamplers.0.conv", x)
+            x = conv2d(w, f"decoder.up_blocks.{level}.upsamplers.0.conv", x)
     x = jax.nn.silu(_norm(w, "decoder.conv_norm_out", x, groups))
-    return _conv(w, "decoder.conv_out", x).astype(F32)
+    return conv2d(w, "decoder.conv_out", x).astype(F32)

@@ -3,8 +3,11 @@
 import json
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
+
+from .layers import E4M3_MAX, is_rounded
 
 GEMMA_PREFIX = ("model.", "language_model.model.")
 JINA_PREFIX = ("", "text_model.transformer.roberta.")
@@ -14,18 +17,64 @@ TEXT_ENCODER = "text_encoder/model.safetensors"
 CLIP_MODEL = "clip_model/model.safetensors"
 VAE = "vae/diffusion_pytorch_model.safetensors"
 
+KINDS = {"F32": np.float32, "F16": np.float16, "F8_E4M3": ml_dtypes.float8_e4m3fn}
+KINDS_BY_TYPE = {np.dtype(value): name for name, value in KINDS.items()}
+
 
 def write_json(path: Path, value):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def write_tensors(path: Path, tensors, dtype):
+def rounded(tensors, kind):
+    """Tensors as a checkpoint of this kind holds them: `e4m3` for 8-bit floats. In f32, without JAX."""
+
+    def nearest(value):
+        value = np.asarray(value, np.float32)
+        if kind == "e4m3" and is_rounded(value):
+            return np.clip(value, -E4M3_MAX, E4M3_MAX).astype(ml_dtypes.float8_e4m3fn).astype(np.float32)
+        return value.astype(np.float16).astype(np.float32)
+
+    return {name: nearest(value) for name, value in tensors.items()}
+
+
+def write_tensors(path: Path, tensors, dtype, kind=None):
+    """Writes tensors in `dtype`; with the kind `e4m3` the large ones in 8-bit floats."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "e4m3":
+        return _write_with_e4m3(path, rounded(tensors, kind), dtype)
     stored = {
         name: np.ascontiguousarray(np.asarray(value, np.float32).astype(dtype)) for name, value in tensors.items()
     }
     save_file(stored, path, metadata={"format": "pt"})
+
+
+def _write_with_e4m3(path, tensors, dtype):
+    """The format by hand: the library's functions for NumPy have no 8-bit floats."""
+    header, parts, end = {"__metadata__": {"format": "pt"}}, [], 0
+    for name, value in sorted(tensors.items()):
+        value = np.asarray(value, np.float32)
+        kind = "F8_E4M3" if is_rounded(value) else KINDS_BY_TYPE[np.dtype(dtype)]
+        small = np.ascontiguousarray(value.astype(KINDS[kind]))
+        parts.append(small.tobytes())
+        header[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": [end, end + len(parts[-1])]}
+        end += len(parts[-1])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"".join(parts))
+
+
+def read_tensors(path: Path):
+    """Every tensor of a file in f32."""
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    tensors = {}
+    for name, entry in json.loads(content[8:begin]).items():
+        if name != "__metadata__":
+            first, last = (begin + offset for offset in entry["data_offsets"])
+            values = np.frombuffer(content[first:last], KINDS[entry["dtype"]])
+            tensors[name] = values.reshape(entry["shape"]).astype(np.float32)
+    return tensors
 
 
 def _renamed(tensors, old, new):
@@ -33,7 +82,7 @@ def _renamed(tensors, old, new):
 
 
 def _read(path: Path, new="", old=""):
-    tensors = {name: value.astype(np.float32) for name, value in load_file(path).items()}
+    tensors = read_tensors(path)
     return _renamed(tensors, old, new) if (old or new) else tensors
 
 
@@ -77,7 +126,7 @@ def write_vae(folder: Path, config, weights, scale, shift, preview, dtype=np.flo
             "shift_factor": shift,
         },
     )
-    write_tensors(folder / VAE, weights, dtype)
+    write_tensors(folder / VAE, weights, dtype, c.get("weights"))
     write_json(folder / "preview_decoder/linear.json", preview)
 
 

@@ -16,7 +16,11 @@ EPS = 1e-8
 AVERAGE = 0.999
 CLIP = 1.0
 
-_HIDDEN = re.compile(r"(attention\.(qkv|out)|feed_forward\.w[123]|self_attn\.[qkvo]_proj|mlp\.\w+|mixer\.\w+)\.weight$")
+_HIDDEN = re.compile(
+    r"(attention\.(qkv|out)|feed_forward\.w[123]|self_attn\.([qkvo]|out)_proj|mlp\.\w+|mixer\.\w+)\.weight$"
+    # Of the U-Net, whose kernels are matrices with a row for each output.
+    r"|^unet/.*\.(to_([qkv]|out\.0)|ff\.net\.(0\.proj|2)|proj_(in|out)|conv[12]|conv_shortcut|samplers\.0\.conv)\.weight$"
+)
 
 
 def is_hidden(name):
@@ -54,7 +58,8 @@ def update(state, grads, learning_rate, weight_decay):
         grad = grad * factor
         if is_hidden(name):
             first[name] = MOMENTUM * first[name] + grad
-            by_shape.setdefault(grad.shape, []).append((name, grad + MOMENTUM * first[name]))
+            move = (grad + MOMENTUM * first[name]).reshape(len(grad), -1)
+            by_shape.setdefault(move.shape, []).append((name, move))
         else:
             first[name] = BETAS[0] * first[name] + (1 - BETAS[0]) * grad
             second[name] = BETAS[1] * second[name] + (1 - BETAS[1]) * jnp.square(grad)
@@ -65,6 +70,7 @@ def update(state, grads, learning_rate, weight_decay):
     for shape, entries in by_shape.items():
         moves = orthogonal(jnp.stack([move for _, move in entries])) * (0.2 * max(shape) ** 0.5)
         for (name, _), move in zip(entries, moves, strict=True):
+            move = move.reshape(params[name].shape)
             new[name] = params[name] - learning_rate * (move + weight_decay * params[name])
     keep = jnp.minimum(AVERAGE, (1 + step) / (10 + step))
     average = {name: keep * old + (1 - keep) * new[name] for name, old in state["average"].items()}

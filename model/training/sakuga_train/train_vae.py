@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import autoencoder, checkpoint, optimiser
-from .layers import F32
+from .layers import F32, stored
 from .shards import Stream
 
 KL_WEIGHT = 2e-4
@@ -19,7 +19,7 @@ SMALL_UNTIL = 0.8
 
 
 def _loss(config, weights, images, key):
-    small = {name: value.astype(_dtype()) for name, value in weights.items()}
+    small = {name: value.astype(_dtype()) for name, value in stored(weights, config.get("weights")).items()}
     mean, logvar = autoencoder.encode(config, small, images)
     latents = mean + jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
     drawn = autoencoder.decode(config, small, latents)
@@ -81,7 +81,8 @@ def train(config, shards: Path, out: Path, seconds, pictures, log, steps, most):
     log(f"{len(pool)} pictures to learn from")
 
     c = Static(config["vae"])
-    state = optimiser.init(autoencoder.init(config["vae"], jax.random.key(1)))
+    weights = autoencoder.init(config["vae"], np.random.default_rng(1))
+    state = jax.jit(optimiser.init)(weights)
     key, begun, step, is_first = jax.random.key(2), time.time(), 0, True
     while True:
         share = (time.time() - begun) / seconds
@@ -102,9 +103,7 @@ def train(config, shards: Path, out: Path, seconds, pictures, log, steps, most):
             psnr = -10 * np.log10(float(squared.mean()) / 4)
             log(f"step {step} share {share:.2f} crop {crop} rate {rate:.2e} loss {loss:.4f} psnr {psnr:.2f} dB")
 
-    weights = {
-        name: np.asarray(value).astype(np.float16).astype(np.float32) for name, value in state["average"].items()
-    }
+    weights = checkpoint.rounded(state["average"], config["vae"].get("weights"))
     some = pool[:512]
     latents, scale, shift = statistics(config["vae"], weights, some)
     preview = linear_preview(config["vae"], (latents - shift) * scale, some)

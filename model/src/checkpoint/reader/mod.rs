@@ -14,7 +14,7 @@ use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 use safetensors::Dtype;
 
-use super::decode::decode;
+use super::decode::{READABLE, decode};
 use super::host_copy::HostCopy;
 use super::{LoadReport, SafetensorsFile, TensorEntry};
 use crate::checkpoint::adapters::{AdaptableTensors, Alias, LoraSet};
@@ -344,8 +344,9 @@ impl Shared {
             });
             return None;
         }
-        if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
-            let reason = format!("its type {} is not one of F32, BF16, F16, F64; convert the checkpoint", entry.dtype);
+        if !READABLE.contains(&entry.dtype) {
+            let names = READABLE.map(|dtype| dtype.to_string()).join(", ");
+            let reason = format!("its type {} is not one of {names}; convert the checkpoint", entry.dtype);
             self.faults.unusable.push((name.to_owned(), reason));
             return None;
         }

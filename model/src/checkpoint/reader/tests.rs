@@ -31,17 +31,19 @@ fn every_float_type_becomes_the_working_type() {
         Stored::bf16("b", &[2], &[1.0, -2.5]),
         Stored::f16("c", &[2], &[1.0, -2.5]),
         Stored::f64("d", &[2], &[1.0, -2.5]),
+        Stored::of("e", Dtype::F8_E4M3, &[2], vec![0x38, 0xc2]),
+        Stored::of("f", Dtype::F8_E5M2, &[2], vec![0x3c, 0xc1]),
     ];
     for dtype in [DType::F32, DType::BF16] {
         let reader = reader(&stored, dtype);
-        for name in ["a", "b", "c", "d"] {
+        for name in ["a", "b", "c", "d", "e", "f"] {
             let tensor = reader.vector(name, 2);
             assert_eq!(tensor.dtype(), dtype);
             assert_eq!(values(tensor), [1.0, -2.5]);
         }
         let report = reader.finish().unwrap();
-        assert_eq!((report.tensors_used, report.parameters, report.bytes), (4, 8, 8 * dtype.size() as u64));
-        assert_eq!(report.dtypes.values().sum::<usize>(), 4);
+        assert_eq!((report.tensors_used, report.parameters, report.bytes), (6, 12, 12 * dtype.size() as u64));
+        assert_eq!(report.dtypes.values().sum::<usize>(), 6);
     }
 }
 

@@ -213,9 +213,13 @@ fn dataset(
     Ok(())
 }
 
-/// A picture's line: its size, the canonical texts, complete texts with unknown words, and what training reads.
+/// A picture's line: its size, the canonical texts, complete texts with unknown words, and what training reads, for a model
+/// that knows lists of tags alone under `flat-`.
 fn describe(scene: &Scene, size: Size, texts: usize, rng: &mut Rng) -> serde_json::Value {
     let loose: Vec<String> = (0..texts).map(|_| scene.to_training_text(rng)).collect();
+    // From a stream of its own, so that the other texts of a seed stay what they were.
+    let mut flat = rng.clone();
+    let flat: Vec<String> = (0..texts).map(|_| scene.to_training_tags(&mut flat)).collect();
     let mut unknown = |form| scene.with_unknown_words(form, rng);
     json!({
         "width": size.width_px,
@@ -227,6 +231,8 @@ fn describe(scene: &Scene, size: Size, texts: usize, rng: &mut Rng) -> serde_jso
         "unknown-tags": unknown(Form::Tags),
         "unknown-caption": unknown(Form::Caption),
         "texts": loose,
+        "flat-tags": scene.to_flat_tags(),
+        "flat-texts": flat,
     })
 }
 

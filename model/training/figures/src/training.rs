@@ -90,6 +90,20 @@ impl Scene {
         }
     }
 
+    /// The scene as models read it that know lists of tags alone: complete, in the order and spelling of the service.
+    #[must_use]
+    pub fn to_flat_tags(&self) -> String {
+        self.to_prompt().to_tags()
+    }
+
+    /// One such list of this scene, drawn by `rng`: some attributes are left out, some tags have other names, and one in four
+    /// has words that no figure knows.
+    #[must_use]
+    pub fn to_training_tags(&self, rng: &mut Rng) -> String {
+        let unknown = usize::from(rng.chance(0.25));
+        self.loose_prompt(unknown, rng).to_tags()
+    }
+
     /// A complete text in one form with words among it that no figure knows: what the evaluation of such words asks for.
     #[must_use]
     pub fn with_unknown_words(&self, form: Form, rng: &mut Rng) -> String {
