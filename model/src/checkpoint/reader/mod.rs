@@ -12,7 +12,6 @@ use std::sync::Arc;
 use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
-use safetensors::Dtype;
 
 use super::decode::{READABLE, decode};
 use super::host_copy::HostCopy;
