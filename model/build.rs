@@ -1,33 +1,37 @@
-//! Lists the files of `embedded/`, the trained checkpoint of this repository, as a table of bytes in the library.
+//! Lists the files of the trained checkpoints of this repository as tables of bytes in the library.
 //!
-//! Without the folder, or without the feature `embedded`, the table is empty.
+//! Without its folder, or without the feature `embedded`, a table is empty.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folder, next to this file.
-const FOLDER: &str = "embedded";
+/// Their folders, next to this file. Each table is named after its folder.
+const FOLDERS: [&str; 2] = ["embedded", "embedded-sd-anime"];
 /// The file that makes a folder a checkpoint. It is listed last, so that it is written last.
 const INDEX: &str = "model_index.json";
 /// Files of a checkpoint, without its model card and pictures.
-const EXTENSIONS: [&str; 2] = ["json", "safetensors"];
+const EXTENSIONS: [&str; 3] = ["json", "safetensors", "txt"];
 
 fn main() -> io::Result<()> {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let folder = root.join(FOLDER);
+    let out = PathBuf::from(variable("OUT_DIR")?);
     println!("cargo::rerun-if-changed=build.rs");
-    let mut files = Vec::new();
-    if std::env::var_os("CARGO_FEATURE_EMBEDDED").is_some() {
-        // A missing path would rerun this at every build; its parent changes when it is created.
-        println!("cargo::rerun-if-changed={}", if folder.exists() { FOLDER } else { "." });
-        if folder.join(INDEX).is_file() {
-            collect(&folder, "", &mut files)?;
-            files.sort_by_key(|file| (file == INDEX, file.clone()));
+    for name in FOLDERS {
+        let folder = root.join(name);
+        let mut files = Vec::new();
+        if std::env::var_os("CARGO_FEATURE_EMBEDDED").is_some() {
+            // A missing path would rerun this at every build; its parent changes when it is created.
+            println!("cargo::rerun-if-changed={}", if folder.exists() { name } else { "." });
+            if folder.join(INDEX).is_file() {
+                collect(&folder, "", &mut files)?;
+                files.sort_by_key(|file| (file == INDEX, file.clone()));
+            }
         }
+        fs::write(out.join(name).with_extension("rs"), table(&folder, &files))?;
     }
-    fs::write(Path::new(&variable("OUT_DIR")?).join("embedded.rs"), table(&folder, &files))
+    Ok(())
 }
 
 /// The files of a checkpoint under `folder`, as paths with `/` relative to the first call's.

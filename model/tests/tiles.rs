@@ -5,17 +5,17 @@ use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::embedded;
 use sakuga_model::device::{self, OpenDevice};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
-use sakuga_model_core::Precision;
+use sakuga_model_core::{EmbeddedModel, Precision};
 
 /// The trained autoencoder, if the build contains it.
 fn trained() -> Option<AutoencoderKl> {
-    if !embedded::is_present() {
+    if !embedded::is_present(EmbeddedModel::Chibi) {
         println!("skipped: this build has no embedded checkpoint");
         return None;
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let folder = dir.path().join("model");
-    embedded::write(&folder).expect("writable");
+    embedded::write(EmbeddedModel::Chibi, &folder).expect("writable");
     let folder = ModelFolder::open(&folder).expect("a checkpoint");
     let part = folder.component("vae").expect("a part");
     let weights = part.reader(&OpenDevice::cpu().device, device::dtype(Precision::F32)).expect("readable");

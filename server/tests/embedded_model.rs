@@ -3,15 +3,15 @@
 //! That model is trained if a checkpoint was built in, and random otherwise; these tests hold for both.
 #![cfg(feature = "burn")]
 
-use sakuga_model_core::{DeviceChoice, ModelOptions};
+use sakuga_model_core::{DeviceChoice, EmbeddedModel, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     Box as MaskBox, CreateJobRequest, EvaluationReuse, GenerateEvent, GenerateRequest, ImageSource, InitImage,
-    JobOptions, Mask, Placement, PreviewMethod, PreviewOptions, ReuseInSteps, Sampling, SecondPass, Solver, Stage,
-    Started, StepCache, WatchJobRequest, image_source, step_cache, watch_job_response,
+    JobOptions, Mask, Placement, PreviewMethod, PreviewOptions, ReuseInSteps, Sampling, Scene, SecondPass, Solver,
+    Stage, Started, StepCache, WatchJobRequest, image_source, scene, step_cache, watch_job_response,
 };
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{self as model, ModelState};
@@ -247,17 +247,18 @@ async fn a_folder_that_is_no_model_is_named() {
     assert!(text.contains("--device cpu"), "{text}");
 }
 
-/// The embedded model twice, under two names.
-fn two_models(cache_dir: &std::path::Path, device_budget: Option<u64>) -> Config {
-    let named = |name: &str| {
+/// Two embedded models, as `one` and `two`.
+fn two_models(embedded: [EmbeddedModel; 2], cache_dir: &std::path::Path, device_budget: Option<u64>) -> Config {
+    let named = |(name, embedded): (&str, EmbeddedModel)| {
         let options = ModelOptions {
             device: DeviceChoice::Cpu,
+            embedded,
             cache_dir: Some(cache_dir.to_owned()),
             ..ModelOptions::default()
         };
         ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Burn(options) }
     };
-    let models = vec![named("one"), named("two")];
+    let models = ["one", "two"].into_iter().zip(embedded).map(named).collect();
     let models = ModelsConfig {
         models,
         device_budget,
@@ -290,7 +291,7 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
         (loads.count(), pixels(&events))
     };
 
-    let server = TestServer::start(two_models(cache.path(), None)).await;
+    let server = TestServer::start(two_models([EmbeddedModel::Chibi; 2], cache.path(), None)).await;
     let mut client = GenerationServiceClient::new(server.channel.clone());
     let (loads, expected) = drawn_by(&mut client, "one").await;
     assert_eq!((loads, drawn_by(&mut client, "two").await), (0, (0, expected.clone())), "both are loaded");
@@ -299,13 +300,34 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
     drop(client);
     server.stop().await;
 
-    let server = TestServer::start(two_models(cache.path(), Some(bytes))).await;
+    let server = TestServer::start(two_models([EmbeddedModel::Chibi; 2], cache.path(), Some(bytes))).await;
     let mut client = GenerationServiceClient::new(server.channel.clone());
     for (model, loads) in [("one", 0), ("two", 1), ("two", 0), ("one", 1)] {
         assert_eq!(drawn_by(&mut client, model).await, (loads, expected.clone()), "{model}");
     }
     let states: Vec<ModelState> = statuses(&server).await.iter().map(model::ModelStatus::state).collect();
     assert_eq!(states, [ModelState::Loaded, ModelState::Unloaded], "the CPU has no use for copies in host memory");
+    drop(client);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_other_embedded_model_draws_a_scene_over_the_first_ones_picture() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let server = TestServer::start(two_models(EmbeddedModel::ALL, cache.path(), None)).await;
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    let characters = GenerateRequest { model: "one".into(), ..small(1, 5) };
+    let scene = Scene {
+        prompt: Some(scene::Prompt::Xml("1girl, blue hair, outdoors, snow".into())),
+        model: "two".into(),
+        sampling: Some(Sampling { steps: 5, ..Sampling::default() }),
+        ..Scene::default()
+    };
+    let drawn = events(&mut client, GenerateRequest { scene: Some(scene), ..characters.clone() }).await;
+    let steps = drawn.iter().filter(|event| matches!(event.event, Some(Event::Step(_)))).count();
+    assert_eq!(steps, 2 + 2, "0.4 of 5 steps of the scene");
+    assert_ne!(pixels(&drawn), pixels(&events(&mut client, characters).await));
+    assert_eq!(std::fs::read_dir(cache.path()).expect("a folder").count(), 2, "each has a folder of its own");
     drop(client);
     server.stop().await;
 }

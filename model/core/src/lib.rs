@@ -66,7 +66,7 @@ pub use memory::{MemoryNeed, MemoryPool, MemoryProbe, SmallerRequest};
 pub use model_info::{EncoderInfo, ModelInfo, PromptText};
 pub use noise_schedule::{NoiseSchedule, UnknownNoiseSchedule};
 pub use opening::{ModelDescription, ModelSource, OpenOptions};
-pub use options::{InvalidSizes, ModelOptions, WarmUp};
+pub use options::{EmbeddedModel, InvalidSizes, ModelOptions, WarmUp};
 pub use profile::{Cost, Peaks, ProfileSpan, StageProfile, sum_spans};
 pub use progress::{Outcome, PreviewMethod, Progress, StepDone, StepReport, Timings};
 pub use quality::{Quality, QualityBounds, QualityLevel, QualityProfile, QualityPromise, StepCacheSupport};

@@ -14,8 +14,10 @@ pub struct ModelOptions {
     pub cores: Option<usize>,
     /// The floating-point precision; `None`: bf16 on a GPU, f32 on the CPU.
     pub precision: Option<Precision>,
-    /// The checkpoint's folder or file; `None`: the embedded model.
+    /// The checkpoint's folder or file; `None`: the embedded model that `embedded` names.
     pub model: Option<PathBuf>,
+    /// Which of the embedded models is opened without `model`.
+    pub embedded: EmbeddedModel,
     /// The folder or file of its refiner; `None`: it has none.
     pub refiner: Option<PathBuf>,
     /// The folder of its control networks; `None`: it has none.
@@ -33,6 +35,34 @@ pub struct ModelOptions {
     /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
     /// new text.
     pub offload_text_encoder: bool,
+}
+
+/// A small checkpoint that is part of the program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EmbeddedModel {
+    /// The NewBie family, prompts in XML.
+    #[default]
+    Chibi,
+    /// The Stable Diffusion XL family, prompts as tags.
+    SdAnime,
+}
+
+impl EmbeddedModel {
+    /// Every embedded model.
+    pub const ALL: [Self; 2] = [Self::Chibi, Self::SdAnime];
+
+    /// What `--model` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Chibi => "embedded",
+            Self::SdAnime => "embedded-sd-anime",
+        }
+    }
+
+    /// The embedded model of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|model| model.name() == name)
+    }
 }
 
 /// Which sizes are generated before the model is ready, so that memory is allocated and kernels are chosen by then.
@@ -72,6 +102,15 @@ impl FromStr for WarmUp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_embedded_model_has_a_name_of_its_own() {
+        for model in EmbeddedModel::ALL {
+            assert_eq!(EmbeddedModel::from_name(model.name()), Some(model));
+        }
+        assert_eq!(EmbeddedModel::from_name("embedded"), Some(EmbeddedModel::default()));
+        assert_eq!(EmbeddedModel::from_name("embedded-"), None);
+    }
 
     #[test]
     fn sizes_are_parsed_and_other_texts_refused() {

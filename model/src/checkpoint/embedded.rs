@@ -1,19 +1,21 @@
-//! The trained checkpoint in the program: the files of `model/embedded` at build time.
+//! The trained checkpoints in the program: the files of `model/embedded` and `model/embedded-sd-anime` at build time.
 //!
-//! A build without that folder or without the feature `embedded` has none; callers then use
-//! [`synthetic`](crate::families::newbie::synthetic) or their own folder. The loader maps files, so the checkpoint is
-//! written to disk once; [`digest`] identifies it.
+//! A build without these folders or without the feature `embedded` has none; callers then use the `synthetic` checkpoint of
+//! the family or their own folder. The loader maps files, so a checkpoint is written to disk once; [`digest`] identifies it.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use sakuga_model_core::EmbeddedModel;
 use sha2::{Digest, Sha256};
 
 use crate::digest::hex;
 
-/// The checkpoint's files; `model_index.json` is the last.
-static FILES: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+/// The files of [`EmbeddedModel::Chibi`]; `model_index.json` is the last.
+static CHIBI: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+/// The files of [`EmbeddedModel::SdAnime`]; `model_index.json` is the last.
+static SD_ANIME: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded-sd-anime.rs"));
 
 /// One file of the checkpoint.
 #[derive(Clone, Copy)]
@@ -33,14 +35,14 @@ pub struct EmbeddedError {
     pub source: io::Error,
 }
 
-/// Whether this build has a checkpoint.
-pub fn is_present() -> bool {
-    !FILES.is_empty()
+/// Whether this build has the checkpoint of this model.
+pub fn is_present(model: EmbeddedModel) -> bool {
+    !files(model).is_empty()
 }
 
 /// SHA-256 over paths, lengths and contents of all files, in lower-case hexadecimal.
-pub fn digest() -> String {
-    digest_of(FILES)
+pub fn digest(model: EmbeddedModel) -> String {
+    digest_of(files(model))
 }
 
 /// Writes the checkpoint into the folder `dir`, which is created if it does not exist, in the layout that
@@ -49,8 +51,15 @@ pub fn digest() -> String {
 /// # Errors
 ///
 /// The first file that cannot be written.
-pub fn write(dir: &Path) -> Result<(), EmbeddedError> {
-    write_files(dir, FILES)
+pub fn write(model: EmbeddedModel, dir: &Path) -> Result<(), EmbeddedError> {
+    write_files(dir, files(model))
+}
+
+fn files(model: EmbeddedModel) -> &'static [EmbeddedFile] {
+    match model {
+        EmbeddedModel::Chibi => CHIBI,
+        EmbeddedModel::SdAnime => SD_ANIME,
+    }
 }
 
 fn digest_of(files: &[EmbeddedFile]) -> String {
@@ -108,10 +117,14 @@ mod tests {
 
     #[test]
     fn what_is_embedded_is_a_whole_checkpoint() {
-        let Some(last) = FILES.last() else { return };
-        assert_eq!(last.path, "model_index.json");
-        for part in ["transformer", "text_encoder", "clip_model", "vae"] {
-            assert!(FILES.iter().any(|file| file.path == format!("{part}/config.json")), "{part}");
+        let chibi = ["transformer", "text_encoder", "clip_model", "vae"];
+        let sd_anime = ["unet", "text_encoder", "text_encoder_2", "vae"];
+        for (model, parts) in [(EmbeddedModel::Chibi, chibi), (EmbeddedModel::SdAnime, sd_anime)] {
+            let Some(last) = files(model).last() else { continue };
+            assert_eq!(last.path, "model_index.json");
+            for part in parts {
+                assert!(files(model).iter().any(|file| file.path == format!("{part}/config.json")), "{part}");
+            }
         }
     }
 }

@@ -46,7 +46,7 @@ impl ModelFiles {
 
     /// Whether there are files to read: the first start writes those of the embedded model into the cache.
     pub fn are_written(&self) -> bool {
-        let is_unpacked = |cache: &PathBuf| cache.join(embedded_name()).is_dir();
+        let is_unpacked = |cache: &PathBuf| cache.join(embedded_name(self.options.embedded)).is_dir();
         self.options.model.is_some() || self.options.cache_dir.as_ref().is_some_and(is_unpacked)
     }
 
@@ -142,7 +142,7 @@ impl ModelFiles {
     fn folder(&self) -> Result<PathBuf, OpenError> {
         match &self.options.model {
             Some(folder) => Ok(folder.clone()),
-            None => embedded_folder(self.options.cache_dir.as_deref()),
+            None => embedded_folder(self.options.embedded, self.options.cache_dir.as_deref()),
         }
     }
 

@@ -9,7 +9,7 @@ mod warm_up;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sakuga_model_core::{EngineError, ModelInfo};
+use sakuga_model_core::{EmbeddedModel, EngineError, ModelInfo};
 use sha2::{Digest as _, Sha256};
 
 use crate::checkpoint::embedded::{self, EmbeddedError};
@@ -18,6 +18,7 @@ use crate::checkpoint::{LoadReport, LoraReport};
 use crate::digest::{hash_file, hex, sha256_hex};
 use crate::error::{DeviceError, LoadError};
 use crate::families::newbie::synthetic::{self, Preset};
+use crate::families::sdxl;
 
 pub use files::ModelFiles;
 
@@ -74,25 +75,28 @@ pub enum CacheError {
     Synthetic(#[from] SyntheticError),
 }
 
-/// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights. It is
+/// The folder of an embedded model: the checkpoint that was built in, or else one of random weights of its family. It is
 /// written if it is not there.
-fn embedded_folder(cache_dir: Option<&Path>) -> Result<PathBuf, OpenError> {
+fn embedded_folder(model: EmbeddedModel, cache_dir: Option<&Path>) -> Result<PathBuf, OpenError> {
     let cache = cache_dir.ok_or(OpenError::NoCache)?;
-    let write = |draft: &Path| match embedded::is_present() {
-        true => embedded::write(draft).map_err(CacheError::from),
-        false => synthetic::write(draft, &Preset::tiny(), RANDOM_SEED).map_err(CacheError::from),
+    let write = |draft: &Path| match (embedded::is_present(model), model) {
+        (true, _) => embedded::write(model, draft).map_err(CacheError::from),
+        (false, EmbeddedModel::Chibi) => {
+            synthetic::write(draft, &Preset::tiny(), RANDOM_SEED).map_err(CacheError::from)
+        }
+        (false, EmbeddedModel::SdAnime) => sdxl::synthetic::write(draft, RANDOM_SEED).map_err(CacheError::from),
     };
-    Ok(cache::complete_folder(cache, &embedded_name(), write)?)
+    Ok(cache::complete_folder(cache, &embedded_name(model), write)?)
 }
 
 /// The name of that folder. It depends on the contents, so that an upgrade never reads the folder of an older release.
-fn embedded_name() -> String {
+fn embedded_name(model: EmbeddedModel) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let digest = match embedded::is_present() {
-        true => embedded::digest(),
+    let digest = match embedded::is_present(model) {
+        true => embedded::digest(model),
         false => sha256_hex(format!("{version} {RANDOM_SEED} {:?}", Preset::tiny()).as_bytes()),
     };
-    format!("embedded-{version}-{}", &digest[..12])
+    format!("{}-{version}-{}", model.name(), &digest[..12])
 }
 
 fn log_reports(reports: &[LoadReport]) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 #[cfg(feature = "burn")]
-use sakuga_model_core::ModelOptions;
+use sakuga_model_core::{EmbeddedModel, ModelOptions};
 use sakuga_model_core::{LoraChoice, Precision, WarmUp, limits};
 
 use super::devices::DevicesChoice;
@@ -100,8 +100,9 @@ pub(super) struct EngineSettings {
     precision: Bound<Precision>,
     /// A model of the NewBie or Stable Diffusion XL family: the name of one that `sakuga-server models pull` downloaded, a
     /// folder in the layout of diffusers (model_index.json and a folder for each network), a single .safetensors file of
-    /// Stable Diffusion XL, or `embedded`, the small model within this program. A value that exists as a path is that path,
-    /// and not the name of a pulled model. Requests choose it by NAME; the default is the name in the checkpoint. Write `./`
+    /// Stable Diffusion XL, or one of the small models within this program: `embedded` of the NewBie family,
+    /// `embedded-sd-anime` of the Stable Diffusion XL family. A value that exists as a path is that path, and not the name of
+    /// a pulled model. Requests choose it by NAME; the default is the name in the checkpoint. Write `./`
     /// or `/` in front of a path that contains `=`. Can be given several times, and the first is the default; a list in the
     /// file, and in the environment separated like the folders of PATH. With `--engine scripted` checkpoints are not read.
     #[arg(long = "model", value_name = "[NAME=]MODEL|PATH|embedded", default_value = "embedded", value_parser = model)]
@@ -177,7 +178,7 @@ fn model(text: &str) -> Result<NamedCheckpoint, String> {
     };
     if path.is_empty() || name.is_some_and(|name| name.len() > MODEL_NAME_BYTES_MAX) {
         return Err(format!(
-            "is not a model; write a folder, `embedded`, or `=` and one of them after a name of at most \
+            "is not a model; write a folder, `embedded`, `embedded-sd-anime`, or `=` and one of them after a name of at most \
              {MODEL_NAME_BYTES_MAX} letters, digits, `.`, `_` and `-`"
         ));
     }
@@ -313,13 +314,16 @@ impl EngineSettings {
     ) -> EngineChoice {
         #[cfg(feature = "burn")]
         if self.engine == EngineKind::Burn {
-            let model = Some(checkpoint(&self.models[place].path)).filter(|model| model.as_os_str() != "embedded");
+            let path = checkpoint(&self.models[place].path);
+            let embedded = path.to_str().and_then(EmbeddedModel::from_name);
+            let model = Some(path).filter(|_| embedded.is_none());
             let refiner = self.refiners.iter().find(|refiner| self.place_of(refiner) == Some(place));
             let default_cache = || BaseFolder::Cache.of_sakuga(environment).filter(|_| model.is_none());
             return EngineChoice::Burn(ModelOptions {
                 precision: self.precision,
                 cache_dir: self.cache_dir.clone().or_else(default_cache),
                 model,
+                embedded: embedded.unwrap_or_default(),
                 controlnets: self.controlnets.clone(),
                 refiner: refiner.map(|refiner| checkpoint(&refiner.path)),
                 loras: if place == 0 { self.loras.clone() } else { Vec::new() },

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sakuga_model_core::EmbeddedModel;
+
 use super::folder::ModelsFolder;
 use super::source::PullSource;
 use crate::models::is_model_name;
@@ -14,7 +16,7 @@ use crate::models::is_model_name;
 /// There is no model of that name, or the text is a source that has to be pulled first: how to do that.
 pub fn checkpoint(path: &Path, folder: Option<&ModelsFolder>) -> Result<PathBuf, String> {
     let text = path.to_string_lossy();
-    if text == "embedded" || path.exists() {
+    if EmbeddedModel::from_name(&text).is_some() || path.exists() {
         return Ok(path.to_owned());
     }
     if text.starts_with("hf:") || text.contains("://") {
@@ -77,6 +79,7 @@ mod tests {
         }
         let find = |text: &str| checkpoint(Path::new(text), Some(&models));
         assert_eq!(find("embedded"), Ok("embedded".into()));
+        assert_eq!(find("embedded-sd-anime"), Ok("embedded-sd-anime".into()));
         assert_eq!(find("newbie"), Ok(home.path().join("newbie")));
         assert_eq!(find("xl"), Ok(home.path().join("xl/xl.safetensors")));
         // The folder that the test runs in has one of this name.

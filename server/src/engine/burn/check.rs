@@ -56,7 +56,7 @@ pub(crate) fn check(options: &ModelOptions) -> Result<Checked, Vec<String>> {
         return Ok(Checked { description: None, is_written });
     }
     // Reads configurations, headers and tokenizers together: finds parts that are missing or do not fit each other.
-    let model = options.model.as_deref().unwrap_or(Path::new("embedded")).display();
+    let model = options.model.as_deref().unwrap_or(Path::new(options.embedded.name())).display();
     let description =
         files.check().map_err(|error| vec![format!("--model {model}: {}", with_flags(error, options))])?;
     Ok(Checked { description: Some(description), is_written })
