@@ -13,29 +13,32 @@ def _put(pool, latents, at):
 
 
 class Texts:
-    """Pairs of a picture and a text that run in the same program."""
+    """Pairs of a picture and a text that run in the same program: rows of the latents, ids and lengths."""
 
     def __init__(self):
-        self.parts, self.joined = [], None
+        self.count, self.arrays = 0, None
 
-    def add(self, rows, bodies, lengths):
-        self.parts.append((rows, bodies, lengths))
-        self.joined = None
-
-    @property
-    def count(self):
-        return sum(len(rows) for rows, _, _ in self.parts)
+    def add(self, *values):
+        """Appends rows, bodies and lengths. The arrays double when they are full, so that texts are seldom copied."""
+        wanted = self.count + len(values[0])
+        if self.arrays is None:
+            self.arrays = [value.copy() for value in values]
+        elif wanted > len(self.arrays[0]):
+            size = max(wanted, 2 * len(self.arrays[0]))
+            grown = [np.empty((size, *value.shape[1:]), value.dtype) for value in self.arrays]
+            for new, old in zip(grown, self.arrays, strict=True):
+                new[: self.count] = old[: self.count]
+            self.arrays = grown
+        for array, value in zip(self.arrays, values, strict=True):
+            array[self.count : wanted] = value
+        self.count = wanted
 
     def all(self):
-        """Rows of the latents, ids and lengths, one after the other."""
-        if self.joined is None:
-            self.joined = tuple(np.concatenate(arrays) for arrays in zip(*self.parts, strict=True))
-            self.parts = [self.joined]
-        return self.joined
+        return tuple(array[: self.count] for array in self.arrays)
 
     def batch(self, rng, size):
         chosen = rng.integers(0, self.count, size)
-        rows, bodies, lengths = (array[chosen] for array in self.all())
+        rows, bodies, lengths = (array[chosen] for array in self.arrays)
         return rows, bodies.astype(np.int32), lengths.astype(np.int32)
 
 
@@ -56,6 +59,10 @@ class Pool:
     @property
     def pictures(self):
         return sum(self.filled.values())
+
+    def is_full(self, count):
+        """Whether no size has room for this number of pictures."""
+        return not any(self.has_room(size, count) for size in self.capacities)
 
     def has_room(self, size, count):
         return size in self.capacities and self.filled[size] + count <= self.capacities[size]

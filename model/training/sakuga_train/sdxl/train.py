@@ -121,11 +121,15 @@ class Stream:
 
     def __init__(self, folder: Path, clip, inside, chunks, prepare, ahead=3):
         self.folder, self.clip, self.inside, self.chunks, self.prepare = folder, clip, inside, chunks, prepare
-        self.ready = queue.Queue(ahead)
+        self.ready, self.is_open = queue.Queue(ahead), True
         threading.Thread(target=self._read, daemon=True).start()
 
+    def close(self):
+        """Reads no further shard: encoding what nobody keeps would slow the training down."""
+        self.is_open = False
+
     def _read(self):
-        while True:
+        while self.is_open:
             complete = sorted(self.folder.rglob("*.jsonl"))
             if not complete:
                 time.sleep(0.02)
@@ -213,7 +217,7 @@ def train(config, folder: Path, out: Path, state_folder, pool_folder, seconds, t
     with (out / "training.csv").open("a", newline="") as file:
         table = csv.writer(file)
         if is_new:
-            table.writerow(["step", "seconds", "learning_rate", "loss", "gradient_norm", "pictures"])
+            table.writerow(["step", "samples", "seconds", "learning_rate", "loss", "gradient_norm", "pictures"])
         while True:
             share = spent() / total
             if share >= 1 or step >= most or time.time() - begun_call > seconds:
@@ -221,6 +225,8 @@ def train(config, folder: Path, out: Path, state_folder, pool_folder, seconds, t
             while (shard := stream.next(wait=pool.pictures == 0)) is not None:
                 if pool.has_room(shard[0].shape[1:3], len(shard[0])):
                     pool.add(*shard)
+                if pool.is_full(len(shard[0])):
+                    stream.close()
             programs.check()
             kind = pool.choose(rng, programs.ready)
             if kind is None:
@@ -249,7 +255,8 @@ def train(config, folder: Path, out: Path, state_folder, pool_folder, seconds, t
                 losses = []
                 smooth = mean if smooth is None else 0.9 * smooth + 0.1 * mean
                 at = before.get("steps", 0) + step
-                row = [at, round(spent(), 1), rate, round(mean, 5), round(float(norm), 4)]
+                samples = before.get("samples", 0) + step * config["batch"]
+                row = [at, samples, round(spent(), 1), rate, round(mean, 5), round(float(norm), 4)]
                 table.writerow([*row, pool.pictures])
                 if (step // steps) % 10 == 0:
                     file.flush()
