@@ -1,4 +1,5 @@
-//! `cargo xtask demo`: the two-character example, from XML to PNG, through its own server.
+//! `cargo xtask demo`: the two-character example, from XML to PNG, or with `--scene` a scene of two models over it, through its
+//! own server.
 
 mod outcome;
 
@@ -14,11 +15,6 @@ use crate::process;
 use crate::server::{self, Server};
 use crate::workspace::Workspace;
 
-const PROMPT: &str = "schema/examples/two_girls.xml";
-
-/// The seed: fixed, so that every demo draws the picture of the README.
-const SEED: &str = "7";
-
 /// Where a server without options serves the studio.
 const STUDIO: &str = "http://127.0.0.1:50052/";
 
@@ -31,6 +27,29 @@ const REPORT_LIMIT: Duration = Duration::from_secs(60);
 /// The picture took well under a minute on two cores; a loaded machine may be far slower.
 const GENERATE_LIMIT: Duration = Duration::from_secs(30 * 60);
 
+/// What the demo draws.
+struct Subject {
+    /// What `sakuga validate` and `sakuga generate` read.
+    file: &'static str,
+    /// The seed, unless the file has it: fixed, so that every demo draws the pictures of the documents.
+    seed: Option<&'static str>,
+    /// The server's models.
+    models: &'static [&'static str],
+    /// The name of the picture without its ending.
+    name: &'static str,
+}
+
+const TWO_GIRLS: Subject =
+    Subject { file: "schema/examples/two_girls.xml", seed: Some("7"), models: &["embedded"], name: "two_girls" };
+
+/// The same characters, and a scene over them by the other embedded model.
+const SCENE: Subject = Subject {
+    file: "client/examples/small_scene.toml",
+    seed: None,
+    models: &["embedded", "embedded-sd-anime"],
+    name: "scene",
+};
+
 /// How the demo runs.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -40,6 +59,9 @@ pub(crate) struct Options {
     /// The device to draw on; any but `cpu` builds the server with CUDA.
     #[arg(long, value_name = "cpu|auto|cuda:N", default_value = "cpu")]
     device: String,
+    /// Draw a scene of two models: characters by the NewBie model, and a scene over them by the Stable Diffusion XL model.
+    #[arg(long)]
+    scene: bool,
     /// Leave the server running at the end, until Ctrl-C, for drawing in its studio.
     #[arg(long)]
     stay: bool,
@@ -55,15 +77,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     // Cargo may be called from anywhere in the repository; paths a person gave are relative to where they stand.
     let out = out.canonicalize().with_context(|| format!("cannot use the folder {}", out.display()))?;
-    let files = Files::new(&out);
+    let subject = if options.scene { &SCENE } else { &TWO_GIRLS };
+    let files = Files::new(&out, subject.name);
     files.remove_old()?;
 
     println!("building the server and the command line");
     let built = build::release(workspace, options.device != "cpu")?;
-    perform(workspace, &built, &options.device, &files, options.stay)
+    perform(workspace, &built, subject, &options.device, &files, options.stay)
 }
 
-/// Runs the demo with the programs that the tests use, as a test of the demo.
+/// Runs both demos with the programs that the tests use, as a test of the demo.
 ///
 /// # Errors
 ///
@@ -71,22 +94,34 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 pub(crate) fn rehearse(workspace: &Workspace) -> anyhow::Result<()> {
     let out = workspace.target.join("demo-rehearsal");
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
-    let files = Files::new(&out);
-    files.remove_old()?;
-    perform(workspace, &build::like_tests(workspace)?, "cpu", &files, false)
+    let built = build::like_tests(workspace)?;
+    for subject in [&TWO_GIRLS, &SCENE] {
+        let files = Files::new(&out, subject.name);
+        files.remove_old()?;
+        perform(workspace, &built, subject, "cpu", &files, false)?;
+    }
+    Ok(())
 }
 
 /// Starts a server, draws through it, checks the results, and stops it; with `stay` only when a person says so.
-fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files, stay: bool) -> anyhow::Result<()> {
+fn perform(
+    workspace: &Workspace,
+    built: &Built,
+    subject: &Subject,
+    device: &str,
+    files: &Files,
+    stay: bool,
+) -> anyhow::Result<()> {
     let sakuga = |arguments: &[&str]| {
         let mut command = Command::new(&built.client);
         command.args(arguments).current_dir(&workspace.root);
         command
     };
 
-    let server = Server::start(&built.server, device, &workspace.target.join("demo-cache"), &files.log)?;
+    let cache = workspace.target.join("demo-cache");
+    let server = Server::start(&built.server, subject.models, device, &cache, &files.log)?;
     println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
-    let drawn = draw(sakuga, &server, files);
+    let drawn = draw(sakuga, subject, &server, files);
     // Stopped after a failure too, before the failure is reported.
     let (server, stopped) = if stay && drawn.is_ok() { (Some(server), Ok(())) } else { (None, server.stop()) };
     let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
@@ -119,11 +154,18 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files, st
 }
 
 /// Checks the prompt, then draws it, both on the inherited terminal. Returns when drawing was called for.
-fn draw(sakuga: impl Fn(&[&str]) -> Command, server: &Server, files: &Files) -> anyhow::Result<SystemTime> {
-    println!("\nsakuga validate {PROMPT}");
-    process::run(&mut sakuga(&["validate", PROMPT]), VALIDATE_LIMIT)?;
-    println!("\nsakuga generate {PROMPT}");
-    let mut generate = sakuga(&["generate", PROMPT, "--server", server.url(), "--seed", SEED, "--preview", "linear"]);
+fn draw(
+    sakuga: impl Fn(&[&str]) -> Command,
+    subject: &Subject,
+    server: &Server,
+    files: &Files,
+) -> anyhow::Result<SystemTime> {
+    let file = subject.file;
+    println!("\nsakuga validate {file}");
+    process::run(&mut sakuga(&["validate", file]), VALIDATE_LIMIT)?;
+    println!("\nsakuga generate {file}");
+    let mut generate = sakuga(&["generate", file, "--server", server.url(), "--preview", "linear"]);
+    generate.args(subject.seed.iter().flat_map(|seed| ["--seed", seed]));
     generate.arg("--out").arg(&files.png).arg("--preview-dir").arg(&files.previews).arg("--events").arg(&files.events);
     let called = SystemTime::now();
     process::run(&mut generate, GENERATE_LIMIT)?;
@@ -155,9 +197,9 @@ pub(crate) struct Files {
 }
 
 impl Files {
-    fn new(out: &Path) -> Self {
+    fn new(out: &Path, name: &str) -> Self {
         Self {
-            png: out.join("two_girls.png"),
+            png: out.join(name).with_extension("png"),
             previews: out.join("previews"),
             events: out.join("events.jsonl"),
             report: out.join("report.html"),

@@ -39,14 +39,22 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the program and waits until it listens. It unpacks its model into `cache`; what it prints goes to `log`.
+    /// Starts the program with these models and waits until it listens. It unpacks the embedded ones into `cache`; what it
+    /// prints goes to `log`.
     ///
     /// # Errors
     ///
     /// It does not start, ends at once, or does not listen in time.
-    pub(crate) fn start(program: &Path, device: &str, cache: &Path, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        program: &Path,
+        models: &[&str],
+        device: &str,
+        cache: &Path,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--model", "embedded", "--device", device]);
+        command.args(["--listen", "127.0.0.1:0", "--device", device]);
+        command.args(models.iter().flat_map(|model| ["--model", model]));
         command.arg("--cache-dir").arg(cache);
         Self::spawn(&mut command, log, START_LIMIT)
     }

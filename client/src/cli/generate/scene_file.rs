@@ -322,10 +322,12 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_read() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/scene.toml");
-        let file = SceneFile::read(&path).unwrap_or_else(|failure| panic!("{}", failure.message()));
-        assert_eq!((file.first.model.as_str(), file.scene.model.as_str()), ("newbie", "sdxl"));
+    fn the_examples_are_read() {
+        for (name, models) in [("scene", ("newbie", "sdxl")), ("small_scene", ("sakuga-chibi", "sakuga-sd-anime"))] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).with_extension("toml");
+            let file = SceneFile::read(&path).unwrap_or_else(|failure| panic!("{}", failure.message()));
+            assert_eq!((file.first.model.as_str(), file.scene.model.as_str()), models);
+        }
     }
 
     #[test]

@@ -93,7 +93,7 @@ mod tests {
     /// A folder with the files of a good run.
     fn good() -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let files = Files::new(folder.path());
+        let files = Files::new(folder.path(), "picture");
         fs::write(&files.png, PNG_SIGNATURE).unwrap();
         fs::create_dir(&files.previews).unwrap();
         fs::write(files.previews.join("image0_step001.jpg"), "").unwrap();
