@@ -8,12 +8,18 @@ use sakuga_fleet::{
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{Completed, GenerateEvent, Preview, Started, Step};
 
-use crate::servers::{Servers, round_trip};
+use crate::servers::Servers;
 use crate::story::{create, names};
 
 fn preview(job: &str, sequence: u64, bytes: usize) -> GenerateEvent {
     let preview = Preview { image_index: 1, data: vec![7; bytes].into(), ..Preview::default() };
     GenerateEvent { sequence, job_id: job.into(), event: Some(Event::Preview(preview)), ..GenerateEvent::default() }
+}
+
+/// Waits until the server has handled what a client sent before, such as its subscriptions: `flush` only writes to the socket.
+async fn round_trip(client: &async_nats::Client) {
+    let error = client.request("nobody.answers", bytes::Bytes::new()).await.expect_err("nobody answers");
+    assert_eq!(error.kind(), async_nats::client::RequestErrorKind::NoResponders);
 }
 
 #[tokio::test(flavor = "multi_thread")]

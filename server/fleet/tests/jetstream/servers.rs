@@ -196,9 +196,3 @@ fn versions_are_compared_by_number() {
     assert!(is_recent("nats-server: v2.15.1\n") && is_recent("nats-server: v2.11.0"));
     assert!(!is_recent("nats-server: v2.9.10") && !is_recent("nats-server") && !is_recent(""));
 }
-
-/// Waits until the server has handled what a client sent before, such as its subscriptions: `flush` only writes to the socket.
-pub(crate) async fn round_trip(client: &async_nats::Client) {
-    let error = client.request("nobody.answers", bytes::Bytes::new()).await.expect_err("nobody answers");
-    assert_eq!(error.kind(), async_nats::client::RequestErrorKind::NoResponders);
-}
