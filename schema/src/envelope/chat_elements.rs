@@ -36,19 +36,28 @@ impl Opening<'_, '_> {
         if let Some(answer) = turns.iter().rfind(|turn| turn.role == Role::Answers && is_filled(turn)) {
             let content = self.trimmed(moved(&answer.content));
             let answer = moved(&answer.whole);
-            if turns.len() == 1 {
-                self.report(envelope_removed::root(window.start..content.start, content.end..window.end));
-                self.window = content;
+            let end = moved(&last.whole).end;
+            let rest = self.trimmed(end..window.end);
+            let has_rest = !rest.is_empty() && !self.source.text[rest].starts_with("</");
+            if turns.len() == 1 && has_rest {
+                // An element with the prompt next to it is no answer.
                 return Ok(());
             }
-            for talk in [window.start..answer.start, answer.end..window.end] {
+            // Text behind the last answer may be its negative prompt.
+            let is_continued = has_rest && end == answer.end;
+            let until = if is_continued { answer.end } else { window.end };
+            for talk in [window.start..answer.start, answer.end..until] {
                 let talk = self.trimmed(talk);
                 if !talk.is_empty() {
                     self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk]));
                 }
             }
             self.report(envelope_removed::root(answer.start..content.start, content.end..answer.end));
-            self.window = content;
+            self.window = content.clone();
+            if is_continued {
+                self.window.end = window.end;
+                self.replace(&[(content.end..answer.end, Cow::Borrowed("\n"))]);
+            }
             return Ok(());
         }
         let behind = self.trimmed(moved(&last.whole).end..window.end);

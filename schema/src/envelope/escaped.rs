@@ -75,7 +75,10 @@ fn has_plain_breaks(text: &str) -> bool {
         let is_before_text = |first: char| first.is_alphanumeric() || first.is_whitespace() || "\\(\"".contains(first);
         text[..at].ends_with(is_behind_text) && (behind.is_empty() || behind.starts_with(is_before_text))
     };
-    !text.contains('\n') && markup::first_tag(text).is_none() && text.match_indices("\\n").any(is_break)
+    !text.contains('\n')
+        && markup::first_tag(text).is_none()
+        && text.contains("\\n")
+        && text.match_indices("\\n").all(is_break)
 }
 
 /// Whether the brackets of tags have a backslash, as Markdown escapes them: `\<n\>`, or the slash has one: `<\/n>`. A

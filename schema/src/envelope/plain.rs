@@ -218,7 +218,7 @@ fn second_option(text: &str) -> Option<Range<usize>> {
         at += line.len();
         at - line.len()..at - line.len() + line.trim_end().len()
     });
-    let mut entries = starts.filter(|line| list_mark(&text[line.clone()]) > 0);
+    let mut entries = starts.filter(|line| list_mark(text[line.clone()].trim_start_matches(['*', '#', '_', ' '])) > 0);
     entries.nth(1).filter(|_| is_announcement)
 }
 
