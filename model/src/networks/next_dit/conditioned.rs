@@ -180,8 +180,8 @@ impl Conditioned {
         }
     }
 
-    /// [`select`](Self::select)s the rows at places `part` of the batch `rows`. On the fast path an evaluation of them gives the very
-    /// bits that it would give in that batch: products have the algorithms that they have there.
+    /// [`select`](Self::select)s the rows at places `part` of the batch `rows`. On the fast path an evaluation of them is bit-identical
+    /// to the one in that batch: products have the algorithms that they have there.
     ///
     /// # Panics
     ///
