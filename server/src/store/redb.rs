@@ -333,18 +333,22 @@ impl JobStore for RedbStore {
                 Some(before) => table.range::<&str>(..before)?,
                 None => table.range::<&str>(..)?,
             };
-            let (mut found, mut bytes) = (Vec::new(), 0);
+            let (mut found, mut bytes) = (Vec::<StoredRecord>::new(), 0);
             for entry in range.rev().take(limit) {
                 let (job, record) = entry?;
                 let (job, stored) = (job.value(), record.value());
+                // With a damaged key callers that read on before the last job would never come to an end.
+                if found.last().map_or(before, |(last, _)| Some(last)).is_some_and(|above| job >= above) {
+                    return Ok(Err(StoreError::Corrupt("the jobs are not in the order of their ids".into())));
+                }
                 bytes += stored.len();
                 found.push((job.to_owned(), seal::open(Key::Job(job), stored).map(<[u8]>::to_vec)));
                 if bytes >= SCAN_BYTES {
                     break;
                 }
             }
-            Ok(found)
-        })
+            Ok(Ok(found))
+        })?
     }
 
     fn events(&self, job: &str, from: u64) -> Result<Vec<(u64, Bytes)>, StoreError> {
@@ -478,6 +482,31 @@ mod tests {
     fn event(job: &str, sequence: u64) -> Write {
         let previous = (sequence > 0).then_some(0);
         Write::PutEvent { job: job.into(), sequence, previous, event: Bytes::from(sequence.to_string()) }
+    }
+
+    #[test]
+    fn jobs_out_of_order_are_damage_and_no_endless_list() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("jobs.redb");
+        let store = RedbStore::open(Backing::File(path.clone())).expect("a new store");
+        let put = |job: &str| Write::PutJob { job: job.into(), record: job.as_bytes().to_vec() };
+        store.commit(&[put("job-1"), put("job-2"), put("job-3")]).expect("room");
+        drop(store);
+        let mut bytes = std::fs::read(&path).expect("there");
+        let keys: Vec<usize> = (0..bytes.len() - 5).filter(|at| &bytes[*at..at + 5] == b"job-1").collect();
+        keys.iter().for_each(|at| bytes[at + 4] = b'9');
+        std::fs::write(&path, bytes).expect("written");
+        let store = RedbStore::open(Backing::File(path)).expect("its pages are not read yet");
+        let (mut before, mut pages) = (None::<String>, 0);
+        let error = loop {
+            match store.jobs(before.as_deref(), 1) {
+                Ok(page) => before = Some(page.last().expect("a damaged key and no end").0.clone()),
+                Err(error) => break error,
+            }
+            pages += 1;
+            assert!(pages < 10, "the same jobs again");
+        };
+        assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
     }
 
     #[test]
