@@ -79,7 +79,7 @@ impl Attempt {
                 }
                 match next.publish(Event::Requeued(Requeued { attempt: attempts + 1 })).await {
                     Ok(_) => Ok(Begun::Attempt(next)),
-                    // The silent worker was faster, or a third one.
+                    // Another append came first: by the silent worker or by a third.
                     Err(FleetError::Superseded { .. }) => match log.tail(job).await? {
                         Some(tail) if tail.phase != Phase::Ended => Ok(Begun::Superfluous),
                         _ => Ok(Begun::Ended),

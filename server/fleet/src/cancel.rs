@@ -12,7 +12,7 @@ use crate::names::Names;
 /// How long a worker has for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Asks workers to cancel jobs, and hears such requests.
+/// Asks workers to cancel jobs, and receives such requests.
 ///
 /// Requests are not stored. A caller repeats one until a worker answers or the job has ended; a job that no worker has is ended by
 /// the caller, with an event of its own.
@@ -22,7 +22,7 @@ pub struct Cancels {
     names: Names,
 }
 
-/// What became of a request.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// The worker ends the job at its next step.
@@ -50,14 +50,14 @@ impl Cancels {
         }
     }
 
-    /// Hears requests to cancel a job, from before the worker appends `started`.
+    /// Receives requests to cancel a job, from before the worker appends `started`.
     ///
     /// # Errors
     ///
     /// [`FleetError::Nats`].
     pub async fn hear(&self, job: &str) -> Result<CancelRequests, FleetError> {
         let subscriber = self.client.subscribe(self.names.cancel_of(job)).await;
-        let subscriber = subscriber.map_err(|error| FleetError::nats("hear of cancellations", &error))?;
+        let subscriber = subscriber.map_err(|error| FleetError::nats("receive cancellations", &error))?;
         Ok(CancelRequests { client: self.client.clone(), subscriber })
     }
 }

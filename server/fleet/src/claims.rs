@@ -8,7 +8,7 @@ use crate::error::FleetError;
 use crate::layout::DELETED_MARK;
 
 /// Which job belongs to the name that a call gave: the `request_id` of one client. The dedupe window of JetStream lasts two
-/// minutes and is not this.
+/// minutes only, so it cannot replace claims.
 #[derive(Clone, Debug)]
 pub struct Claims {
     bucket: Store,

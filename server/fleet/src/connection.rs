@@ -32,7 +32,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// How often the connection was lost and made again.
+    /// How often the connection was lost and restored.
     pub fn reconnects(&self) -> u64 {
         self.reconnects.load(Ordering::Relaxed)
     }

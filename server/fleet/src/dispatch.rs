@@ -49,8 +49,8 @@ pub trait Order: Send {
 /// Which job a worker with a free device gets.
 ///
 /// A job is published to the work queue only when a device is free for it, so that the order is decided as late as possible and no
-/// worker has jobs that wait. The scheduler holds a lease; an order of a scheduler that lost it harms nothing, since a job that is
-/// published twice is drawn once: see [`Attempt::begin`](crate::Attempt::begin).
+/// worker has jobs that wait. The scheduler holds a lease. A scheduler that lost it does no harm: a job that is published twice is drawn
+/// once, see [`Attempt::begin`](crate::Attempt::begin).
 #[derive(Clone, Debug)]
 pub struct Dispatch {
     client: Client,
@@ -89,10 +89,10 @@ impl Dispatch {
     ///
     /// # Errors
     ///
-    /// [`FleetError::Nats`] if the questions of workers cannot be heard.
+    /// [`FleetError::Nats`] if the requests of workers cannot be received.
     pub async fn serve(&self, lease: &mut Lease, order: &mut impl Order) -> Result<(), FleetError> {
         let asked = self.client.subscribe(self.names.ask()).await;
-        let mut asked = asked.map_err(|error| FleetError::nats("hear workers", &error))?;
+        let mut asked = asked.map_err(|error| FleetError::nats("receive requests of workers", &error))?;
         let mut renewal = tokio::time::interval(lease.period());
         renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while lease.is_held() {
@@ -107,11 +107,11 @@ impl Dispatch {
                 message = asked.next() => match message {
                     Some(message) if lease.is_held() => self.answer(&message, order).await,
                     Some(_) => {}
-                    None => return Err(FleetError::Nats { action: "hear workers", reason: "the connection is closed".into() }),
+                    None => return Err(FleetError::Nats { action: "receive requests of workers", reason: "the connection is closed".into() }),
                 },
             }
         }
-        tracing::warn!(term = lease.term(), "another process schedules now, or none can be heard of");
+        tracing::warn!(term = lease.term(), "another process schedules now, or NATS cannot be reached");
         Ok(())
     }
 

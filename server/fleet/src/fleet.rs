@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::watched::Watchers;
 use crate::work::WorkQueue;
 
-/// What a message may be larger than its payload by: headers and subject.
+/// Bytes of headers and subject besides the payload.
 const OVERHEAD_BYTES: usize = 16 * 1024;
 
 /// The connections of a process and everything that it shares with the others. Clones share the connections.

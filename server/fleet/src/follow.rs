@@ -13,9 +13,9 @@ use tokio::runtime::Handle;
 use crate::error::FleetError;
 use crate::tail::{PREVIOUS, Phase, Tail, number};
 
-/// How often a consumer is made again, without an event in between, before the reader gets the error.
+/// How often a consumer is recreated, without an event in between, before the reader gets the error.
 const FAILURES_MAX: u32 = 8;
-/// The pause before a consumer is made again; it grows with each failure.
+/// The pause before a consumer is recreated; it grows with each failure.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Events on their way to a reader.
@@ -134,7 +134,7 @@ impl Follower {
 }
 
 /// A consumer of the events after the last one that was read. It is in the memory of one server: when that server dies, a missed
-/// heartbeat shows it within two seconds, and another consumer goes on behind the last event.
+/// heartbeat shows it within two seconds, and another consumer continues after the last event.
 async fn consumer(events: &Stream<()>, subject: &str, last: Option<&Tail>) -> Result<Messages, FleetError> {
     let failed = |error: &dyn std::error::Error| FleetError::nats("read events", error);
     let deliver_policy = match last {

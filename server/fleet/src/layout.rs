@@ -1,4 +1,4 @@
-//! The streams and buckets of a fleet, and the check that existing ones are as strong as they must be.
+//! The streams and buckets of a fleet, and the check that existing ones have the settings that the guarantees need.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ impl Layout {
             allow_direct: false,
             ..stream(format!("KV_{name}"), format!("$KV.{name}.>"))
         };
-        // What is lost with the server and made again within seconds.
+        // What is lost with the server and written again within seconds.
         let volatile = |config: Config, max_age| Config { storage: StorageType::Memory, max_age, ..config };
         Ok(Self {
             configs: vec![

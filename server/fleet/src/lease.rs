@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use crate::error::FleetError;
 
-/// What the holder's own clock is taken to be wrong by, and a message to take.
+/// Safety margin for clock drift and delivery.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// A lease on a role. The server removes it when it was not renewed for its whole life. Only durations count, no clock is compared
-/// with another, so that clocks that differ by minutes change nothing.
+/// The roles that at most one process holds each. NATS removes a lease that is not renewed in time. Leases measure durations on one
+/// clock, so differing clocks of hosts do not matter.
 #[derive(Clone, Debug)]
 pub struct Leases {
     bucket: Store,

@@ -23,7 +23,7 @@
 //!
 //! # What decides
 //!
-//! The events of a job decide what happened to it; everything else follows them and can be made again from them. An event is appended
+//! The events of a job decide what happened to it; everything else follows them and can be rebuilt from them. An event is appended
 //! only after the last one that its writer knows (`Nats-Expected-Last-Subject-Sequence`), so of two writers the later one fails. This
 //! is also how a result is fenced by the number of its attempt: the event `requeued` of the next attempt makes every append of the
 //! earlier one fail, also that of a terminal event. Hence a job has one terminal event however often its item of work was delivered
@@ -54,19 +54,19 @@
 //! before it, so a [`Follower`] notices a missing event instead of skipping it. Previews take numbers in between, up to 1024 after a
 //! stored event; an attempt that supersedes another begins behind them, so that no number is used twice.
 //!
-//! # Traps of JetStream, and the tests that hold them off
+//! # Pitfalls of JetStream, and the tests that cover them
 //!
 //! | trap | what is done | test in `tests/jetstream` |
 //! |---|---|---|
-//! | a long job outlives the acknowledge-wait | the worker reports every third of it | `a_long_job_is_delivered_once` |
+//! | a long job outlives `ack_wait` | the worker reports every third of it | `a_long_job_is_delivered_once` |
 //! | a late worker's acknowledgement is no error | its events are refused, not its acknowledgement | `a_late_worker_changes_nothing` |
 //! | a pull takes 200 messages by default | one, and only when a device is free | `a_worker_takes_one_item` |
 //! | the dedupe window ends after two minutes | claims by compare-and-set | `one_of_many_calls_gets_a_request_id` |
 //! | the numbers of a stream have holes | the job's own chain of numbers | `events_of_one_job_have_no_hole` |
 //! | a message has 1 MB at most | checked with the size; pictures go to the object store | `what_is_too_large_is_refused_with_its_size` |
-//! | no dead letter queue | an own stream, with the reason | `a_job_that_kills_its_workers_becomes_a_dead_letter` |
+//! | no dead letter queue | a stream of our own, with the reason | `a_job_that_kills_its_workers_becomes_a_dead_letter` |
 //! | messages are acknowledged before they are on a disk | [`durability`] finds it, and the operator is warned | `a_server_that_syncs_late_is_found` |
-//! | a consumer is lost with its server | it is made again behind the last event | `a_reader_goes_on_when_a_server_is_killed` |
+//! | a consumer is lost with its server | it is recreated after the last event | `a_reader_goes_on_when_a_server_is_killed` |
 //! | a stream has 1000 consumers at most by default | it says how many it has, and readers that go remove theirs | `a_thousand_readers_are_no_limit_and_leave_nothing` |
 //! | a slow reader is cut off | previews have their own connection | `a_slow_reader_of_previews_loses_nothing_else` |
 //! | a replica lags behind | records and tails are read from the leader | `the_next_gateway_finds_what_was_acknowledged` |

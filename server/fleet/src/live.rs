@@ -32,7 +32,7 @@ impl LiveEvents {
     ///
     /// # Errors
     ///
-    /// [`FleetError::TooLarge`] above 256 KiB, or [`FleetError::Nats`]. The job goes on in both cases.
+    /// [`FleetError::TooLarge`] above 256 KiB, or [`FleetError::Nats`]. The job continues in both cases.
     pub async fn publish(&self, event: &GenerateEvent) -> Result<(), FleetError> {
         let bytes = Bytes::from(event.encode_to_vec());
         if bytes.len() > LIVE_BYTES_MAX {
@@ -67,7 +67,7 @@ impl LiveEvents {
         let entry = self.last.entry(key(job, image_index)).await;
         let entry = entry.map_err(|error| FleetError::nats("read a preview", &error))?;
         let put = entry.filter(|entry| entry.operation == Operation::Put);
-        // What cannot be decoded is a preview less.
+        // A preview that cannot be decoded is skipped.
         Ok(put.and_then(|entry| GenerateEvent::decode(entry.value).ok()).filter(|event| event.job_id == job))
     }
 }

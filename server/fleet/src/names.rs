@@ -16,13 +16,13 @@ impl Names {
     ///
     /// # Errors
     ///
-    /// [`FleetError::Settings`] unless it consists of 1 to 32 small letters, digits and hyphens.
+    /// [`FleetError::Settings`] unless it consists of 1 to 32 lowercase letters, digits and hyphens.
     pub fn new(fleet: &str) -> Result<Self, FleetError> {
         let is_plain =
             |character: char| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '-';
         if fleet.is_empty() || fleet.len() > FLEET_MAX || !fleet.chars().all(is_plain) {
             return Err(FleetError::Settings(format!(
-                "`{fleet}` cannot name a fleet; use 1 to {FLEET_MAX} small letters, digits and hyphens"
+                "`{fleet}` cannot name a fleet; use 1 to {FLEET_MAX} lowercase letters, digits and hyphens"
             )));
         }
         Ok(Self { fleet: fleet.to_owned() })

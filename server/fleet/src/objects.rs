@@ -161,7 +161,7 @@ impl Objects {
             sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
         match sha256.get(..2).filter(|_| is_hash) {
             Some(head) => Ok(self.prefix.clone().join("objects").join(head).join(sha256)),
-            None => Err(FleetError::Damaged(format!("`{sha256}` is no SHA-256 in small hexadecimal digits"))),
+            None => Err(FleetError::Damaged(format!("`{sha256}` is not a SHA-256 in lowercase hexadecimal"))),
         }
     }
 }

@@ -160,7 +160,7 @@ impl RecordWatch {
     ///
     /// # Errors
     ///
-    /// [`FleetError`]; after [`FleetError::Nats`] the watch has ended and has to be made again.
+    /// [`FleetError`]; after [`FleetError::Nats`] the watch has ended and has to be opened again.
     pub async fn next(&mut self) -> Result<RecordChange, FleetError> {
         if std::mem::take(&mut self.announce_current) && !std::mem::replace(&mut self.was_current, true) {
             return Ok(RecordChange::Current);

@@ -136,7 +136,7 @@ impl WorkSource {
         let header = |name| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
         let attempt = header(ATTEMPT).and_then(|attempt| attempt.parse().ok());
         let (Some(job), Some(attempt)) = (header(JOB), attempt) else {
-            // Nothing that another delivery would change.
+            // Delivering it again would not help.
             let _ = acker.ack_with(AckKind::Term).await;
             return Err(FleetError::Damaged(format!("an item of work for model `{}` names no job", self.model)));
         };

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::jobs::Record;
 
-/// The pause before a watch that broke is made again.
+/// The pause before a watch that broke is opened again.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The records of all jobs, by id. They lag behind the bucket by milliseconds; a gateway adds its own new jobs itself.
@@ -141,7 +141,7 @@ impl Index {
                 Ok(RecordChange::Current) => {
                     is_current = true;
                     self.keep_only(&seen);
-                    // The receiver is gone if the start was given up.
+                    // The receiver is gone if the start was cancelled.
                     let _ = current.take().map(|current| current.send(()));
                 }
                 Err(error @ FleetError::Damaged(_)) => tracing::error!(%error, "a record is left out"),
