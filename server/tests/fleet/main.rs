@@ -1,7 +1,7 @@
 //! The stories of clients against the single server and against a fleet, and a fleet whose processes are killed.
 //!
-//! The fleet needs `nats-server` 2.11 or newer, which `cargo xtask test fleet` installs; `SAKUGA_NATS_SERVER` names another one. Without
-//! it its tests print `skipped: ` and the reason.
+//! They need `nats-server` 2.11 or newer, which `cargo xtask test fleet` installs; `SAKUGA_NATS_SERVER` names another one. They are built
+//! with the feature `nats` of `sakuga-fleet` alone.
 
 #[expect(dead_code, reason = "the tests of the crate sakuga-fleet use more of it")]
 #[path = "../../fleet/tests/jetstream/servers.rs"]
