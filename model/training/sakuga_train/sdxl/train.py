@@ -170,7 +170,9 @@ def compile_all(config, pictures, log):
         future.result()
 
 
-def train(config, folder: Path, out: Path, state_folder, pool_folder, seconds, total, capacity, log, steps, most, begun_call):
+def train(
+    config, folder: Path, out: Path, state_folder, pool_folder, seconds, total, capacity, log, steps, most, begun_call
+):
     """Trains until `total` seconds of training are spent over all calls, or this call has lasted `seconds`.
 
     `out` holds the autoencoder and the tokenizers and gets the networks; `state_folder` holds what the next call continues
