@@ -103,13 +103,14 @@ fn first_pictures(case: Case, records: &[Record]) -> Vec<Key> {
     keys
 }
 
-/// Shuffled XML is shown only where it made another picture than XML.
+/// A form is shown if its pictures were asked for; shuffled XML only where it made another picture than XML.
 fn is_shown<'a>(form: Form, keys: &[Key], find: impl Fn(Key) -> Option<&'a Record>) -> bool {
     let differs = |&key: &Key| {
         let pixels = |form| find(Key { form, ..key }).map(|record| &record.pixels_sha256);
         pixels(Form::Shuffled) != pixels(Form::Xml)
     };
-    form != Form::Shuffled || keys.iter().any(differs)
+    let was_asked = keys.iter().any(|&key| find(Key { form, ..key }).is_some());
+    was_asked && (form != Form::Shuffled || keys.iter().any(differs))
 }
 
 fn load(path: &Path) -> Result<Option<RgbImage>, EvalError> {
@@ -209,4 +210,17 @@ fn encode(sheet: &RgbImage) -> Result<Vec<u8>, EvalError> {
     });
     written.map_err(|error| EvalError::Decode(image::ImageError::IoError(std::io::Error::other(error))))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_that_were_not_asked_for_have_no_row() {
+        let key = Key { case: Case::TwoCrossed, form: Form::Xml, scene: 0, image: 0 };
+        for form in Form::SENT {
+            assert!(!is_shown(*form, &[key], |_| None), "{form:?}");
+        }
+    }
 }
