@@ -1,9 +1,14 @@
 //! [`Names`]: the names of streams, buckets and subjects.
 
+use sakuga_proto::digest::hex;
+use sha2::{Digest as _, Sha256};
+
 use crate::error::FleetError;
 
 /// Longest name of a fleet.
 const FLEET_MAX: usize = 32;
+/// Longest text, in bytes, that its token spells.
+const TOKEN_TEXT_MAX: usize = 128;
 
 /// The names of streams, buckets and subjects of one fleet. Several fleets may use the same cluster of NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,8 +130,12 @@ impl Names {
 }
 
 /// A text as one token of a subject or key: letters, digits and hyphens stay, every other byte becomes `_` and two hexadecimal
-/// digits, so that different texts have different tokens.
+/// digits, so that different texts have different tokens. A long text becomes `_h` and its hash: a server closes the connection of
+/// a client that sends a subject of more than 4 KiB.
 pub fn token(text: &str) -> String {
+    if text.len() > TOKEN_TEXT_MAX {
+        return format!("_h{}", hex(&Sha256::digest(text)));
+    }
     let mut token = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
@@ -140,6 +149,13 @@ pub fn token(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_texts_have_short_tokens_that_differ() {
+        let (one, two) = ("é".repeat(1 << 20), "é".repeat((1 << 20) + 1));
+        assert!(token(&one).len() < 100 && token(&one) != token(&two));
+        assert_eq!(token(&"a".repeat(TOKEN_TEXT_MAX)), "a".repeat(TOKEN_TEXT_MAX));
+    }
 
     #[test]
     fn no_text_adds_a_token_or_a_wildcard_to_a_subject() {

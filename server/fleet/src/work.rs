@@ -22,8 +22,6 @@ const ATTEMPT: &str = "Sakuga-Attempt";
 const ACK_TRIES: u32 = 5;
 /// Workers that may wait at one queue; a server takes 512 of a consumer that does not say how many it has.
 const WORKERS_MAX: i64 = 4096;
-/// Part of the names of consumers: an existing one keeps its settings, so other settings need another name.
-const VERSION: u32 = 1;
 
 /// A job for a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +77,8 @@ impl WorkQueue {
     /// [`FleetError::Nats`].
     pub async fn source(&self, model: &str, class: &str) -> Result<WorkSource, FleetError> {
         let ack_wait = self.ack_wait;
-        let name = format!("{}-{}-v{VERSION}-{}ms", token(model), token(class), ack_wait.as_millis());
+        // A stream of work has one consumer for a subject, so its name holds no settings: those of the last worker apply.
+        let name = format!("{}-{}", token(model), token(class));
         let config = pull::Config {
             durable_name: Some(name.clone()),
             filter_subject: self.names.work_for(model, class),

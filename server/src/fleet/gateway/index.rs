@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use sakuga_fleet::{Fleet, FleetError, RecordChange, Revised};
+use sakuga_proto::generation::v1::JobState;
 use sakuga_proto::internal::store::v1::JobRecord;
 use tokio::sync::oneshot;
 
@@ -103,10 +104,12 @@ impl Index {
         state.live.iter().filter_map(|job| state.records.get(job)).map(|(_, record)| record.clone()).collect()
     }
 
-    /// The number of jobs that have not ended, and of those of a client.
+    /// The number of jobs that wait, and of those of a client that have not ended.
     pub(super) fn live_count(&self, client: &str) -> (usize, usize) {
         let state = self.state.read();
-        (state.live.len(), state.of_client.get(client).copied().unwrap_or(0))
+        let waits =
+            |id: &&String| state.records.get(*id).is_some_and(|(_, record)| record.job().state() != JobState::Running);
+        (state.live.iter().filter(waits).count(), state.of_client.get(client).copied().unwrap_or(0))
     }
 
     /// Follows the bucket without end. `current` is sent when every record that existed at the beginning was read.
@@ -168,8 +171,12 @@ mod tests {
     use super::*;
 
     fn read(id: &str, client: &str, revision: u64, is_ended: bool) -> Revised {
-        let end_time = is_ended.then(prost_types::Timestamp::default);
-        let job = Job { job_id: id.into(), client_id: client.into(), end_time, ..Job::default() };
+        in_state(id, client, revision, if is_ended { JobState::Completed } else { JobState::Queued })
+    }
+
+    fn in_state(id: &str, client: &str, revision: u64, state: JobState) -> Revised {
+        let end_time = (state == JobState::Completed).then(prost_types::Timestamp::default);
+        let job = Job { job_id: id.into(), client_id: client.into(), state: state.into(), end_time, ..Job::default() };
         Revised { record: JobRecord { job: Some(job), ..JobRecord::default() }, revision }
     }
 
@@ -186,6 +193,8 @@ mod tests {
         index.put(read("a", "alice", 5, true));
         index.put(read("a", "alice", 4, false));
         assert_eq!((index.live_count("alice"), index.live().len()), ((1, 0), 1));
+        index.put(in_state("b", "bob", 6, JobState::Running));
+        assert_eq!(index.live_count("bob"), (0, 1), "what runs does not wait");
         index.remove("b");
         index.remove("b");
         assert_eq!((index.live_count("bob"), index.has("a"), index.has("b")), ((0, 0), true, false));
