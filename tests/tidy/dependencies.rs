@@ -16,7 +16,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-model", &["sakuga-model-core"]),
     ("sakuga-bench", &["sakuga-proto", "sakuga-schema"]),
     ("sakuga-client", &["sakuga-bench", "sakuga-figures", "sakuga-proto", "sakuga-schema"]),
-    ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
+    // Its roles `gateway` and `worker` use the fleet, by a feature.
+    ("sakuga-server", &["sakuga-fleet", "sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
     // The shared state of many hosts knows messages, no engine and no service.
     ("sakuga-fleet", &["sakuga-proto"]),
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-client", "sakuga-server"]),
@@ -46,8 +47,12 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
         &["clap", "image", "indicatif", "jiff", "miette", "ratatui", "sakuga-bench", "sakuga-figures"],
     ),
     // The whole service runs without burn, for tests and for authors of clients.
-    ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),
-    ("sakuga-server", &[], &["async-nats", "sakuga-client", "sakuga-fleet"]),
+    (
+        "sakuga-server",
+        &["--no-default-features"],
+        &["async-nats", "burn", "burn-tensor", "sakuga-fleet", "sakuga-model"],
+    ),
+    ("sakuga-server", &[], &["sakuga-client"]),
 ];
 
 /// Edges among our crates that [`EDGES`] does not allow, and crates that it does not list.

@@ -122,13 +122,13 @@ impl<'a> Source<'a> {
         if names.contains("sakuga_model") && !is_or_within(within, "engine/burn") {
             findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
         }
-        // Stored jobs and assets are messages of the wire contract.
+        // Stored jobs and assets are messages of the wire contract, and so is what the processes of a fleet send each other.
         let converts =
-            ["wire", "service", "openai", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
+            ["wire", "service", "openai", "jobs", "assets", "fleet"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
         if self.names_messages() && !converts && !is_or_within(within, "app") {
             findings.push(format!(
-                "{}: names sakuga_proto; only server/src/wire, service, openai, jobs and assets may",
+                "{}: names sakuga_proto; only server/src/wire, service, openai, jobs, assets and fleet may",
                 self.path
             ));
         }
