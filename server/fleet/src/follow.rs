@@ -95,8 +95,17 @@ impl Follower {
             if self.last.as_ref().is_some_and(|last| position <= last.position) {
                 continue;
             }
-            self.failures = 0;
-            return self.take(position, &message).map(Some);
+            match self.take(position, &message) {
+                Ok(event) => {
+                    self.failures = 0;
+                    return Ok(Some(event));
+                }
+                // A server that dies may lose a delivery and not the event: it is read again before it counts as damaged.
+                Err(error) => {
+                    self.messages = None;
+                    self.pause_after(error).await?;
+                }
+            }
         }
     }
 
@@ -108,7 +117,6 @@ impl Follower {
         let tail = Tail::read(&self.job, position, headers)?;
         let (previous, expected) = (number(headers, PREVIOUS), self.last.as_ref().and_then(|last| last.sequence));
         if previous != expected {
-            self.messages = None;
             return damaged(format!("it follows event {previous:?}, and {expected:?} was read before it"));
         }
         let event = match GenerateEvent::decode(message.payload.clone()) {
