@@ -7,15 +7,12 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelReason, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, JobState,
 };
-use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{
-    Device, DeviceState, DisableDeviceRequest, DrainDeviceRequest, EnableDeviceRequest, ListDevicesRequest,
-    WatchGpuStatsRequest,
+    Device, DeviceState, DisableDeviceRequest, DrainDeviceRequest, EnableDeviceRequest, WatchGpuStatsRequest,
 };
 use sakuga_server::Config;
 use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::{Fault, Script};
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -23,7 +20,8 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_types::StatusExt as _;
 
 use crate::support::{
-    PATIENCE, Server, ended, expect_event, fault, files, job, quick, request, rest, run, scripted, steps_of_ms, until,
+    PATIENCE, Server, devices, ended, expect_event, fault, files, job, on, quick, request, rest, run, scripted,
+    steps_of_ms, system, until, until_devices,
 };
 
 /// The most steps of a job: longer than a test, at 100 ms a step.
@@ -34,36 +32,8 @@ fn eight(script: Script) -> Config {
     on(8, script)
 }
 
-fn on(devices: usize, script: Script) -> Config {
-    let mut config = scripted(script);
-    config.models.devices = vec!["cpu"; devices].join(",").parse().expect("a list of devices");
-    config
-}
-
 fn names(devices: usize) -> Vec<String> {
     (0..devices).map(|place| format!("cpu:{place}")).collect()
-}
-
-fn system(server: &Server) -> SystemServiceClient<Channel> {
-    SystemServiceClient::new(server.channel.clone())
-}
-
-async fn devices(server: &Server) -> Vec<Device> {
-    system(server).list_devices(ListDevicesRequest {}).await.expect("devices").into_inner().devices
-}
-
-/// Waits until the devices are as wanted.
-async fn until_devices(server: &Server, is_wanted: impl Fn(&[Device]) -> bool) -> Vec<Device> {
-    let wait = async {
-        loop {
-            let now = devices(server).await;
-            if is_wanted(&now) {
-                return now;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("in time")
 }
 
 async fn create(server: &Server, request: GenerateRequest, options: Option<JobOptions>) -> Result<String, Status> {

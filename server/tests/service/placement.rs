@@ -7,23 +7,23 @@ use sakuga_proto::generation::v1::{
     CancelJobRequest, CreateJobRequest, EstimateRequest, GenerateEvent, GenerateRequest, JobOptions, JobState,
     Placement, Sampling, WatchJobRequest, watch_job_response::Message,
 };
-use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_proto::system::v1::{Device, DeviceState, DrainDeviceRequest, ListDevicesRequest};
+use sakuga_proto::system::v1::{DeviceState, DrainDeviceRequest};
 use sakuga_server::Config;
 use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::{Fault, Script};
 use tonic::Code;
 
-use crate::support::{PATIENCE, Server, ended, expect_event, fault, files, job, quick, request, scripted, steps_of_ms};
+use crate::support::{
+    PATIENCE, Server, devices, ended, expect_event, fault, files, job, on, quick, request, steps_of_ms, system,
+    until_devices,
+};
 
 /// The full name of a job's device if both devices drew it.
 const BOTH: &str = "cpu:0 + cpu:1";
 const ENDLESS: u32 = 200;
 
 fn two(script: Script) -> Config {
-    let mut config = scripted(script);
-    config.models.devices = "cpu,cpu".parse().expect("a list of devices");
-    config
+    on(2, script)
 }
 
 fn asking(placement: Placement) -> JobOptions {
@@ -57,27 +57,6 @@ fn devices_of(full_name: &str) -> String {
 
 async fn drawn_by(server: &Server, job_id: &str) -> String {
     devices_of(&job(server, job_id).await.device)
-}
-
-fn system(server: &Server) -> SystemServiceClient<tonic::transport::Channel> {
-    SystemServiceClient::new(server.channel.clone())
-}
-
-async fn devices(server: &Server) -> Vec<Device> {
-    system(server).list_devices(ListDevicesRequest {}).await.expect("devices").into_inner().devices
-}
-
-async fn until_devices(server: &Server, is_wanted: impl Fn(&[Device]) -> bool) -> Vec<Device> {
-    let wait = async {
-        loop {
-            let now = devices(server).await;
-            if is_wanted(&now) {
-                return now;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, wait).await.expect("in time")
 }
 
 fn seeded(steps: u32) -> GenerateRequest {

@@ -6,8 +6,12 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{
     GenerateEvent, GenerateRequest, GenerateResponse, GetJobRequest, Job, Sampling, generate_request,
 };
-use sakuga_server::engine::scripted::{Fault, ScriptedFault};
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_proto::system::v1::{Device, ListDevicesRequest};
+use sakuga_server::Config;
+use sakuga_server::engine::scripted::{Fault, Script, ScriptedFault};
 use tonic::Streaming;
+use tonic::transport::Channel;
 
 pub(crate) use crate::server::{PATIENCE, TestServer as Server, quick, scripted, steps_of_ms};
 
@@ -131,3 +135,32 @@ macro_rules! expect_event {
     };
 }
 pub(crate) use expect_event;
+
+/// A configuration with this many devices.
+pub(crate) fn on(devices: usize, script: Script) -> Config {
+    let mut config = scripted(script);
+    config.models.devices = vec!["cpu"; devices].join(",").parse().expect("a list of devices");
+    config
+}
+
+pub(crate) fn system(server: &Server) -> SystemServiceClient<Channel> {
+    SystemServiceClient::new(server.channel.clone())
+}
+
+pub(crate) async fn devices(server: &Server) -> Vec<Device> {
+    system(server).list_devices(ListDevicesRequest {}).await.expect("devices").into_inner().devices
+}
+
+/// Waits until the devices are as wanted.
+pub(crate) async fn until_devices(server: &Server, is_wanted: impl Fn(&[Device]) -> bool) -> Vec<Device> {
+    let wait = async {
+        loop {
+            let now = devices(server).await;
+            if is_wanted(&now) {
+                return now;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("in time")
+}
