@@ -15,6 +15,7 @@ mod labels;
 mod measurements;
 mod memory;
 mod migrate;
+mod page;
 mod policy;
 mod prepare;
 mod query;
@@ -41,8 +42,10 @@ pub(crate) use create::fingerprint;
 pub(crate) use describe::Described;
 pub(crate) use labels::LabelChange;
 #[cfg(feature = "fleet")]
+pub(crate) use page::PageDraft;
+pub(crate) use page::{Listed, PageLimits};
+#[cfg(feature = "fleet")]
 pub(crate) use policy::JobPolicy;
-pub(crate) use query::{Listed, PageLimits};
 pub(crate) use record::Record;
 pub(crate) use registry::{Dependencies, Jobs};
 pub(crate) use search::JobQuery;

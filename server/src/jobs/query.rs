@@ -1,9 +1,12 @@
 //! Reads jobs: one, a page of them, and their telemetry.
 
+use std::ops::ControlFlow;
+
 use sakuga_proto::generation::v1::{self as generation};
 use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
+use super::page::{Listed, PageDraft, PageLimits};
 use super::record::Record;
 use super::registry::Jobs;
 use super::search::JobQuery;
@@ -16,24 +19,6 @@ use crate::wire::to_proto;
 
 /// Records that are read from the store at once.
 const SCAN: usize = 256;
-
-/// The bounds of a page.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct PageLimits {
-    /// Most jobs.
-    pub jobs: usize,
-    /// Most bytes of all encoded jobs together. A page has at least one job, however large that is.
-    pub bytes: usize,
-}
-
-/// A page of jobs.
-#[derive(Debug)]
-pub(crate) struct Listed {
-    /// The jobs, the newest first.
-    pub jobs: Vec<generation::Job>,
-    /// The id below which the next page begins; `None`: this is the last page.
-    pub next: Option<String>,
-}
 
 impl Jobs {
     /// A job as it is now.
@@ -85,53 +70,43 @@ impl Jobs {
         limits: PageLimits,
         query: JobQuery,
     ) -> Result<Listed, ServerError> {
-        use prost::Message as _;
-        let caller = caller.clone();
+        let mut page = PageDraft::new(caller.clone(), before, limits, query);
         // Dropped with the call: a long search ends then.
         let gone = CancellationToken::new();
         let _call = gone.clone().drop_guard();
-        let found = self.read_store(move |store| {
-            let (mut found, mut bytes, mut looked_at) = (Vec::new(), 0_usize, 0);
-            let mut before = before.into_iter().chain(query.upper_id()).min();
+        let listed = self.read_store(move |store| {
             loop {
-                let scanned = store.jobs(before.as_deref(), SCAN)?;
+                let scanned = store.jobs(page.before(), SCAN)?;
                 if scanned.is_empty() {
-                    return Ok((found, None));
+                    return Ok(page.end(None));
                 }
                 for (id, encoded) in scanned {
                     if gone.is_cancelled() {
                         return Err(StoreError::Io("the call is gone".into()));
                     }
-                    if query.is_older(&id) {
-                        return Ok((found, None));
+                    if let ControlFlow::Break(next) = page.look_at(&id) {
+                        return Ok(page.end(next));
                     }
-                    if query.looked_at_max().is_some_and(|max| looked_at == max) {
-                        return Ok((found, before));
-                    }
-                    looked_at += 1;
                     let record = match encoded.and_then(|encoded| Record::of(&id, &encoded)) {
                         Ok(record) => record,
                         // One damaged record does not hide the others; the start of the server logged it as an error.
                         Err(error @ StoreError::Damaged(_)) => {
                             tracing::debug!(job_id = %id, %error, "a damaged job is left out of a list");
-                            before = Some(id);
+                            page.pass(id);
                             continue;
                         }
                         Err(error) => return Err(error),
                     };
-                    if caller.may_access(record.owner()) && query.matches(record.job()) {
-                        bytes += record.job().encoded_len();
-                        let is_full = found.len() == limits.jobs || bytes > limits.bytes;
-                        if is_full && !found.is_empty() {
-                            return Ok((found, before));
-                        }
-                        found.push(record.into_job());
+                    match page.takes(&record) {
+                        ControlFlow::Break(next) => return Ok(page.end(next)),
+                        ControlFlow::Continue(true) => page.push(record.into_job()),
+                        ControlFlow::Continue(false) => {}
                     }
-                    before = Some(id);
+                    page.pass(id);
                 }
             }
         });
-        let (jobs, next) = found.await?;
+        let Listed { jobs, next } = listed.await?;
         Ok(Listed { jobs: jobs.into_iter().map(|job| self.with_progress(job)).collect(), next })
     }
 

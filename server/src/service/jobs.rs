@@ -26,7 +26,7 @@ use crate::jobs::{Call, Caller, JobQuery, Jobs, LabelChange, Listed, PageLimits,
 use crate::wire::to_proto;
 
 /// Bytes of a picture in one message of GetArtifact. A stream that is not read holds that much memory.
-const ARTIFACT_BYTES: u64 = 64 * 1024;
+pub(crate) const ARTIFACT_BYTES: u64 = 64 * 1024;
 /// Default and least time between two `progress` messages.
 const PROGRESS: Duration = Duration::from_secs(5);
 const PROGRESS_MIN: Duration = Duration::from_millis(100);
@@ -69,10 +69,7 @@ impl JobService for JobCalls {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let start = message.after_sequence.map_or(0, |after| after.saturating_add(1));
-        let interval = match message.progress_interval_ms {
-            0 => PROGRESS,
-            given_ms => Duration::from_millis(given_ms.into()).max(PROGRESS_MIN),
-        };
+        let interval = progress_interval(message.progress_interval_ms);
         let (job, reader) = self.jobs().watch(&caller, &message.job_id, start).await.map_err(|error| refuse(&error))?;
         let events = EventStream::new(self.jobs().clone(), &job, Some(reader));
         let created = WatchCreated { job: Some(job), start_sequence: start };
@@ -134,11 +131,7 @@ impl JobService for JobCalls {
         let artifact = Artifact::find(self.jobs(), &caller, (&job_id, image_index), max_edge).await;
         let artifact = Arc::new(artifact.map_err(|error| refuse(&error))?);
         let total_size = artifact.size;
-        if offset > total_size {
-            let text = format!("the file has {total_size} bytes; begin within them");
-            return Err(refuse(&ServerError::invalid("offset", Violation::OUT_OF_RANGE, text)));
-        }
-        let end = if limit == 0 { total_size } else { total_size.min(offset.saturating_add(limit)) };
+        let end = artifact_end(offset, limit, total_size).map_err(|error| refuse(&error))?;
         let outgoing = self.context.outgoing.clone();
         let pieces = stream::unfold(Some((offset, permit)), move |state| {
             let (artifact, piece_bytes) = (artifact.clone(), outgoing.piece_bytes(ARTIFACT_BYTES));
@@ -177,6 +170,24 @@ impl JobService for JobCalls {
         self.jobs().delete(&caller, &request.into_inner().job_id).await.map_err(|error| refuse(&error))?;
         Ok(Response::new(DeleteJobResponse {}))
     }
+}
+
+/// The time between two `progress` messages of a call that asks for this many milliseconds; 0: the default.
+pub(crate) fn progress_interval(given_ms: u32) -> Duration {
+    if given_ms == 0 { PROGRESS } else { Duration::from_millis(given_ms.into()).max(PROGRESS_MIN) }
+}
+
+/// Where the part of a file ends that a call asks for; a `limit` of 0 is the rest of the file.
+///
+/// # Errors
+///
+/// [`ServerError::InvalidRequest`] for an offset behind the end.
+pub(crate) fn artifact_end(offset: u64, limit: u64, total_size: u64) -> Result<u64, ServerError> {
+    if offset > total_size {
+        let text = format!("the file has {total_size} bytes; begin within them");
+        return Err(ServerError::invalid("offset", Violation::OUT_OF_RANGE, text));
+    }
+    Ok(if limit == 0 { total_size } else { total_size.min(offset.saturating_add(limit)) })
 }
 
 /// What GetArtifact sends.

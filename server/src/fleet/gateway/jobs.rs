@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use prost::Message as _;
@@ -20,20 +20,16 @@ use sakuga_proto::internal::store::v1::JobRecord;
 use tonic::{Request, Response, Status};
 
 use super::{Gateway, events};
-use crate::error::{ServerError, Violation};
+use crate::error::ServerError;
 use crate::fleet::cancel::cancel;
 use crate::fleet::error::to_server;
 use crate::job_id::JobId;
-use crate::jobs::{Call, JobQuery, LabelChange, Record};
+use crate::jobs::{Call, JobQuery, LabelChange, Listed, PageDraft, PageLimits, Record};
 use crate::service::caller::{caller, check_options};
+use crate::service::jobs::{ARTIFACT_BYTES, artifact_end, progress_interval};
 use crate::service::{pages, refuse};
 use crate::wire::to_proto;
 
-/// Bytes of a picture in one message of GetArtifact.
-const ARTIFACT_BYTES: usize = 64 * 1024;
-/// Default and least time between two `progress` messages.
-const PROGRESS: Duration = Duration::from_secs(5);
-const PROGRESS_MIN: Duration = Duration::from_millis(100);
 /// Records that a list looks at in one step.
 const LOOKED_AT: usize = 256;
 
@@ -70,10 +66,7 @@ impl JobService for JobCalls {
         let caller = caller(&request)?;
         let message = request.into_inner();
         let start = message.after_sequence.map_or(0, |after| after.saturating_add(1));
-        let interval = match message.progress_interval_ms {
-            0 => PROGRESS,
-            given_ms => Duration::from_millis(given_ms.into()).max(PROGRESS_MIN),
-        };
+        let interval = progress_interval(message.progress_interval_ms);
         let record = self.gateway.accessible(&caller, &message.job_id).await.map_err(|error| refuse(&error))?;
         check_start(&record, start).map_err(|error| refuse(&error))?;
         let job = record.into_job();
@@ -121,37 +114,30 @@ impl JobService for JobCalls {
         let message = request.into_inner();
         let before = pages::start(&message.page_token, JobId::parse).map_err(|error| refuse(&error))?;
         let query = JobQuery::read(message.filter.unwrap_or_default()).map_err(|error| refuse(&error))?;
-        let mut before = before.map(|id| id.to_string()).into_iter().chain(query.upper_id()).min();
-        let (mut jobs, mut bytes, most) = (Vec::new(), 0, pages::entries(message.page_size));
-        let mut left = query.looked_at_max().unwrap_or(usize::MAX);
-        loop {
-            let records = self.gateway.index.below(before.as_deref(), LOOKED_AT);
+        let limits = PageLimits { jobs: pages::entries(message.page_size), bytes: pages::BYTES_MAX };
+        let mut page = PageDraft::new(caller, before.map(|id| id.to_string()), limits, query);
+        let next = 'filled: loop {
+            let records = self.gateway.index.below(page.before(), LOOKED_AT);
             if records.is_empty() {
-                return Ok(Response::new(ListJobsResponse { jobs, next_page_token: String::new() }));
+                break None;
             }
             for record in records {
                 let job = record.job();
-                if left == 0 {
-                    let next_page_token = before.unwrap_or_default();
-                    return Ok(Response::new(ListJobsResponse { jobs, next_page_token }));
+                if let ControlFlow::Break(next) = page.look_at(&job.job_id) {
+                    break 'filled next;
                 }
-                left -= 1;
-                if query.is_older(&job.job_id) {
-                    return Ok(Response::new(ListJobsResponse { jobs, next_page_token: String::new() }));
+                match page.takes(&record) {
+                    ControlFlow::Break(next) => break 'filled next,
+                    ControlFlow::Continue(true) => page.push(job.clone()),
+                    ControlFlow::Continue(false) => {}
                 }
-                if caller.may_access(record.owner()) && query.matches(job) {
-                    bytes += job.encoded_len();
-                    if !jobs.is_empty() && (jobs.len() == most || bytes > pages::BYTES_MAX) {
-                        let next_page_token = before.unwrap_or_default();
-                        return Ok(Response::new(ListJobsResponse { jobs, next_page_token }));
-                    }
-                    jobs.push(job.clone());
-                }
-                before = Some(job.job_id.clone());
+                page.pass(job.job_id.clone());
             }
             // A search of many jobs lets other calls in between.
             tokio::task::yield_now().await;
-        }
+        };
+        let Listed { jobs, next } = page.end(next);
+        Ok(Response::new(ListJobsResponse { jobs, next_page_token: next.unwrap_or_default() }))
     }
 
     async fn label_job(&self, request: Request<LabelJobRequest>) -> Result<Response<LabelJobResponse>, Status> {
@@ -203,24 +189,18 @@ impl JobService for JobCalls {
         let artifact = self.gateway.artifact(&caller, (&job_id, image_index), max_edge).await;
         let artifact = artifact.map_err(|error| refuse(&error))?;
         let total_size = artifact.file.len() as u64;
-        if offset > total_size {
-            let text = format!("the file has {total_size} bytes; begin within them");
-            return Err(refuse(&ServerError::invalid("offset", Violation::OUT_OF_RANGE, text)));
-        }
-        let end = if limit == 0 { total_size } else { total_size.min(offset.saturating_add(limit)) };
-        let pieces =
-            stream::unfold((offset as usize, artifact, permit), move |(offset, artifact, permit)| async move {
-                let end = end as usize;
-                if offset >= end {
-                    return None;
-                }
-                let next = end.min(offset + ARTIFACT_BYTES);
-                let data = artifact.file.slice(offset..next);
-                let format = artifact.format.into();
-                let chunk = ImageChunk { image_index, format, offset: offset as u64, total_size, data };
-                let answer = GetArtifactResponse { chunk: Some(chunk), sha256: artifact.sha256.clone() };
-                Some((Ok(answer), (next, artifact, permit)))
-            });
+        let end = artifact_end(offset, limit, total_size).map_err(|error| refuse(&error))?;
+        let pieces = stream::unfold((offset, artifact, permit), move |(offset, artifact, permit)| async move {
+            if offset >= end {
+                return None;
+            }
+            let next = end.min(offset + ARTIFACT_BYTES);
+            let data = artifact.file.slice(offset as usize..next as usize);
+            let format = artifact.format.into();
+            let chunk = ImageChunk { image_index, format, offset, total_size, data };
+            let answer = GetArtifactResponse { chunk: Some(chunk), sha256: artifact.sha256.clone() };
+            Some((Ok(answer), (next, artifact, permit)))
+        });
         let mut answer = Response::new(pieces.boxed());
         // Pictures are compressed.
         answer.disable_compression();
