@@ -61,7 +61,7 @@ impl Drawing<'_> {
             return Err(EngineError::Failed("the model has no encoder of pixels".into()));
         };
         let latents = Tensor::cat(latents, 0).cast(DType::F32);
-        self.place.sync().map_err(|error| self.device_error("encoding an image", error))?;
+        self.place.finish("encoding an image")?;
         Ok(latents)
     }
 

@@ -51,6 +51,15 @@ impl Place {
         Ok(())
     }
 
+    /// Waits as [`sync`](Self::sync) does for what was asked for while it was `doing` something.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] of the device.
+    pub(crate) fn finish(&self, doing: &'static str) -> Result<(), EngineError> {
+        self.sync().map_err(|error| self.device_error(doing, &error))
+    }
+
     /// Which implementation computes a network, so that a fallback is visible. `note` is added to the fast one's name.
     #[cfg(feature = "cuda")]
     pub(crate) fn compute_path(&self, network: &'static str, is_fast: bool, note: &str) -> ComputePath {

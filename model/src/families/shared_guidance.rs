@@ -115,7 +115,7 @@ impl Exchange<'_> {
         const DOING: &str = "computing half of the guidance";
         let data = tensor.cast(self.dtype).try_into_data();
         // What a device that failed has computed must not be used.
-        self.place.sync().map_err(|error| self.place.device_error(DOING, &error))?;
+        self.place.finish(DOING)?;
         let data = data.map_err(|error| self.place.device_error(DOING, &error.to_string()))?;
         Ok(data.as_bytes().to_vec())
     }

@@ -88,22 +88,23 @@ impl<'a, 'b> StepReporter<'a, 'b> {
 
     /// Waits for a step that was reported before.
     pub(crate) fn again(&mut self) -> ControlFlow<()> {
-        let place = self.drawing.place;
-        if let Err(failure) = place.sync() {
-            self.failure = Some(place.device_error("computing a step", &failure));
+        self.wait()?;
+        (self.observer)(Progress::StepAgain)
+    }
+
+    /// Waits until the device has computed the step.
+    fn wait(&mut self) -> ControlFlow<()> {
+        if let Err(failure) = self.drawing.place.finish("computing a step") {
+            self.failure = Some(failure);
             return ControlFlow::Break(());
         }
-        (self.observer)(Progress::StepAgain)
+        ControlFlow::Continue(())
     }
 
     /// Reports a step. `predicted` gives the latents to preview.
     pub(crate) fn report(&mut self, step: &BatchStep<'_>, predicted: &dyn Fn() -> Tensor<4>) -> ControlFlow<()> {
         // Work is queued on a GPU: without this wait the clock would measure the queueing.
-        let place = self.drawing.place;
-        if let Err(failure) = place.sync() {
-            self.failure = Some(place.device_error("computing a step", &failure));
-            return ControlFlow::Break(());
-        }
+        self.wait()?;
         let duration = self.clock.elapsed();
         self.durations.push(duration);
         let failure = RefCell::new(None);

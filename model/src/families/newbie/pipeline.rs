@@ -173,11 +173,6 @@ impl Pipeline {
         let factor = self.networks.vae.config().factor();
         [pass.height_px, pass.width_px].map(|edge| edge as usize / factor)
     }
-
-    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        let place = &self.networks.place;
-        place.sync().map_err(|error| place.device_error(doing, &error))
-    }
 }
 
 impl FamilyStages for Pipeline {
@@ -200,7 +195,7 @@ impl FamilyStages for Pipeline {
         let gemma = TokenBatch::padded(&tokens.gemma, GEMMA_PAD_ID, GEMMA_PAD_MULTIPLE).map_err(token_error)?;
         let jina = TokenBatch::padded(&tokens.jina, JINA_PAD_ID, 1).map_err(token_error)?;
         let features = self.networks.encode(&gemma, &jina).map_err(token_error)?;
-        self.sync("reading the text")?;
+        self.networks.place.finish("reading the text")?;
         Ok((features, tokens.counts.into()))
     }
 
@@ -246,7 +241,7 @@ impl FamilyStages for Pipeline {
                 let batch = shared.map(|guidance| SharedBatch { guidance, pass: plan.number, batch: turn, is_last });
                 let denoiser = self.denoiser(features, guidance, (images, size), batch);
                 let denoiser = denoiser.with_step_cache(step_cache, evaluations);
-                self.sync("preparing the steps")?;
+                self.networks.place.finish("preparing the steps")?;
                 timings.prepare += clock.elapsed();
 
                 let mut reports = StepReporter::begin(
@@ -379,12 +374,12 @@ impl FamilyModel for Pipeline {
     fn switch_adapters(&mut self, adapters: &[AdapterChoice]) -> Result<(), EngineError> {
         let was_fast = self.networks.is_fast();
         self.applied.switch(&mut self.networks, adapters).map_err(|error| EngineError::Failed(error.to_string()))?;
-        self.sync("changing adapters")?;
+        self.networks.place.finish("changing adapters")?;
         if self.networks.is_fast() != was_fast {
             let reason = "the networks have no fast path with these adapters; the log says why";
             return Err(EngineError::DeviceLost(reason.to_owned()));
         }
-        self.sync("changing adapters")
+        self.networks.place.finish("changing adapters")
     }
 
     fn release_adapters(&mut self) -> Result<(), EngineError> {

@@ -135,11 +135,6 @@ impl Pipeline {
     fn refiner(&self, spec: &GenerationSpec) -> Option<(&Refiner, sakuga_model_core::Refiner)> {
         self.refiner.as_ref().zip(spec.refiner)
     }
-
-    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        let place = &self.networks.place;
-        place.sync().map_err(|error| place.device_error(doing, &error))
-    }
 }
 
 impl FamilyStages for Pipeline {
@@ -157,7 +152,7 @@ impl FamilyStages for Pipeline {
     fn encode_text(&self, spec: &GenerationSpec) -> Result<(Texts, Vec<TokenCount>), EngineError> {
         let refiner = self.refiner(spec).map(|(refiner, _)| refiner.texts(spec));
         let texts = Texts { base: self.texts(spec), refiner };
-        self.sync("reading the text")?;
+        self.networks.place.finish("reading the text")?;
         Ok((texts, self.tokenizers.count(&spec.system_prompt, &spec.text)))
     }
 
@@ -220,7 +215,7 @@ impl FamilyStages for Pipeline {
                 0 => noise.clone().mul_scalar(config.initial_factor(&sampler)),
                 first => at(first),
             };
-            self.sync("preparing the steps")?;
+            self.networks.place.finish("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
             let first_image = batch.start;
@@ -338,7 +333,7 @@ impl FamilyModel for Pipeline {
 
     fn switch_adapters(&mut self, adapters: &[AdapterChoice]) -> Result<(), EngineError> {
         self.applied.switch(&mut self.networks, adapters).map_err(|error| EngineError::Failed(error.to_string()))?;
-        self.sync("changing adapters")
+        self.networks.place.finish("changing adapters")
     }
 
     fn release_adapters(&mut self) -> Result<(), EngineError> {
